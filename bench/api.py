@@ -35,11 +35,11 @@ async def run(size: Size) -> Measurements:
         async with run_programs(stack, commands):
             await wait_until_answering(product_port, "/followup/health/ready")
             await wait_until_answering(smallest_port, READY_PATH)
-            numbers, requests = await replicate_participants(stack, size.choose(500, 5)), size.choose(3_000, 40)
+            participant_ids, requests = await replicate_participants(stack, size.choose(500, 5)), size.choose(3_000, 40)
 
             def build_requests(base: str) -> list[bytes]:
                 bearer = create_token(stack, STUDY, "site", SITE.site_id)
-                return [_request(base, random.choice(numbers), bearer) for _ in range(requests)]
+                return [_request(base, random.choice(participant_ids), bearer) for _ in range(requests)]
 
             rounds = await run_alternately(
                 size,
@@ -49,9 +49,9 @@ async def run(size: Size) -> Measurements:
     return {RATIO.name: [Pair(*round_rates) for round_rates in rounds]}
 
 
-def _request(base: str, number: str, bearer: str) -> bytes:
+def _request(base: str, participant_id: str, bearer: str) -> bytes:
     fact = follow_up_recorded(random.randrange(300)).model_dump_json(exclude_none=True)
-    return post_request(f"{base}/participants/{number}/facts/followup.recorded", fact, bearer)
+    return post_request(f"{base}/participants/{participant_id}/facts/followup.recorded", fact, bearer)
 
 
 BENCH = Bench("api", (RATIO,), run)

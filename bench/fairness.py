@@ -23,9 +23,9 @@ PROMISED_MS = 100.0
 PROBE_INTERVAL_SECONDS = 0.01
 RATIO = Ratio(
     name="fairness",
-    ours="the longest that another caller waits for a small answer while one caller sends the worst bodies there are, "
+    ours="the longest that another caller waits for a small response while one caller sends the worst known bodies, "
     f"each over {CONNECTIONS} connections at once; one uvicorn process",
-    against="what is promised",
+    against="the promised limit",
     unit="ms",
     goal=1.0,
     is_upper_bound=True,
@@ -37,9 +37,9 @@ async def run(size: Size) -> Measurements:
         port = port_of(stack)
         async with run_programs(stack, {"ours": python_module("bench.minimal_server", "toxicity")}):
             await wait_until_answering(port, "/toxicity/health/ready")
-            [number] = await replicate_participants(stack, 1, "toxicity")
+            [participant_id] = await replicate_participants(stack, 1, "toxicity")
             bearer = create_token(stack, STUDY, "site", SITE.site_id)
-            base = f"/toxicity/v1/studies/{STUDY}/participants/{number}/facts"
+            base = f"/toxicity/v1/studies/{STUDY}/participants/{participant_id}/facts"
             hostile = [
                 _request("POST", f"{base}/toxicity.assessed?dry_run=true", bearer, body())
                 for body in FACT_BODIES.values()

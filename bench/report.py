@@ -20,17 +20,17 @@ RESULTS_PATH = ROOT / "bench" / "results.json"
 PAGE_PATH = ROOT / "docs" / "performance.md"
 _INTRODUCTION = """# Performance
 
-Machines differ, and are noisy. So what is promised is a **ratio** of two things that run alternately on one machine:
-ours, and the least that could do the same. Each row is the median of at least five pairs, with the least and the
-greatest ratio beside it. `make bench` measures all of them and writes this page; `python -m bench append api` measures
-some; `--small` is for seeing that they run, and writes nothing.
+Machines differ, and are noisy. The goals therefore are **ratios** of two programs that run alternately on one machine:
+Quartal, and the smallest program that does the same. Each row has the median of at least five pairs, with the least and
+the greatest ratio in parentheses. `make bench` measures all of them and writes this page; `python -m bench append api`
+measures some; `--small` only checks that they run, and writes nothing.
 """
 _EXPLANATION = """
 A goal is a lower bound for rates and an upper bound for times. *worse than half*: a rate below half of its goal, or a
 time above twice its goal.
 PostgreSQL is durable in every bench (fsync on, commits are waited for), Kafka acknowledges by `acks=all`. A load above
-the number of cores says that the machine had other work at the time: the spread shows what that does, and such a row
-should be measured again before anything is concluded from it.
+the number of cores means that the machine had other work at the time: the spread shows the effect, and such a row
+should be measured again before anybody draws a conclusion from it.
 """
 _BEFORE_DERIVED_ROWS = """
 ## Before the derived rows
@@ -57,7 +57,7 @@ def format_ratio(ratio: Ratio, pairs: Sequence[Pair]) -> str:
     ours, reference = _median_pair(pairs)
     bound = "at most" if ratio.is_upper_bound else "at least"
     return (
-        f"{ratio.name:30} {median:6.2f} ({least:.2f} to {greatest:.2f}), {bound} {ratio.goal:g} promised: "
+        f"{ratio.name:30} {median:6.2f} ({least:.2f} to {greatest:.2f}), {bound} {ratio.goal:g} is the goal: "
         f"{_verdict(ratio, median)}; {ours:,.4g} against {reference:,.4g} {ratio.unit}"
     )
 

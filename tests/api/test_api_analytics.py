@@ -246,22 +246,26 @@ def test_named_cut_fixes_position_and_day(demo: Demo) -> None:
 
 def test_corrected_date_changes_the_current_figure_but_not_the_past(demo: Demo) -> None:
     with open_study(demo) as study:
-        number = study.enroll_at("rome")
+        participant_id = study.enroll_at("rome")
         before = study.wait_for_analytics()
-        enrollment_event = UUID(find_event_id(study, number, "participant.enrolled"))
+        enrollment_event = UUID(find_event_id(study, participant_id, "participant.enrolled"))
         assert (
-            study.record_fact(number, facts.correction(enrollment_event, facts.participant_enrolled(5))).status_code
+            study.record_fact(
+                participant_id, facts.correction(enrollment_event, facts.participant_enrolled(5))
+            ).status_code
             == 201
         )
         study.wait_for_analytics()
         curve = [{"on": facts.day(5), "cumulative": 1}]
         assert study.figure("accrual")["groups"][0]["curve"] == curve
         assert study.figure("accrual", at=before)["groups"][0]["curve"] == [{"on": facts.day(0), "cumulative": 1}]
-        assert study.record_fact(number, facts.correction(enrollment_event, None)).status_code == 201
+        assert study.record_fact(participant_id, facts.correction(enrollment_event, None)).status_code == 201
         study.wait_for_analytics()
         assert study.figure("flow")["enrolled"] == 0
         assert (
-            study.record_fact(number, facts.correction(enrollment_event, facts.participant_enrolled(5))).status_code
+            study.record_fact(
+                participant_id, facts.correction(enrollment_event, facts.participant_enrolled(5))
+            ).status_code
             == 201
         )
         study.wait_for_analytics()
@@ -273,10 +277,10 @@ def test_corrected_date_changes_the_current_figure_but_not_the_past(demo: Demo) 
 )
 def test_excluded_participant_is_removed_from_past_figures_too(demo: Demo, leaves: Any) -> None:
     with open_study(demo) as study:
-        number = study.enroll_at("rome", facts.radiotherapy_started(3))
+        participant_id = study.enroll_at("rome", facts.radiotherapy_started(3))
         study.enroll_at("rome")
         before = study.wait_for_analytics()
-        event = study.record_fact(number, leaves).json()["event_id"]
+        event = study.record_fact(participant_id, leaves).json()["event_id"]
         study.wait_for_analytics()
         pasts: tuple[dict[str, Any], ...] = ({}, {"at": before})
         for params in pasts:
@@ -284,7 +288,7 @@ def test_excluded_participant_is_removed_from_past_figures_too(demo: Demo, leave
             assert (flow["screened"], flow["enrolled"], flow["left_out"]) == (1, 1, 1)
             assert study.figure("treatments", **params)["targets"] == []
             assert "1 participant excluded" in study.get_analytics("figures/flow.svg", **params).text
-        assert study.record_fact(number, facts.correction(UUID(event), None)).status_code == 201
+        assert study.record_fact(participant_id, facts.correction(UUID(event), None)).status_code == 201
         study.wait_for_analytics()
         assert (study.figure("flow")["enrolled"], study.figure("flow", at=before)["left_out"]) == (2, 0)
 

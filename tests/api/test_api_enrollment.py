@@ -87,8 +87,8 @@ def test_participant_can_be_registered_with_several_facts_at_once(study: StudyUn
 
 
 def test_participant_fact_response_has_four_members_and_the_version_as_etag(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome")
-    response = study.record_fact(number, facts.lesion_registered())
+    participant_id = study.enroll_at("rome")
+    response = study.record_fact(participant_id, facts.lesion_registered())
     assert set(response.json()) == {"participant_id", "event_id", "version", "recorded_at"}
     assert is_recording_response(response.json(), 4)
     assert (response.headers["ETag"], response.headers["Quartal-Version"]) == ('"4"', "enrollment=4")
@@ -97,25 +97,25 @@ def test_participant_fact_response_has_four_members_and_the_version_as_etag(stud
 
 @pytest.mark.parametrize("many", [1, 2, 200])
 def test_batch_is_recorded_entirely_or_not_at_all(study: StudyUnderTest, many: int) -> None:
-    number = study.enroll_at("rome")
-    batch = [batch_entry(facts.lesion_registered(f"L{number}")) for number in range(many)]
+    participant_id = study.enroll_at("rome")
+    batch = [batch_entry(facts.lesion_registered(f"L{index}")) for index in range(many)]
     invalid_batch = [*batch[:-1], batch_entry(facts.lesion_registered("L1", 9000))]
-    assert study.post(f"participants/{number}/facts", invalid_batch).status_code == 422
-    response = study.post(f"participants/{number}/facts", batch)
+    assert study.post(f"participants/{participant_id}/facts", invalid_batch).status_code == 422
+    response = study.post(f"participants/{participant_id}/facts", batch)
     assert response.status_code == 201
     assert (response.json()["version"], len(response.json()["event_ids"])) == (3 + many, many)
-    assert len(study.get(f"participants/{number}/history").json()["events"]) == 3 + many
+    assert len(study.get(f"participants/{participant_id}/history").json()["events"]) == 3 + many
 
 
 def test_batch_of_more_than_two_hundred_facts_is_rejected(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome")
-    batch = [batch_entry(facts.lesion_registered(f"L{number}")) for number in range(201)]
-    assert study.post(f"participants/{number}/facts", batch).status_code == 422
+    participant_id = study.enroll_at("rome")
+    batch = [batch_entry(facts.lesion_registered(f"L{index}")) for index in range(201)]
+    assert study.post(f"participants/{participant_id}/facts", batch).status_code == 422
 
 
 def test_dry_run_validates_and_records_nothing(study: StudyUnderTest) -> None:
-    number, version = study.enroll_at("rome"), study.get().json()["version"]
-    base = f"participants/{number}/facts"
+    participant_id, version = study.enroll_at("rome"), study.get().json()["version"]
+    base = f"participants/{participant_id}/facts"
     for response, expected_version in (
         (study.post(f"{base}/lesion.registered?dry_run=true", body(facts.lesion_registered())), 4),
         (
@@ -141,16 +141,16 @@ def test_dry_run_validates_and_records_nothing(study: StudyUnderTest) -> None:
         study.post(f"{base}/lesion.registered?dry_run=true", body(facts.lesion_registered("L1", 9000))).status_code
         == 422
     )
-    assert study.get(f"participants/{number}").json()["version"] == 3
+    assert study.get(f"participants/{participant_id}").json()["version"] == 3
     assert study.get().json()["version"] == version
 
 
 def test_repeated_request_with_the_same_key_is_recorded_once(study: StudyUnderTest) -> None:
-    number, key = study.enroll_at("rome"), secrets.token_hex(8)
+    participant_id, key = study.enroll_at("rome"), secrets.token_hex(8)
     for path, content in (
-        (f"participants/{number}/facts/lesion.registered", body(facts.lesion_registered())),
+        (f"participants/{participant_id}/facts/lesion.registered", body(facts.lesion_registered())),
         (
-            f"participants/{number}/facts",
+            f"participants/{participant_id}/facts",
             [batch_entry(facts.procedure_performed()), batch_entry(facts.procedure_performed())],
         ),
         ("participants", body(facts.participant_screened())),
@@ -160,38 +160,40 @@ def test_repeated_request_with_the_same_key_is_recorded_once(study: StudyUnderTe
         assert first.json() == second.json()
         assert first.headers["ETag"] == second.headers["ETag"]
         assert first.headers.get("Location") == second.headers.get("Location")
-    assert study.get(f"participants/{number}").json()["version"] == 6
+    assert study.get(f"participants/{participant_id}").json()["version"] == 6
 
 
 def test_if_match_rejects_a_request_after_an_intermediate_change(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome")
-    etag = study.get(f"participants/{number}").headers["ETag"]
-    assert study.record_fact(number, facts.lesion_registered("L1"), If_Match=etag).status_code == 201
-    assert study.record_fact(number, facts.lesion_registered("L2"), If_Match=etag).status_code == 412
-    assert study.record_fact(number, facts.lesion_registered("L2")).status_code == 201
+    participant_id = study.enroll_at("rome")
+    etag = study.get(f"participants/{participant_id}").headers["ETag"]
+    assert study.record_fact(participant_id, facts.lesion_registered("L1"), If_Match=etag).status_code == 201
+    assert study.record_fact(participant_id, facts.lesion_registered("L2"), If_Match=etag).status_code == 412
+    assert study.record_fact(participant_id, facts.lesion_registered("L2")).status_code == 201
 
 
 def test_participant_number_is_accepted_in_any_case_and_without_hyphens(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome")
-    for spelling in (number.lower(), number.replace("-", ""), number.replace("-", "").lower()):
-        assert study.get(f"participants/{spelling}").json()["participant_id"] == number
+    participant_id = study.enroll_at("rome")
+    for spelling in (participant_id.lower(), participant_id.replace("-", ""), participant_id.replace("-", "").lower()):
+        assert study.get(f"participants/{spelling}").json()["participant_id"] == participant_id
         response = study.post(
             f"participants/{spelling}/facts/lesion.registered?dry_run=1", EXAMPLE_BODIES["lesion.registered"]
         )
-        assert response.json()["participant_id"] == number
+        assert response.json()["participant_id"] == participant_id
 
 
 def test_participant_shows_corrected_facts(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome", facts.lesion_registered(), facts.procedure_performed(detail="Told by telephone."))
-    event_id = find_event_id(study, number, "lesion.registered")
+    participant_id = study.enroll_at(
+        "rome", facts.lesion_registered(), facts.procedure_performed(detail="Told by telephone.")
+    )
+    event_id = find_event_id(study, participant_id, "lesion.registered")
     correction = facts.correction(
         UUID(event_id), facts.lesion_registered("L1", 5, body_site="lung"), reason="Read wrongly."
     )
-    assert study.record_fact(number, correction).status_code == 201
-    response = study.get(f"participants/{number}")
+    assert study.record_fact(participant_id, correction).status_code == 201
+    response = study.get(f"participants/{participant_id}")
     document = response.json()
     assert (document["participant_id"], document["site_id"], document["status"], document["version"]) == (
-        number,
+        participant_id,
         "rome",
         "enrolled",
         6,
@@ -209,13 +211,15 @@ def test_participant_shows_corrected_facts(study: StudyUnderTest) -> None:
 
 
 def test_history_lists_every_event_as_first_recorded(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome", facts.lesion_registered("L1"), facts.lesion_registered("L2"))
-    first, second = (event["event_id"] for event in study.get(f"participants/{number}/history").json()["events"][3:])
+    participant_id = study.enroll_at("rome", facts.lesion_registered("L1"), facts.lesion_registered("L2"))
+    first, second = (
+        event["event_id"] for event in study.get(f"participants/{participant_id}/history").json()["events"][3:]
+    )
     restating_event, voiding_event = (
-        study.record_fact(number, facts.correction(UUID(event), new)).json()["event_id"]
+        study.record_fact(participant_id, facts.correction(UUID(event), new)).json()["event_id"]
         for event, new in ((first, facts.lesion_registered("L1", 7)), (second, None))
     )
-    response = study.get(f"participants/{number}/history")
+    response = study.get(f"participants/{participant_id}/history")
     events = response.json()["events"]
     assert response.headers["ETag"] == '"7"'
     assert [event["version"] for event in events] == list(range(1, 8))
@@ -263,15 +267,15 @@ def test_participants_are_listed_by_site_and_status_in_pages(demo: Demo) -> None
 
 
 def test_participant_status_is_the_furthest_recorded(study: StudyUnderTest) -> None:
-    number, statuses = study.register(facts.participant_screened()), ["screening"]
+    participant_id, statuses = study.register(facts.participant_screened()), ["screening"]
     for fact in (
         facts.consent_signed(),
         facts.participant_enrolled(),
         facts.consent_withdrawn(9),
         facts.participant_voided(),
     ):
-        assert study.record_fact(number, fact).status_code == 201
-        statuses.append(study.get(f"participants/{number}").json()["status"])
+        assert study.record_fact(participant_id, fact).status_code == 201
+        statuses.append(study.get(f"participants/{participant_id}").json()["status"])
     assert statuses == ["screening", "consented", "enrolled", "withdrawn", "voided"]
     failed_number = study.register(facts.participant_screened(), facts.screening_failed())
     assert study.get(f"participants/{failed_number}").json()["status"] == "screen_failed"
@@ -298,14 +302,16 @@ def test_feed_pages_list_every_fact_of_the_site_in_order(demo: Demo) -> None:
 
 
 def test_exported_fact_can_be_imported_again_under_its_event_id(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome", facts.procedure_performed(detail="Under local anaesthesia."))
-    event = find_event_id(study, number, "procedure.performed")
+    participant_id = study.enroll_at("rome", facts.procedure_performed(detail="Under local anaesthesia."))
+    event = find_event_id(study, participant_id, "procedure.performed")
     repeated = study.record_fact(
-        number, facts.procedure_performed(detail="Under local anaesthesia."), Idempotency_Key=event
+        participant_id, facts.procedure_performed(detail="Under local anaesthesia."), Idempotency_Key=event
     )
     assert (repeated.status_code, repeated.json()["event_id"], repeated.json()["version"]) == (201, event, 4)
     assert (
-        study.record_fact(number, facts.procedure_performed(detail="Otherwise."), Idempotency_Key=event).status_code
+        study.record_fact(
+            participant_id, facts.procedure_performed(detail="Otherwise."), Idempotency_Key=event
+        ).status_code
         == 422
     )
 

@@ -52,8 +52,8 @@ def rome_participant(study: StudyUnderTest) -> str:
     )
 
 
-def fact_path(study: StudyUnderTest, service: str, number: str) -> str:
-    return study.address(f"participants/{number}/facts/{PLAIN_FACT_BY_SERVICE[service].type_name}", service)
+def fact_path(study: StudyUnderTest, service: str, participant_id: str) -> str:
+    return study.address(f"participants/{participant_id}/facts/{PLAIN_FACT_BY_SERVICE[service].type_name}", service)
 
 
 ATTRIBUTION = toxicity.attributions("course:RT1", "line:S1")
@@ -147,10 +147,10 @@ def test_idempotent_request_is_recorded_once_and_a_dry_run_never(
 def test_unknown_and_foreign_participants_get_the_same_not_known_yet_response(
     study: StudyUnderTest, rome_participant: str, service: str
 ) -> None:
-    content, unknown_number = body(PLAIN_FACT_BY_SERVICE[service]), new_participant_id()
+    content, unknown_participant_id = body(PLAIN_FACT_BY_SERVICE[service]), new_participant_id()
     foreign_response, unknown_response = (
-        study.send(fact_path(study, service, number), content, "site@milan")
-        for number in (rome_participant, unknown_number)
+        study.send(fact_path(study, service, participant_id), content, "site@milan")
+        for participant_id in (rome_participant, unknown_participant_id)
     )
     assert (foreign_response.status_code, foreign_response.headers["Retry-After"]) == (409, "1")
     assert foreign_response.json()["type"] == "/problems/not-known-yet"
@@ -170,10 +170,10 @@ def test_request_with_a_prerequisite_waits_for_it_and_then_gets_a_final_response
     study: StudyUnderTest, service: str
 ) -> None:
     content = {**body(PLAIN_FACT_BY_SERVICE[service]), "course_id": "RT1"}
-    number = study.enroll_at("rome")
-    started = study.record_fact(number, facts.radiotherapy_started())
+    participant_id = study.enroll_at("rome")
+    started = study.record_fact(participant_id, facts.radiotherapy_started())
     after = started.headers["Quartal-Version"]
-    address = fact_path(study, service, number)
+    address = fact_path(study, service, participant_id)
     assert study.send(address, content, Quartal_After=after).status_code == 201
     final_refusal = study.send(address, {**content, "course_id": "RT9"}, Quartal_After=after)
     assert (final_refusal.status_code, final_refusal.json()["errors"][0]["pointer"]) == (422, "/course_id")
@@ -216,9 +216,9 @@ def test_transferred_participant_and_all_facts_belong_to_the_new_site(
     assert [event["recorded_by"].partition(".")[0] for event in events] == ["site@rome", "site@milan"]
 
 
-def _feed_rows(study: StudyUnderTest, service: str, user: str, number: str) -> list[dict[str, Any]]:
+def _feed_rows(study: StudyUnderTest, service: str, user: str, participant_id: str) -> list[dict[str, Any]]:
     rows = study.get_from(service, "facts", user, limit=1000).json()["rows"]
-    return [row for row in rows if row["participant_id"] == number]
+    return [row for row in rows if row["participant_id"] == participant_id]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -242,8 +242,8 @@ def test_closure_in_enrollment_refuses_new_facts_but_allows_corrections(
 def test_after_withdrawal_only_deaths_and_consented_registry_facts_are_accepted(study: StudyUnderTest) -> None:
     registry_consent = facts.consent_signed(options={"data_use": True, "registry": True})
     for consent, registry_status in ((facts.consent_signed(), 422), (registry_consent, 201)):
-        number = study.register(facts.participant_screened(), consent, facts.participant_enrolled())
-        after = study.record_fact(number, facts.consent_withdrawn(3)).headers["Quartal-Version"]
+        participant_id = study.register(facts.participant_screened(), consent, facts.participant_enrolled())
+        after = study.record_fact(participant_id, facts.consent_withdrawn(3)).headers["Quartal-Version"]
         for fact, expected_status in (
             (followup.vital_status_confirmed(9, "registry"), registry_status),
             (followup.vital_status_confirmed(9, "clinic"), 422),
@@ -251,7 +251,7 @@ def test_after_withdrawal_only_deaths_and_consented_registry_facts_are_accepted(
             (followup.follow_up_recorded(3), 201),
             (followup.participant_died(9), 201),
         ):
-            assert study.record_fact(number, fact, Quartal_After=after).status_code == expected_status, fact
+            assert study.record_fact(participant_id, fact, Quartal_After=after).status_code == expected_status, fact
 
 
 @pytest.mark.parametrize("service", SERVICES)

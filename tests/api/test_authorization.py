@@ -220,9 +220,9 @@ def test_site_reads_only_its_own_participants(study: StudyUnderTest, rome_partic
             row_lists = [study.get(path, user).json()["rows"] for path in ("participants", "facts")]
             row_lists.append(study.get_analytics("figures/treatments.json", user).json()["targets"])
             for rows in row_lists:
-                numbers = {row["participant_id"] for row in rows}
-                assert own_number in numbers
-                assert foreign_number not in numbers
+                participant_ids = {row["participant_id"] for row in rows}
+                assert own_number in participant_ids
+                assert foreign_number not in participant_ids
     for user in STUDY_WIDE_READERS:
         assert {rome_participant, milanese} <= {
             row["participant_id"] for row in study.get("participants", user).json()["rows"]
@@ -247,10 +247,11 @@ def test_site_filter_reveals_nothing_of_another_site(study: StudyUnderTest, rome
 
 
 def test_foreign_and_unknown_participants_are_indistinguishable(study: StudyUnderTest, rome_participant: str) -> None:
-    unknown_number = new_participant_id()
+    unknown_participant_id = new_participant_id()
     for path in ("participants/{}", "participants/{}/history"):
         foreign_response, unknown_response = (
-            study.get(path.format(number), "site@milan") for number in (rome_participant, unknown_number)
+            study.get(path.format(participant_id), "site@milan")
+            for participant_id in (rome_participant, unknown_participant_id)
         )
         assert foreign_response.status_code == 404
         assert is_indistinguishable(foreign_response, unknown_response)
@@ -262,12 +263,12 @@ def test_foreign_and_unknown_participants_are_indistinguishable(study: StudyUnde
         ):
             foreign_response, unknown_response = (
                 study.post(
-                    f"participants/{number}/facts/lesion.registered{dry}",
+                    f"participants/{participant_id}/facts/lesion.registered{dry}",
                     EXAMPLE_BODIES["lesion.registered"],
                     "site@milan",
                     **headers,
                 )
-                for number in (rome_participant, unknown_number)
+                for participant_id in (rome_participant, unknown_participant_id)
             )
             assert foreign_response.status_code == 404
             assert is_indistinguishable(foreign_response, unknown_response)
@@ -275,7 +276,7 @@ def test_foreign_and_unknown_participants_are_indistinguishable(study: StudyUnde
 
 def outsider_responses(study: StudyUnderTest) -> Iterator[tuple[str, httpx.Response]]:
     """Yields the responses to a caller without a grant: of a study, of another one, and of two that do not exist."""
-    member_headers, number = study.authorization("site@rome"), new_participant_id()
+    member_headers, participant_id = study.authorization("site@rome"), new_participant_id()
     outsider_headers = {"Authorization": f"Bearer {study.demo.token('investigator', study='atc-rt')}"}
     for headers, study_id in (
         (outsider_headers, study.study_id),
@@ -284,9 +285,9 @@ def outsider_responses(study: StudyUnderTest) -> Iterator[tuple[str, httpx.Respo
         (member_headers, "X Y"),
     ):
         enrollment, analytics = (f"/{service}/v1/studies/{study_id}" for service in ("enrollment", "analytics"))
-        for path in ("", "/participants", f"/participants/{number}", "/facts"):
+        for path in ("", "/participants", f"/participants/{participant_id}", "/facts"):
             yield path, study.http.get(enrollment + path, headers=headers)
-        for path, fact in ((f"/participants/{number}", "participant.enrolled"), ("", "study.site_closed")):
+        for path, fact in ((f"/participants/{participant_id}", "participant.enrolled"), ("", "study.site_closed")):
             yield path, study.http.post(f"{enrollment}{path}/facts/{fact}", json=EXAMPLE_BODIES[fact], headers=headers)
         for path in ("/position", "/figures", "/figures/flow.json", "/figures/treatments.csv", "/live"):
             yield path, study.http.get(analytics + path, headers=headers)

@@ -31,7 +31,7 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 
 @pytest.fixture(scope="module")
-def number(study: StudyUnderTest) -> str:
+def participant_id(study: StudyUnderTest) -> str:
     return study.wait_until_known(study.enroll_at("rome", facts.lesion_registered(), facts.radiotherapy_started()))
 
 
@@ -62,16 +62,18 @@ class HealthProber:
             thread.join()
 
 
-def assessment_path(study: StudyUnderTest, number: str, several: bool = False) -> str:
+def assessment_path(study: StudyUnderTest, participant_id: str, several: bool = False) -> str:
     name = "facts" if several else "facts/toxicity.assessed"
-    return study.address(f"participants/{number}/{name}?dry_run=true", "toxicity")
+    return study.address(f"participants/{participant_id}/{name}?dry_run=true", "toxicity")
 
 
 @pytest.mark.parametrize("name", [*FACT_BODIES, *BATCH_BODIES])
-def test_costly_request_bodies_do_not_delay_other_callers(study: StudyUnderTest, number: str, name: str) -> None:
+def test_costly_request_bodies_do_not_delay_other_callers(
+    study: StudyUnderTest, participant_id: str, name: str
+) -> None:
     content = {**FACT_BODIES, **BATCH_BODIES}[name]()
     assert len(content) <= Limits().max_body_bytes
-    path, prober = assessment_path(study, number, several=name in BATCH_BODIES), HealthProber(study.demo)
+    path, prober = assessment_path(study, participant_id, several=name in BATCH_BODIES), HealthProber(study.demo)
     headers = {**study.authorization(ROME_USER), **JSON_HEADERS, "Idempotency-Key": f"worst-{time.monotonic_ns()}"}
     study.http.get("/health/live")
     with prober.probing():
@@ -82,8 +84,8 @@ def test_costly_request_bodies_do_not_delay_other_callers(study: StudyUnderTest,
     assert max(prober.waits) < MAX_WAIT_SECONDS
 
 
-def test_unauthorized_request_is_refused_before_its_body_is_parsed(study: StudyUnderTest, number: str) -> None:
-    fact_path, batch_path = assessment_path(study, number), assessment_path(study, number, several=True)
+def test_unauthorized_request_is_refused_before_its_body_is_parsed(study: StudyUnderTest, participant_id: str) -> None:
+    fact_path, batch_path = assessment_path(study, participant_id), assessment_path(study, participant_id, several=True)
     screening_path, site_closing_path = study.address("participants"), study.address("facts/study.site_closed")
     no_grant = {
         fact_path: 409,
@@ -107,13 +109,13 @@ def test_unauthorized_request_is_refused_before_its_body_is_parsed(study: StudyU
 
 
 def test_response_lists_at_most_a_hundred_errors_and_says_when_there_are_more(
-    study: StudyUnderTest, number: str
+    study: StudyUnderTest, participant_id: str
 ) -> None:
     lesions = [{"type": "lesion.registered", "data": body(facts.lesion_registered("L77"))}] * 150
     invalid_bodies = {
-        assessment_path(study, number): encode_json({"findings": [{"x": 1}] * 450}),
-        assessment_path(study, number, several=True): BATCH_BODIES["200 facts of 400 undeclared members"](),
-        study.address(f"participants/{number}/facts"): encode_json(lesions),
+        assessment_path(study, participant_id): encode_json({"findings": [{"x": 1}] * 450}),
+        assessment_path(study, participant_id, several=True): BATCH_BODIES["200 facts of 400 undeclared members"](),
+        study.address(f"participants/{participant_id}/facts"): encode_json(lesions),
         study.address("participants"): encode_json({"criteria": {f"c{index}": "wrong" for index in range(400)}}),
     }
     for path, content in invalid_bodies.items():
@@ -125,11 +127,14 @@ def test_response_lists_at_most_a_hundred_errors_and_says_when_there_are_more(
         assert "more-faults" not in {fault["code"] for fault in errors[:-1]}
 
 
-def test_too_many_items_are_rejected_with_a_pointer(study: StudyUnderTest, number: str) -> None:
+def test_too_many_items_are_rejected_with_a_pointer(study: StudyUnderTest, participant_id: str) -> None:
     invalid_bodies = {
-        assessment_path(study, number): (FACT_BODIES["60,000 wrong findings"](), ""),
-        study.address(f"participants/{number}/facts/lesion.registered"): (encode_json({"kind": [0] * 501}), "/kind"),
-        assessment_path(study, number, several=True): (BATCH_BODIES["340,000 empty objects"](), ""),
+        assessment_path(study, participant_id): (FACT_BODIES["60,000 wrong findings"](), ""),
+        study.address(f"participants/{participant_id}/facts/lesion.registered"): (
+            encode_json({"kind": [0] * 501}),
+            "/kind",
+        ),
+        assessment_path(study, participant_id, several=True): (BATCH_BODIES["340,000 empty objects"](), ""),
     }
     for path, (content, pointer) in invalid_bodies.items():
         response = study.http.post(path, content=content, headers={**study.authorization(ROME_USER), **JSON_HEADERS})
@@ -147,12 +152,12 @@ def test_too_many_items_are_rejected_with_a_pointer(study: StudyUnderTest, numbe
 
 
 def test_largest_realistic_requests_are_accepted(study: StudyUnderTest) -> None:
-    number = study.wait_until_known(study.enroll_at("rome", facts.radiotherapy_started()))
+    participant_id = study.wait_until_known(study.enroll_at("rome", facts.radiotherapy_started()))
     causes = [{"to": to, "level": "possible"} for to in ("course:RT1", "disease", "other")]
     terms = list(ctcae.load_dictionary(facts.protocol().toxicity.dictionary).terms)[:200]
     findings = [{"term": term, "grade": 0, "attribution": causes} for term in terms]
     content = {**body(toxicity.toxicity_assessed(2)), "findings": findings, "checklist_complete": False}
-    path = study.address(f"participants/{number}/facts", "toxicity")
+    path = study.address(f"participants/{participant_id}/facts", "toxicity")
     response = study.send(f"{path}/toxicity.assessed", content)
     assert response.status_code == 201, response.text
     batch = [{"type": "toxicity.assessed", "data": {**content, "findings": findings[:20]}}] * 200
@@ -189,14 +194,14 @@ SINGLE_LETTER_WORDS = " ".join("abcdefghijklmnopqrstuvwxyz"[index % 26] for inde
 
 
 def test_reading_a_participant_with_many_facts_does_not_delay_others(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome")
+    participant_id = study.enroll_at("rome")
     for _ in range(MANY_FACTS // 200):
         batch = [{"type": "procedure.performed", "data": body(facts.procedure_performed(detail="By telephone."))}] * 200
-        assert study.post(f"participants/{number}/facts", {"facts": batch}).status_code == 201
+        assert study.post(f"participants/{participant_id}/facts", {"facts": batch}).status_code == 201
     prober = HealthProber(study.demo)
     with prober.probing():
-        participant = study.get(f"participants/{number}")
-        history = study.get(f"participants/{number}/history")
+        participant = study.get(f"participants/{participant_id}")
+        history = study.get(f"participants/{participant_id}/history")
     assert len(participant.json()["facts"]) >= MANY_FACTS
     assert len(history.json()["events"]) >= MANY_FACTS
     assert max(prober.waits) < MAX_WAIT_SECONDS

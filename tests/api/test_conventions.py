@@ -25,7 +25,7 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 
 @pytest.fixture(scope="module")
-def number(study: StudyUnderTest) -> str:
+def participant_id(study: StudyUnderTest) -> str:
     return study.wait_until_known(study.enroll_at("rome", facts.procedure_performed(detail="By telephone.")))
 
 
@@ -64,8 +64,8 @@ def test_head_of_the_event_stream_ends(study: StudyUnderTest) -> None:
     assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
 
 
-def test_participant_data_is_cached_privately_and_revalidated(study: StudyUnderTest, number: str) -> None:
-    path = f"participants/{number}"
+def test_participant_data_is_cached_privately_and_revalidated(study: StudyUnderTest, participant_id: str) -> None:
+    path = f"participants/{participant_id}"
     first = study.get(path)
     assert first.headers["cache-control"].startswith("private, no-cache")
     validators = {"If-None-Match": first.headers["etag"]}
@@ -75,15 +75,15 @@ def test_participant_data_is_cached_privately_and_revalidated(study: StudyUnderT
         first.headers["etag"],
         first.headers["quartal-version"],
     )
-    assert study.record_fact(number, facts.lesion_registered("L1")).status_code == 201
+    assert study.record_fact(participant_id, facts.lesion_registered("L1")).status_code == 201
     assert (
         study.http.get(study.address(path), headers={**study.authorization(ROME_USER), **validators}).status_code == 200
     )
 
 
-def test_etags_differ_between_callers_who_see_different_texts(study: StudyUnderTest, number: str) -> None:
+def test_etags_differ_between_callers_who_see_different_texts(study: StudyUnderTest, participant_id: str) -> None:
     """A caller who may read the texts gets no 304 for a response without them."""
-    for path in (f"participants/{number}", f"participants/{number}/history"):
+    for path in (f"participants/{participant_id}", f"participants/{participant_id}/history"):
         site_response, investigator_response = study.get(path), study.get(path, "investigator")
         assert "By telephone." in site_response.text
         assert "By telephone." not in investigator_response.text
@@ -114,7 +114,9 @@ def test_etag_changes_with_the_known_enrollment_version(study: StudyUnderTest) -
     assert before.headers["etag"] != after.headers["etag"]
 
 
-def test_large_responses_are_compressed_unless_they_hold_sealed_texts(study: StudyUnderTest, number: str) -> None:
+def test_large_responses_are_compressed_unless_they_hold_sealed_texts(
+    study: StudyUnderTest, participant_id: str
+) -> None:
     for _ in range(12):
         study.register(facts.participant_screened())
     compressed = study.get("participants", "investigator", limit=100)
@@ -123,7 +125,7 @@ def test_large_responses_are_compressed_unless_they_hold_sealed_texts(study: Stu
         uncompressed = browser.get(study.address("participants"), headers=study.authorization("investigator"))
     assert "content-encoding" not in uncompressed.headers
     assert uncompressed.json() == compressed.json()
-    assert "content-encoding" not in study.get(f"participants/{number}/history").headers
+    assert "content-encoding" not in study.get(f"participants/{participant_id}/history").headers
 
 
 def read_feed(
@@ -179,7 +181,7 @@ def test_after_a_transfer_each_site_reads_the_facts_it_recorded(demo: Demo) -> N
         assert len(read_feed(study, "investigator")[0]) == 6
 
 
-def test_cursor_is_valid_only_for_its_reader_and_service(study: StudyUnderTest, number: str) -> None:
+def test_cursor_is_valid_only_for_its_reader_and_service(study: StudyUnderTest, participant_id: str) -> None:
     _, cursor = read_feed(study, ROME_USER)
     other_users = {"milan": "site@milan", "whole": "investigator"}
     for user in other_users.values():
@@ -189,12 +191,12 @@ def test_cursor_is_valid_only_for_its_reader_and_service(study: StudyUnderTest, 
     assert (other_service.status_code, other_service.json()["type"]) == (422, "/problems/parameter")
     for invalid_cursor in ("x", cursor[:-1], cursor + "A", cursor.swapcase(), "é", "1"):
         assert study.get("facts", since=invalid_cursor).status_code == 422, invalid_cursor
-    conflicting = study.get("facts", since=cursor, after=f"{number}.1")
+    conflicting = study.get("facts", since=cursor, after=f"{participant_id}.1")
     assert (conflicting.status_code, conflicting.json()["type"]) == (422, "/problems/parameter")
     assert study.get("facts", "reader", since="").status_code == 403
 
 
-def test_cursor_from_before_a_database_restore_is_410(study: StudyUnderTest, number: str) -> None:
+def test_cursor_from_before_a_database_restore_is_410(study: StudyUnderTest, participant_id: str) -> None:
     """Cursor of a database before a restore: its snapshots would denote other events."""
     _, cursor = read_feed(study, ROME_USER)
     cursors = CursorCipher(KeyEncryptionKey.load(Path(demo_environment(study.demo)["QUARTAL_KEK"])))
@@ -237,7 +239,7 @@ def test_participant_list_json_equals_the_page(demo: Demo) -> None:
         assert study.get_analytics("participants.json", "administrator").status_code == 403
 
 
-def test_time_whose_plus_became_a_space_is_accepted(study: StudyUnderTest, number: str) -> None:
+def test_time_whose_plus_became_a_space_is_accepted(study: StudyUnderTest, participant_id: str) -> None:
     study.wait_for_analytics()
     times = ("2999-01-31T12:00:00+01:00", "2999-01-31T12:00:00%2B01:00", "2999-01-31T11:00:00Z")
     for base in ("/analytics/v1/studies/{}/figures/flow.json", "/analytics/studies/{}"):

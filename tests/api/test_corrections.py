@@ -138,46 +138,50 @@ def service_of_type(type_name: str) -> str:
 
 def register_with_facts(study: StudyUnderTest, *earlier_facts: Fact) -> str:
     """Registers a participant with these facts, each in its service; returns the number."""
-    number = study.register(*(earlier_facts or (SCREENED,))[:1])
+    participant_id = study.register(*(earlier_facts or (SCREENED,))[:1])
     for fact in earlier_facts[1:]:
-        response = study.record_fact(number, fact)
+        response = study.record_fact(participant_id, fact)
         assert response.status_code == 201, response.text
-    return number
+    return participant_id
 
 
-def correct_event(study: StudyUnderTest, number: str, service: str, event: str, replacement: Fact | None) -> None:
+def correct_event(
+    study: StudyUnderTest, participant_id: str, service: str, event: str, replacement: Fact | None
+) -> None:
     correction = {
         "event_id": event,
         "reason_code": "other",
         "replacement": batch_entry(replacement) if replacement else None,
     }
-    path = study.address(f"participants/{number}/facts/record.corrected", service)
+    path = study.address(f"participants/{participant_id}/facts/record.corrected", service)
     response = study.send(path, correction, "investigator")
     assert response.status_code == 201, response.text
 
 
-def current_facts(study: StudyUnderTest, number: str, service: str) -> list[Any]:
+def current_facts(study: StudyUnderTest, participant_id: str, service: str) -> list[Any]:
     """The current facts in the service's responses, by their ids."""
-    rows = study.get_from(service, f"participants/{number}", "investigator").json()["facts"]
+    rows = study.get_from(service, f"participants/{participant_id}", "investigator").json()["facts"]
     return sorted(([row["event_id"], row["type"], row["data"]] for row in rows), key=lambda row: str(row[0]))
 
 
-def projected_facts(study: StudyUnderTest, number: str, service: str) -> list[Any]:
+def projected_facts(study: StudyUnderTest, participant_id: str, service: str) -> list[Any]:
     """Returns the same facts from analytics, once it has applied them."""
     study.wait_for_analytics()
     return asyncio.run(
-        _fetch_projected_facts(demo_environment(study.demo)["QUARTAL_ANALYTICS_SYSTEM_URL"], study, number, service)
+        _fetch_projected_facts(
+            demo_environment(study.demo)["QUARTAL_ANALYTICS_SYSTEM_URL"], study, participant_id, service
+        )
     )
 
 
-async def _fetch_projected_facts(url: str, study: StudyUnderTest, number: str, service: str) -> list[Any]:
+async def _fetch_projected_facts(url: str, study: StudyUnderTest, participant_id: str, service: str) -> list[Any]:
     connection = await asyncpg.connect(url)
     try:
         rows = await connection.fetch(
             "select event_id, type, data from fact"
             " where study_id = $1 and subject = $2 and service = $3 and to_position is null order by event_id::text",
             study.study_id,
-            number,
+            participant_id,
             service,
         )
         return [[str(row["event_id"]), row["type"], json.loads(row["data"])] for row in rows]
@@ -192,18 +196,18 @@ def test_every_fact_can_be_restated_voided_and_reinstated_and_analytics_follows(
     earlier_facts, first, second = CORRECTION_CASES[type_name]
     service = service_of_type(type_name)
     if type_name == "participant.screened":
-        number = study.register(first)
-        event = study.get(f"participants/{number}/history", "monitor").json()["events"][0]["event_id"]
+        participant_id = study.register(first)
+        event = study.get(f"participants/{participant_id}/history", "monitor").json()["events"][0]["event_id"]
     else:
-        number = register_with_facts(study, *earlier_facts)
-        event = study.record_fact(number, first).json()["event_id"]
+        participant_id = register_with_facts(study, *earlier_facts)
+        event = study.record_fact(participant_id, first).json()["event_id"]
     for replacement in (second, None, first, second):
-        correct_event(study, number, service, event, replacement)
-        current = current_facts(study, number, service)
+        correct_event(study, participant_id, service, event, replacement)
+        current = current_facts(study, participant_id, service)
         contents = [data for event_id, _, data in current if event_id == event]
         assert contents == ([] if replacement is None else [replacement.model_dump(mode="json")])
-        assert projected_facts(study, number, service) == current
-    events = study.get_from(service, f"participants/{number}/history", "monitor").json()["events"]
+        assert projected_facts(study, participant_id, service) == current
+    events = study.get_from(service, f"participants/{participant_id}/history", "monitor").json()["events"]
     original = next(row for row in events if row["event_id"] == event)
     assert original["data"] == first.model_dump(mode="json"), "first values first"
     assert original["corrected_by"] == events[-1]["event_id"]
@@ -212,20 +216,20 @@ def test_every_fact_can_be_restated_voided_and_reinstated_and_analytics_follows(
 
 
 def test_corrected_death_changes_the_current_figure_but_not_past_positions(study: StudyUnderTest) -> None:
-    number = register_with_facts(study, *TREATMENT_FACTS)
-    event = study.record_fact(number, followup.participant_died(60)).json()["event_id"]
+    participant_id = register_with_facts(study, *TREATMENT_FACTS)
+    event = study.record_fact(participant_id, followup.participant_died(60)).json()["event_id"]
     study.wait_for_analytics()
     flow_with_death = study.figure("flow")
-    correct_event(study, number, "followup", event, followup.participant_died(80))
+    correct_event(study, participant_id, "followup", event, followup.participant_died(80))
     study.wait_for_analytics()
     cut = {"cut": facts.day(70)}
     assert study.figure("flow", **cut)["died"] == flow_with_death["died"] - 1
     assert study.figure("flow", at=flow_with_death["position"], **cut)["died"] == flow_with_death["died"]
-    correct_event(study, number, "followup", event, None)
+    correct_event(study, participant_id, "followup", event, None)
     study.wait_for_analytics()
     assert study.figure("flow")["died"] == flow_with_death["died"] - 1
     assert study.figure("flow", at=flow_with_death["position"])["died"] == flow_with_death["died"]
-    timeline = study.get_analytics(f"participants/{number}/timeline.json").json()
+    timeline = study.get_analytics(f"participants/{participant_id}/timeline.json").json()
     assert "participant.died" not in {entry["type"] for entry in timeline["entries"]}
 
 
@@ -233,22 +237,22 @@ def test_corrected_death_changes_the_current_figure_but_not_past_positions(study
     "closing", [facts.consent_withdrawn(90, "data_use"), facts.participant_voided()], ids=lambda fact: fact.type_name
 )
 def test_excluded_participant_is_in_no_figure_or_list_but_keeps_a_history(study: StudyUnderTest, closing: Fact) -> None:
-    number = register_with_facts(
+    participant_id = register_with_facts(
         study, *TREATMENT_FACTS, toxicity.toxicity_assessed(5, toxicity.finding("3.0:0699", None))
     )
     study.wait_for_analytics()
     flow_before = study.figure("flow")
     queried = {row["participant_id"] for row in study.get_analytics("queries.json").json()["rows"]}
-    assert number in queried
-    event = study.record_fact(number, closing).json()["event_id"]
+    assert participant_id in queried
+    event = study.record_fact(participant_id, closing).json()["event_id"]
     study.wait_for_analytics()
     for params in ({}, {"at": flow_before["position"]}):
         flow_after = study.figure("flow", **params)
         assert flow_after["enrolled"] == flow_before["enrolled"] - 1
         assert flow_after["left_out"] == flow_before["left_out"] + 1
-    assert number not in {row["participant_id"] for row in study.get_analytics("queries.json").json()["rows"]}
-    assert study.get_analytics(f"participants/{number}/timeline.json").status_code == 404
-    assert study.get(f"participants/{number}/history", "monitor").status_code == 200, "the history stays"
-    correct_event(study, number, "enrollment", event, None)
+    assert participant_id not in {row["participant_id"] for row in study.get_analytics("queries.json").json()["rows"]}
+    assert study.get_analytics(f"participants/{participant_id}/timeline.json").status_code == 404
+    assert study.get(f"participants/{participant_id}/history", "monitor").status_code == 200, "the history stays"
+    correct_event(study, participant_id, "enrollment", event, None)
     study.wait_for_analytics()
     assert study.figure("flow")["enrolled"] == flow_before["enrolled"]

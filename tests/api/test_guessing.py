@@ -77,7 +77,7 @@ def body_with_guess(kind: type[Fact], text: str, reference: str) -> dict[str, An
 class GuessTarget:
     """A participant of Rome, and what is guessed of them."""
 
-    number: str
+    participant_id: str
     text: str
     reference: str
     events: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -98,15 +98,15 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 
 def idempotency_key(service: str, type_name: str, twin: GuessTarget) -> str:
-    return f"{service}-{type_name}-{twin.number}"
+    return f"{service}-{type_name}-{twin.participant_id}"
 
 
 def create_target(study: StudyUnderTest, guess: str, reference: str, own_reference: str) -> GuessTarget:
-    number = study.enroll_at(
+    participant_id = study.enroll_at(
         "rome", facts.lesion_registered(), facts.radiotherapy_started(), local_reference=own_reference
     )
-    twin = GuessTarget(study.wait_until_known(number), guess, reference)
-    history = study.get(f"participants/{number}/history").json()["events"]
+    twin = GuessTarget(study.wait_until_known(participant_id), guess, reference)
+    history = study.get(f"participants/{participant_id}/history").json()["events"]
     twin.events["enrollment", "participant.screened"] = history[0]["event_id"]
     types = [
         (service, kind) for service, stream in STREAM_BY_SERVICE.items() for kind in stream.declared_facts.values()
@@ -117,7 +117,7 @@ def create_target(study: StudyUnderTest, guess: str, reference: str, own_referen
                 body_with_guess(kind, CORRECT_GUESS, own_reference),
                 idempotency_key(service, kind.type_name, twin),
             )
-            path = f"participants/{number}/facts/{kind.type_name}"
+            path = f"participants/{participant_id}/facts/{kind.type_name}"
             response = study.post(path, body, service=service, Idempotency_Key=key)
             if response.status_code == 201:
                 twin.events[service, kind.type_name] = response.json()["event_id"]
@@ -183,7 +183,7 @@ def guess_requests(service: str, route: APIRoute, twin: GuessTarget) -> Iterator
 def requests_under_keys(
     service: str, type_name: str, twin: GuessTarget, body: Any
 ) -> Iterator[tuple[str, dict[str, str], Any]]:
-    """Dry, and under the site's key and the event's id both dry and real: under a used key nothing is recorded."""
+    """Yields a dry run, then a dry run and a request under each used key: the site's key and the event's id."""
     yield "?dry_run=true", {}, body
     if event := twin.events.get((service, type_name)):
         for key in (idempotency_key(service, type_name, twin), event):
@@ -191,8 +191,8 @@ def requests_under_keys(
                 yield query, {"Idempotency_Key": key}, body
 
 
-def route_path(route: APIRoute, study: StudyUnderTest, number: str) -> str:
-    values = {"study_id": study.study_id, "participant_id": number, "name": "treatments", "kind": "json"}
+def route_path(route: APIRoute, study: StudyUnderTest, participant_id: str) -> str:
+    values = {"study_id": study.study_id, "participant_id": participant_id, "name": "treatments", "kind": "json"}
     return route.path.format(**values)
 
 
@@ -207,10 +207,10 @@ def test_correct_guess_gets_the_same_response_as_a_wrong_one(targets: GuessTarge
         )
         for (query, headers, sent_body), (_, other_headers, other_body) in request_pairs:
             correct_response = study.send(
-                route_path(route, study, targets.correct.number) + query, sent_body, user, **headers
+                route_path(route, study, targets.correct.participant_id) + query, sent_body, user, **headers
             )
             wrong_response = study.send(
-                route_path(route, study, targets.wrong.number) + query, other_body, user, **other_headers
+                route_path(route, study, targets.wrong.participant_id) + query, other_body, user, **other_headers
             )
             assert comparable_response(correct_response) == comparable_response(wrong_response), (
                 route.path,
@@ -230,7 +230,7 @@ def test_readers_of_the_texts_can_distinguish_a_correct_guess(targets: GuessTarg
     for service, type_name in targets.keyed_facts - {("enrollment", "participant.screened")}:
         target = targets.correct
         body = body_with_guess(STREAM_BY_SERVICE[service].facts[type_name], CORRECT_GUESS, REFERENCE)
-        path = f"participants/{target.number}/facts/{type_name}?dry_run=true"
+        path = f"participants/{target.participant_id}/facts/{type_name}?dry_run=true"
         repeated = targets.study.post(
             path, body, service=service, Idempotency_Key=idempotency_key(service, type_name, target)
         )
@@ -244,8 +244,8 @@ def test_reads_reveal_no_sealed_text_and_no_foreign_participant(targets: GuessTa
         if "GET" not in (route.methods or ()) or route.path.endswith("/live"):
             continue
         existing_response, unknown_response = (
-            study.http.get(route_path(route, study, number), headers=study.authorization(user))
-            for number in (targets.correct.number, new_participant_id())
+            study.http.get(route_path(route, study, participant_id), headers=study.authorization(user))
+            for participant_id in (targets.correct.participant_id, new_participant_id())
         )
         for text in (CORRECT_GUESS, REFERENCE, OTHER_REFERENCE):
             assert text not in existing_response.text + str(existing_response.headers), (user, route.path)
@@ -253,7 +253,9 @@ def test_reads_reveal_no_sealed_text_and_no_foreign_participant(targets: GuessTa
             assert comparable_response(existing_response) == comparable_response(unknown_response), route.path
         guess_responses = [
             study.http.get(
-                route_path(route, study, targets.correct.number), params={name: text}, headers=study.authorization(user)
+                route_path(route, study, targets.correct.participant_id),
+                params={name: text},
+                headers=study.authorization(user),
             )
             for name in ("local_reference", "q")
             for text in (REFERENCE, UNUSED_REFERENCE)

@@ -27,22 +27,26 @@ def replay_marker(response: httpx.Response) -> str | None:
 
 
 def test_repeated_request_is_marked_as_replayed(study: StudyUnderTest) -> None:
-    number, key = study.enroll_at("rome"), secrets.token_hex(8)
-    first, repeated = (study.record_fact(number, facts.procedure_performed(), Idempotency_Key=key) for _ in range(2))
+    participant_id, key = study.enroll_at("rome"), secrets.token_hex(8)
+    first, repeated = (
+        study.record_fact(participant_id, facts.procedure_performed(), Idempotency_Key=key) for _ in range(2)
+    )
     assert [(response.status_code, replay_marker(response)) for response in (first, repeated)] == [
         (201, None),
         (201, "true"),
     ]
     assert first.json() == repeated.json()
-    by_event = study.record_fact(number, facts.procedure_performed(), Idempotency_Key=first.json()["event_id"])
+    by_event = study.record_fact(participant_id, facts.procedure_performed(), Idempotency_Key=first.json()["event_id"])
     assert (by_event.status_code, by_event.json(), replay_marker(by_event)) == (201, first.json(), "true")
 
 
 def test_event_id_as_key_is_recognized_in_upper_case(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome")
-    first = study.record_fact(number, facts.procedure_performed()).json()
+    participant_id = study.enroll_at("rome")
+    first = study.record_fact(participant_id, facts.procedure_performed()).json()
     for _ in range(2):
-        repeated = study.record_fact(number, facts.procedure_performed(), Idempotency_Key=first["event_id"].upper())
+        repeated = study.record_fact(
+            participant_id, facts.procedure_performed(), Idempotency_Key=first["event_id"].upper()
+        )
         assert (repeated.status_code, repeated.json()["event_id"], replay_marker(repeated)) == (
             201,
             first["event_id"],
@@ -81,9 +85,9 @@ def test_dry_run_with_a_used_key_returns_the_recorded_outcome(study: StudyUnderT
 
 
 def test_dry_run_with_an_event_id_as_key_returns_the_recorded_outcome(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome")
-    first = study.record_fact(number, facts.procedure_performed()).json()
-    path = f"participants/{number}/facts/procedure.performed?dry_run=true"
+    participant_id = study.enroll_at("rome")
+    first = study.record_fact(participant_id, facts.procedure_performed()).json()
+    path = f"participants/{participant_id}/facts/procedure.performed?dry_run=true"
     repeated = study.post(path, body(facts.procedure_performed()), Idempotency_Key=first["event_id"])
     assert (repeated.status_code, replay_marker(repeated), repeated.json()["event_ids"]) == (
         200,

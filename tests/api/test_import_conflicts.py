@@ -86,7 +86,7 @@ def test_contradictory_file_has_only_its_invalid_line_refused(
 
 @contextmanager
 def paused_worker(demo: Demo, service: str) -> Iterator[None]:
-    """Meanwhile the service does not take in what others publish."""
+    """Pauses the service's worker for the block, so that it applies no events of other services."""
     (worker,) = (
         pid for pid, command in find_processes(demo.data).items() if re.match(rf"\S+ -m services.{service} w", command)
     )

@@ -65,17 +65,17 @@ def test_extended_file_adds_only_new_facts(study: StudyUnderTest, tmp_path: Path
 
 
 def test_csv_table_adds_facts_by_participant_number(study: StudyUnderTest, tmp_path: Path) -> None:
-    number = study.enroll_at("milan")
+    participant_id = study.enroll_at("milan")
     table = tmp_path / "lines.csv"
     table.write_text(
         "participant;line_id;on;agents/0/name;setting;planned_cycles\r\n"
-        f"{number};S1;2024-03-07;doxorubicin;palliative;6\r\n",
+        f"{participant_id};S1;2024-03-07;doxorubicin;palliative;6\r\n",
         "utf-8-sig",
     )
     result = run_import(study, str(table), "--type", "systemic_therapy.started")
     assert (result.code, result.counts["recorded"]) == (0, 1), result
-    assert versions_by_participant(study)[number] == 4
-    recorded_by = study.get(f"participants/{number}/history", "site@milan").json()["events"][-1]["recorded_by"]
+    assert versions_by_participant(study)[participant_id] == 4
+    recorded_by = study.get(f"participants/{participant_id}/history", "site@milan").json()["events"][-1]["recorded_by"]
     assert recorded_by == subject(study.study_id, "site", "milan")
 
 
@@ -119,7 +119,9 @@ def test_every_refused_line_is_reported_and_the_rest_is_recorded(
     assert refused[3]["errors"][0]["pointer"] == "/found_on"
     assert {line["outcome"] for line in lines[8:]} == {"would-record" if options else "recorded"}
     assert report.stat().st_mode & 0o777 == 0o600
-    assert [int(number) for number in re.findall(r"^line (\d+)", result.stdout, re.MULTILINE)] == sorted(EXPECTED_CODES)
+    assert [int(line_number) for line_number in re.findall(r"^line (\d+)", result.stdout, re.MULTILINE)] == sorted(
+        EXPECTED_CODES
+    )
     assert sorted(versions_by_participant(study).values()) == ([] if options else [6, 6])
 
 
@@ -194,21 +196,22 @@ def _without_study_specifics(value: Any) -> Any:
 def add_difficult_participants(study: StudyUnderTest) -> None:
     """Records what makes an import difficult: corrections, voided facts, transfers, withdrawals."""
     study.enroll_at("milan", *TREATMENT_FACTS, facts.systemic_therapy_started())
-    number = study.enroll_at(
+    participant_id = study.enroll_at(
         "rome", *TREATMENT_FACTS, facts.procedure_performed(detail="private"), local_reference="MRN-1"
     )
-    lesion = study.record_fact(number, facts.lesion_registered("L2")).json()["event_id"]
+    lesion = study.record_fact(participant_id, facts.lesion_registered("L2")).json()["event_id"]
     assert (
-        study.record_fact(number, facts.correction(UUID(lesion), facts.lesion_registered("L3", 5))).status_code == 201
+        study.record_fact(participant_id, facts.correction(UUID(lesion), facts.lesion_registered("L3", 5))).status_code
+        == 201
     )
-    assert study.record_fact(number, facts.correction(UUID(lesion), None, reason="mine")).status_code == 201
-    add_toxicity_and_follow_up(study, number)
-    assert study.record_fact(number, facts.consent_withdrawn(40, reason="hers")).status_code == 201
-    assert study.record_fact(number, followup.participant_died("2024-04", detail="private")).status_code == 201
+    assert study.record_fact(participant_id, facts.correction(UUID(lesion), None, reason="mine")).status_code == 201
+    add_toxicity_and_follow_up(study, participant_id)
+    assert study.record_fact(participant_id, facts.consent_withdrawn(40, reason="hers")).status_code == 201
+    assert study.record_fact(participant_id, followup.participant_died("2024-04", detail="private")).status_code == 201
     withdrawn = study.enroll_at("rome", facts.procedure_performed(90))
     assert study.record_fact(withdrawn, facts.consent_withdrawn(40)).status_code == 201
     duplicate = study.enroll_at("rome")
-    voided = facts.participant_voided("duplicate").model_copy(update={"duplicate_of": number})
+    voided = facts.participant_voided("duplicate").model_copy(update={"duplicate_of": participant_id})
     assert study.record_fact(duplicate, voided).status_code == 201
     transferred = study.enroll_at("rome", facts.lesion_registered())
     assert study.record_fact(transferred, facts.participant_transferred("milan", 20)).status_code == 201
@@ -219,11 +222,11 @@ def add_difficult_participants(study: StudyUnderTest) -> None:
     study.register(waived_screening, facts.screening_failed())
 
 
-def add_toxicity_and_follow_up(study: StudyUnderTest, number: str) -> None:
+def add_toxicity_and_follow_up(study: StudyUnderTest, participant_id: str) -> None:
     """Toxicity and follow-up, with sealed texts, a fact that is restated and one that is void."""
     graded_finding = toxicity.finding(attribution=toxicity.attributions("course:RT1"))
     response = study.record_fact(
-        number, toxicity.toxicity_assessed(10, graded_finding, toxicity.finding("3.0:0664", None))
+        participant_id, toxicity.toxicity_assessed(10, graded_finding, toxicity.finding("3.0:0664", None))
     )
     for fact in (
         facts.correction(
@@ -238,10 +241,10 @@ def add_toxicity_and_follow_up(study: StudyUnderTest, number: str) -> None:
         followup.lost_to_follow_up(32),
         followup.follow_up_resumed(33),
     ):
-        assert study.record_fact(number, fact).status_code == 201, fact
-    voided_event = study.record_fact(number, followup.vital_status_confirmed(34)).json()["event_id"]
+        assert study.record_fact(participant_id, fact).status_code == 201, fact
+    voided_event = study.record_fact(participant_id, followup.vital_status_confirmed(34)).json()["event_id"]
     void = FOLLOWUP.correction(event_id=voided_event, reason_code="entered_in_error", replacement=None)
-    path = study.address(f"participants/{number}/facts/record.corrected", "followup")
+    path = study.address(f"participants/{participant_id}/facts/record.corrected", "followup")
     assert study.send(path, body(void)).status_code == 201
 
 

@@ -45,15 +45,15 @@ def test_two_refs_with_one_local_reference_register_one_participant(
 
 def test_participant_named_by_number_and_ref_has_each_fact_counted_once(study: StudyUnderTest, folder: Path) -> None:
     import_lines(study, folder, [fact_line(facts.participant_screened(), "r1")])
-    (number,) = versions_by_participant(study)
+    (participant_id,) = versions_by_participant(study)
     lines = [
         fact_line(facts.participant_screened(), "r1"),
         fact_line(facts.procedure_performed(), "r1"),
-        *lines_for_number(number, facts.procedure_performed()),
+        *lines_for_number(participant_id, facts.procedure_performed()),
     ]
     _, report = import_lines(study, folder, lines)
     assert sorted(outcome_codes(report)) == ["recorded", "there-already", "there-already"]
-    assert versions_by_participant(study)[number] == 2
+    assert versions_by_participant(study)[participant_id] == 2
 
 
 def test_ref_of_a_transferred_participant_is_refused_for_the_old_site(study: StudyUnderTest, folder: Path) -> None:
@@ -62,8 +62,8 @@ def test_ref_of_a_transferred_participant_is_refused_for_the_old_site(study: Stu
         for fact in (facts.participant_screened(), facts.consent_signed(), facts.participant_enrolled())
     ]
     import_lines(study, folder, lines)
-    (number,) = versions_by_participant(study)
-    assert study.record_fact(number, facts.participant_transferred()).status_code == 201
+    (participant_id,) = versions_by_participant(study)
+    assert study.record_fact(participant_id, facts.participant_transferred()).status_code == 201
     token = study.demo.token("site", "rome", study.study_id)
     command, report = import_lines(study, folder, lines, "--token", token)
     assert command.code == 1

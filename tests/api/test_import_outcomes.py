@@ -62,23 +62,26 @@ def outcome_codes(report_lines: list[dict[str, Any]]) -> list[str]:
     return [line["errors"][0]["code"] if line["errors"] else line["outcome"] for line in report_lines]
 
 
-def lines_for_number(number: str, *stated_facts: Any) -> list[str]:
+def lines_for_number(participant_id: str, *stated_facts: Any) -> list[str]:
     return [
-        json.dumps({"type": fact.type_name, "participant": number, "data": stated_content(fact)})
+        json.dumps({"type": fact.type_name, "participant": participant_id, "data": stated_content(fact)})
         for fact in stated_facts
     ]
 
 
 def test_text_missing_from_the_record_is_refused_until_corrected(study: StudyUnderTest, folder: Path) -> None:
-    number = study.enroll_at("rome")
-    assert import_lines(study, folder, lines_for_number(number, facts.procedure_performed()))[0].counts["recorded"] == 1
-    with_text = lines_for_number(number, facts.procedure_performed(detail="complication: bleeding"))
+    participant_id = study.enroll_at("rome")
+    assert (
+        import_lines(study, folder, lines_for_number(participant_id, facts.procedure_performed()))[0].counts["recorded"]
+        == 1
+    )
+    with_text = lines_for_number(participant_id, facts.procedure_performed(detail="complication: bleeding"))
     command, report = import_lines(study, folder, with_text)
     assert (command.code, outcome_codes(report)) == (1, ["text-not-recorded"])
     assert "bleeding" not in command.stdout + command.stderr + json.dumps(report)
-    event = study.get(f"participants/{number}/history").json()["events"][-1]["event_id"]
+    event = study.get(f"participants/{participant_id}/history").json()["events"][-1]["event_id"]
     correction = facts.correction(UUID(event), facts.procedure_performed(detail="complication: bleeding"))
-    assert study.record_fact(number, correction).status_code == 201
+    assert study.record_fact(participant_id, correction).status_code == 201
     command, report = import_lines(study, folder, with_text)
     assert (command.code, outcome_codes(report)) == (0, ["there-already"])
 
@@ -86,33 +89,35 @@ def test_text_missing_from_the_record_is_refused_until_corrected(study: StudyUnd
 def test_lines_with_different_texts_are_two_facts_and_a_repeated_line_is_one(
     study: StudyUnderTest, folder: Path
 ) -> None:
-    number = study.enroll_at("rome")
+    participant_id = study.enroll_at("rome")
     lines = lines_for_number(
-        number, *(facts.procedure_performed(detail=text) for text in ("text A", "text B", "text A"))
+        participant_id, *(facts.procedure_performed(detail=text) for text in ("text A", "text B", "text A"))
     )
     command, report = import_lines(study, folder, lines)
     assert outcome_codes(report) == ["recorded", "recorded", "repeated"]
     assert report[2]["repeats_line"] == 1
     assert "1 line repeats another line" in command.stdout
-    texts = [event["data"]["detail"] for event in study.get(f"participants/{number}/history").json()["events"][3:]]
+    texts = [
+        event["data"]["detail"] for event in study.get(f"participants/{participant_id}/history").json()["events"][3:]
+    ]
     assert texts == ["text A", "text B"]
     assert outcome_codes(import_lines(study, folder, lines)[1]) == ["there-already", "there-already", "repeated"]
 
 
 def test_import_without_access_to_texts_reports_them_as_not_compared(study: StudyUnderTest, folder: Path) -> None:
-    number = study.enroll_at("rome")
-    lines = lines_for_number(number, facts.procedure_performed(detail="text A"))
+    participant_id = study.enroll_at("rome")
+    lines = lines_for_number(participant_id, facts.procedure_performed(detail="text A"))
     import_lines(study, folder, lines)
     token = study.demo.token("coordinator", None, study.study_id)
     command, report = import_lines(study, folder, lines, "--token", token)
     assert (command.code, outcome_codes(report)) == (0, ["text-not-compared"])
     assert "not compared" in command.stdout
-    two_texts = [*lines, *lines_for_number(number, facts.procedure_performed(detail="text B"))]
+    two_texts = [*lines, *lines_for_number(participant_id, facts.procedure_performed(detail="text B"))]
     assert outcome_codes(import_lines(study, folder, two_texts, "--token", token)[1]) == [
         "text-not-compared",
         "text-not-comparable",
     ]
-    assert versions_by_participant(study)[number] == 4
+    assert versions_by_participant(study)[participant_id] == 4
 
 
 def test_import_names_new_and_recognized_participants(study: StudyUnderTest, folder: Path) -> None:
@@ -127,15 +132,16 @@ def test_import_names_new_and_recognized_participants(study: StudyUnderTest, fol
         "errors": [],
     }
     first_import, report = import_lines(study, folder, lines)
-    (number,) = versions_by_participant(study)
-    assert f"1 new participant was registered: line 1, ref r82, number {number}." in first_import.stdout
-    assert (report[0]["participant"], report[0]["new_participant"]) == (number, True)
+    (participant_id,) = versions_by_participant(study)
+    assert f"1 new participant was registered: line 1, ref r82, number {participant_id}." in first_import.stdout
+    assert (report[0]["participant"], report[0]["new_participant"]) == (participant_id, True)
     for options in ((), ("--dry-run",)):
         repeated, report = import_lines(study, folder, lines, *options)
         assert (
-            f"1 participant was recognized from an earlier import: line 1, ref r82, number {number}." in repeated.stdout
+            f"1 participant was recognized from an earlier import: line 1, ref r82, number {participant_id}."
+            in repeated.stdout
         )
-        assert (report[0]["participant"], report[0]["new_participant"]) == (number, False)
+        assert (report[0]["participant"], report[0]["new_participant"]) == (participant_id, False)
 
 
 @pytest.mark.parametrize("options", [("--dry-run",), ()])
@@ -158,17 +164,17 @@ def test_ref_used_for_another_screening_registers_nobody(
 def test_corrected_screening_is_recognized_by_its_ref(study: StudyUnderTest, folder: Path) -> None:
     lines = [fact_line(facts.participant_screened(), "r82"), fact_line(facts.consent_signed(), "r82")]
     import_lines(study, folder, lines)
-    (number,) = versions_by_participant(study)
-    event = study.get(f"participants/{number}/history").json()["events"][0]["event_id"]
+    (participant_id,) = versions_by_participant(study)
+    event = study.get(f"participants/{participant_id}/history").json()["events"][0]["event_id"]
     corrected_screening = facts.participant_screened(birth_year=1951, local_reference="MRN 7")
-    assert study.record_fact(number, facts.correction(UUID(event), corrected_screening)).status_code == 201
+    assert study.record_fact(participant_id, facts.correction(UUID(event), corrected_screening)).status_code == 201
     command, report = import_lines(
         study, folder, [fact_line(corrected_screening, "r82"), lines[1], fact_line(facts.participant_enrolled(), "r82")]
     )
     assert (command.code, outcome_codes(report)) == (0, ["there-already", "there-already", "recorded"])
     other_screening = facts.participant_screened(birth_year=1951, local_reference="MRN 8")
     assert outcome_codes(import_lines(study, folder, [fact_line(other_screening, "r82")])[1]) == ["text-differs"]
-    assert list(versions_by_participant(study)) == [number]
+    assert list(versions_by_participant(study)) == [participant_id]
 
 
 def test_ref_with_facts_of_another_person_records_nothing(study: StudyUnderTest, folder: Path) -> None:
@@ -187,12 +193,12 @@ def test_ref_with_facts_of_another_person_records_nothing(study: StudyUnderTest,
 
 
 def test_counts_of_existing_new_and_invalid_lines_add_up(study: StudyUnderTest, folder: Path) -> None:
-    number = study.enroll_at("rome")
-    existing_lines = lines_for_number(number, *(followup.vital_status_confirmed(day) for day in range(30, 47)))
+    participant_id = study.enroll_at("rome")
+    existing_lines = lines_for_number(participant_id, *(followup.vital_status_confirmed(day) for day in range(30, 47)))
     assert import_lines(study, folder, existing_lines)[0].counts["recorded"] == 17
-    new_lines = lines_for_number(number, *(followup.vital_status_confirmed(day) for day in range(60, 70)))
+    new_lines = lines_for_number(participant_id, *(followup.vital_status_confirmed(day) for day in range(60, 70)))
     data = {"alive_on": "2024-02-31", "source": "clinic"}
-    invalid_line = json.dumps({"type": "vital_status.confirmed", "participant": number, "data": data})
+    invalid_line = json.dumps({"type": "vital_status.confirmed", "participant": participant_id, "data": data})
     lines = [*existing_lines, *existing_lines[:2], invalid_line, *new_lines]
     command, report = import_lines(study, folder, lines)
     assert command.code == 1
@@ -222,7 +228,7 @@ def test_unknown_site_is_named_in_the_refusal(study: StudyUnderTest, folder: Pat
 
 
 def test_exported_event_with_changed_content_is_not_overwritten(study: StudyUnderTest, folder: Path) -> None:
-    number = study.enroll_at("rome", facts.lesion_registered())
+    participant_id = study.enroll_at("rome", facts.lesion_registered())
     file = folder / "study.jsonl"
     assert run_quartal(study.demo, "export", "facts", "--study", study.study_id, "--out", str(file)).code == 0
     (lesion,) = (json.loads(line) for line in file.read_text().splitlines() if "lesion.registered" in line)
@@ -232,7 +238,7 @@ def test_exported_event_with_changed_content_is_not_overwritten(study: StudyUnde
     assert "record.corrected" in command.stdout
     del lesion["event_id"]
     assert outcome_codes(import_lines(study, folder, [json.dumps(lesion)])[1])[0] not in ("recorded", "there-already")
-    assert versions_by_participant(study)[number] == 4
+    assert versions_by_participant(study)[participant_id] == 4
 
 
 def test_export_states_its_visible_sites_and_end_time(study: StudyUnderTest, folder: Path) -> None:

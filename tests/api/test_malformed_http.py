@@ -31,14 +31,14 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 
 @pytest.fixture(scope="module")
-def number(study: StudyUnderTest) -> str:
+def participant_id(study: StudyUnderTest) -> str:
     return study.enroll_at("rome", facts.lesion_registered(), facts.radiotherapy_started())
 
 
 @pytest.fixture(scope="module")
-def dry_run_path(study: StudyUnderTest, number: str) -> str:
+def dry_run_path(study: StudyUnderTest, participant_id: str) -> str:
     """Path of a dry run that accepts `LESION_BODY` unchanged."""
-    return study.address(f"participants/{number}/facts/lesion.registered?dry_run=true")
+    return study.address(f"participants/{participant_id}/facts/lesion.registered?dry_run=true")
 
 
 LESION_BODY = json.dumps(EXAMPLE_BODIES["lesion.registered"]).encode()
@@ -79,16 +79,16 @@ def find_written_canaries(study: StudyUnderTest) -> list[str]:
     return logs + [page for page in ("/metrics", "/problems") if CANARY in study.http.get(page).text.lower()]
 
 
-def fact_path(study: StudyUnderTest, number: str, name: str) -> str:
+def fact_path(study: StudyUnderTest, participant_id: str, name: str) -> str:
     """The address at which such a fact is stated."""
     stream = next(stream for stream in STREAMS if name in stream.facts)
     return study.address(
-        f"facts/{name}" if stream.subject == "study" else f"participants/{number}/facts/{name}", stream.service
+        f"facts/{name}" if stream.subject == "study" else f"participants/{participant_id}/facts/{name}", stream.service
     )
 
 
-def test_rejected_body_is_neither_returned_nor_logged(study: StudyUnderTest, number: str) -> None:
-    bodies_by_path = {fact_path(study, number, name): content for name, content in EXAMPLE_BODIES.items()}
+def test_rejected_body_is_neither_returned_nor_logged(study: StudyUnderTest, participant_id: str) -> None:
+    bodies_by_path = {fact_path(study, participant_id, name): content for name, content in EXAMPLE_BODIES.items()}
     correction = {
         "event_id": CANARY,
         "reason_code": "other",
@@ -96,7 +96,7 @@ def test_rejected_body_is_neither_returned_nor_logged(study: StudyUnderTest, num
         "replacement": {"type": "lesion.registered", "data": EXAMPLE_BODIES["lesion.registered"]},
     }
     bodies_by_path[study.address("participants")] = EXAMPLE_BODIES["participant.screened"]
-    bodies_by_path[study.address(f"participants/{number}/facts/record.corrected")] = correction
+    bodies_by_path[study.address(f"participants/{participant_id}/facts/record.corrected")] = correction
     for path, body in bodies_by_path.items():
         user = ROME_USER if "/participants" in path else "administrator"
         for canary_body in values_with_canaries(body):
@@ -107,14 +107,16 @@ def test_rejected_body_is_neither_returned_nor_logged(study: StudyUnderTest, num
         {"type": CANARY, "data": {}}
     ]
     for service in ("enrollment", "toxicity", "followup"):
-        assert not contains_canary(study.send(study.address(f"participants/{number}/facts", service), entries))
+        assert not contains_canary(study.send(study.address(f"participants/{participant_id}/facts", service), entries))
     assert not contains_canary(study.post("participants", {"facts": entries}))
     assert find_written_canaries(study) == []
 
 
-def test_rejected_path_query_and_headers_are_neither_returned_nor_logged(study: StudyUnderTest, number: str) -> None:
+def test_rejected_path_query_and_headers_are_neither_returned_nor_logged(
+    study: StudyUnderTest, participant_id: str
+) -> None:
     authorization, content = study.authorization(ROME_USER), EXAMPLE_BODIES["lesion.registered"]
-    base = study.address(f"participants/{number}")
+    base = study.address(f"participants/{participant_id}")
     paths = [
         f"/{CANARY}",
         f"/enrollment/v1/studies/{CANARY}",
@@ -141,7 +143,7 @@ def test_rejected_path_query_and_headers_are_neither_returned_nor_logged(study: 
             assert not contains_canary(response), (path, response.text)
     for name in ("site", "status", "after", "limit", "at", "cut", "as_of", "by", "subset", "epoch", "dry_run"):
         params = {name: f"{CANARY} \0"}
-        for path in ("participants", "facts", f"participants/{number}"):
+        for path in ("participants", "facts", f"participants/{participant_id}"):
             assert not contains_canary(study.get(path, **params))
         assert not contains_canary(study.get_analytics("figures/flow.json", **params))
         assert not contains_canary(study.post(f"participants?{name}={CANARY}", {}))

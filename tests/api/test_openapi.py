@@ -94,7 +94,7 @@ def test_every_fact_route_is_described_by_its_own_docstring(documents: dict[str,
 
 @pytest.mark.parametrize(("service", "more"), [("enrollment", 3), ("toxicity", 1), ("followup", 1), ("analytics", 0)])
 def test_only_documented_routes_accept_post(documents: dict[str, Any], service: str, more: int) -> None:
-    """And a study, a participant, several facts at once; and the search."""
+    """`more` counts the routes for a new study, a new participant and several facts. The search is left out."""
     posts = [path for method, path, _ in operations(documents[service]) if method == "post" and path != SEARCH_PATH]
     assert len(posts) == sum(stream.service == service for stream, _ in STREAMS_AND_FACTS) + more
 
@@ -191,11 +191,11 @@ def test_every_schema_component_is_used(documents: dict[str, Any], service: str)
 
 
 def test_every_read_responds_as_documented_and_honors_etags(study: StudyUnderTest, documents: dict[str, Any]) -> None:
-    """Also: a client that holds the response gets 304, unless a cursor or the age of a measurement is in it."""
-    number = study.wait_until_known(
+    """A second read with the ETag gets 304, unless the response has a cursor or the age of a measurement."""
+    participant_id = study.wait_until_known(
         study.enroll_at("rome", facts.lesion_registered(), facts.procedure_performed(detail="By telephone."))
     )
-    values = {"study_id": study.study_id, "participant_id": number, "dictionary": "ctcae-3.0"}
+    values = {"study_id": study.study_id, "participant_id": participant_id, "dictionary": "ctcae-3.0"}
     attempts = 0
     for service, document in documents.items():
         for method, path, operation in operations(document):

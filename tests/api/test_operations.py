@@ -72,7 +72,7 @@ def parked_subjects(demo: Demo, source: str) -> set[tuple[str, ...]]:
 
 
 def is_counted_everywhere(study: StudyUnderTest) -> bool:
-    """Does every consumer count two parked streams, on its own address and on the common one?"""
+    """Returns whether every consumer counts two parked streams, on its own address and on the common one."""
     metric_name = "quartal_inbox_parked_streams"
     values = [
         read_metric(study, metric_name, path, service=name)

@@ -23,8 +23,10 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 @pytest.fixture(scope="module")
 def rome_participant(study: StudyUnderTest) -> str:
-    number = study.enroll_at("rome", facts.lesion_registered(), facts.radiotherapy_started(), local_reference=REFERENCE)
-    return study.wait_until_known(number)
+    participant_id = study.enroll_at(
+        "rome", facts.lesion_registered(), facts.radiotherapy_started(), local_reference=REFERENCE
+    )
+    return study.wait_until_known(participant_id)
 
 
 def read_log(study: StudyUnderTest, service: str, user: str = "auditor") -> list[dict[str, Any]]:

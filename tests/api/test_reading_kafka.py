@@ -75,7 +75,7 @@ async def test_example_reader_keeps_current_facts_and_excluded_participants(
         expected_facts = study.get(f"participants/{participant}", "investigator").json()["facts"]
         copied_facts = copy.facts[enrollment_source, participant]
         assert copied_facts == {fact["event_id"]: (fact["type"], fact["data"]) for fact in expected_facts}
-        excluded = {number for study_id, number in copy.excluded() if study_id == study.study_id}
+        excluded = {participant_id for study_id, participant_id in copy.excluded() if study_id == study.study_id}
         assert excluded == {withdrawn}
 
 

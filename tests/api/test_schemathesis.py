@@ -51,10 +51,10 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 @pytest.mark.parametrize(("service", "user"), EXAMPLE_COUNTS)
 def test_generated_requests_get_only_documented_responses(study: StudyUnderTest, service: str, user: str) -> None:
     schema = schemathesis.openapi.from_url(f"{study.demo.url}/{service}/openapi.json")
-    number = study.get("participants").json()["rows"][0]["participant_id"]
+    participant_id = study.get("participants").json()["rows"][0]["participant_id"]
     path_values = {
         "study_id": study.study_id,
-        "participant_id": number,
+        "participant_id": participant_id,
         "name": "flow",
         "kind": "svg",
         "dictionary": "ctcae-3.0",

@@ -23,9 +23,7 @@ from tests.api.support.study import (
 from tests.conftest import read_topic
 from tests.demo import Demo
 
-SECRETS = tuple(
-    f"Zq{name}Xw-{number}" for number, name in enumerate(("Reference", "Waiver", "Reason", "Detail", "Tnm"))
-)
+SECRETS = tuple(f"Zq{name}Xw-{index}" for index, name in enumerate(("Reference", "Waiver", "Reason", "Detail", "Tnm")))
 REFERENCE, WAIVER, REASON, DETAIL, STAGE = SECRETS
 OTHER_REFERENCE = "Xq-reference of Rome"  # no participant number, no identifier can hold it
 
@@ -39,7 +37,7 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 @pytest.fixture(scope="module")
 def rome_participant(study: StudyUnderTest) -> str:
     """A participant at Rome with every kind of sealed text."""
-    number = study.register(
+    participant_id = study.register(
         facts.participant_screened(
             local_reference=REFERENCE,
             criteria={"histology": "met", "rt-indicated": "waived"},
@@ -52,8 +50,8 @@ def rome_participant(study: StudyUnderTest) -> str:
         facts.lesion_registered(),
         facts.radiotherapy_started(),
     )
-    assert study.record_fact(number, facts.consent_withdrawn(9, reason=REASON)).status_code == 201
-    return number
+    assert study.record_fact(participant_id, facts.consent_withdrawn(9, reason=REASON)).status_code == 201
+    return participant_id
 
 
 READS = (
@@ -82,20 +80,20 @@ def test_site_reads_its_own_sealed_texts(study: StudyUnderTest, rome_participant
 
 
 def test_correction_reason_is_not_shown_as_the_reason_of_the_fact(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome")
-    event = study.record_fact(number, facts.consent_withdrawn(9, reason=REASON)).json()["event_id"]
+    participant_id = study.enroll_at("rome")
+    event = study.record_fact(participant_id, facts.consent_withdrawn(9, reason=REASON)).json()["event_id"]
     restatement = facts.correction(UUID(event), facts.consent_withdrawn(8), reason=WAIVER)
-    assert study.record_fact(number, restatement).status_code == 201
+    assert study.record_fact(participant_id, restatement).status_code == 201
     (current_fact,) = (
         fact["data"]
-        for fact in study.get(f"participants/{number}").json()["facts"]
+        for fact in study.get(f"participants/{participant_id}").json()["facts"]
         if fact["type"] == "participant.withdrawn"
     )
     assert (current_fact["withdrawn_on"], current_fact["reason"]) == (
         body(facts.consent_withdrawn(8))["withdrawn_on"],
         None,
     )
-    correction = study.get(f"participants/{number}/history").json()["events"][-1]["data"]
+    correction = study.get(f"participants/{participant_id}/history").json()["events"][-1]["data"]
     assert (correction["reason"], correction["replacement"]["data"]["reason"]) == (WAIVER, None)
 
 
@@ -200,24 +198,26 @@ def test_new_site_sees_a_transferred_participant_without_the_old_sites_texts(stu
         facts.radiotherapy_started(),
         facts.procedure_performed(detail=DETAIL),
     )
-    number = study.enroll_at("rome", *treatment_facts, local_reference=OTHER_REFERENCE)
-    assert study.record_fact(number, facts.participant_transferred("milan", 9)).status_code == 201
-    for path in (f"participants/{number}", f"participants/{number}/history"):
+    participant_id = study.enroll_at("rome", *treatment_facts, local_reference=OTHER_REFERENCE)
+    assert study.record_fact(participant_id, facts.participant_transferred("milan", 9)).status_code == 201
+    for path in (f"participants/{participant_id}", f"participants/{participant_id}/history"):
         assert study.get(path).status_code == 404
         new_site_response = study.get(path, "site@milan")
         assert "lesion.registered" in new_site_response.text
         assert OTHER_REFERENCE not in new_site_response.text
         assert sealed_texts_in(new_site_response) == set()
-    assert study.record_fact(number, facts.lesion_registered("L2")).status_code == 404
-    assert number not in study.get("facts", limit=1000).text
+    assert study.record_fact(participant_id, facts.lesion_registered("L2")).status_code == 404
+    assert participant_id not in study.get("facts", limit=1000).text
     assert study.post("participants/search", {"local_reference": OTHER_REFERENCE}).json()["rows"] == []
     assert (
-        study.record_fact(number, facts.procedure_performed(12, detail="said in Milan"), "site@milan").status_code
+        study.record_fact(
+            participant_id, facts.procedure_performed(12, detail="said in Milan"), "site@milan"
+        ).status_code
         == 201
     )
-    for path in (f"participants/{number}", f"participants/{number}/history", "facts"):
+    for path in (f"participants/{participant_id}", f"participants/{participant_id}/history", "facts"):
         new_site_page = study.get(path, "site@milan")
         assert ("said in Milan" in new_site_page.text, sealed_texts_in(new_site_page)) == (True, set())
     study.wait_for_analytics()
     for user, is_visible in (("site@rome", False), ("site@milan", True), ("investigator", True)):
-        assert (number in study.get_analytics("figures/treatments.json", user).text) is is_visible, user
+        assert (participant_id in study.get_analytics("figures/treatments.json", user).text) is is_visible, user

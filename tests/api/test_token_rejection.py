@@ -43,7 +43,7 @@ def token_with_algorithm(demo: Demo, algorithm: str, sign: Callable[[bytes], byt
 
 
 def sign_with_public_key(demo: Demo) -> Callable[[bytes], bytes]:
-    """HS256 with the bytes that everybody can read: what a careless library verifies."""
+    """Returns a signer by HS256 with the public key as secret, a signature that a careless library accepts."""
     public = (demo.data / "issuer" / "jwks.json").read_bytes()
     pem = ECKey.import_key(json.loads(public)["keys"][0]).as_pem(private=False)
     return lambda head: hmac.digest(pem, head, hashlib.sha256)

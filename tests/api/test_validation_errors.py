@@ -66,7 +66,7 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 
 @pytest.fixture(scope="module")
-def number(study: StudyUnderTest) -> str:
+def participant_id(study: StudyUnderTest) -> str:
     return study.enroll_at("rome", facts.lesion_registered(), facts.radiotherapy_started(), local_reference="Zb-1")
 
 
@@ -90,10 +90,10 @@ def codes_and_pointers(errors: list[dict[str, str]]) -> set[tuple[str, str]]:
     return {(error["code"], error["pointer"]) for error in errors}
 
 
-def test_each_error_status_has_its_problem_document(study: StudyUnderTest, number: str) -> None:
+def test_each_error_status_has_its_problem_document(study: StudyUnderTest, participant_id: str) -> None:
     lesion, lesion_path = (
         EXAMPLE_BODIES["lesion.registered"],
-        f"participants/{number}/facts/lesion.registered?dry_run=true",
+        f"participants/{participant_id}/facts/lesion.registered?dry_run=true",
     )
     study.wait_for_analytics()
     authorization = study.authorization(ROME_USER)
@@ -121,8 +121,8 @@ def test_each_error_status_has_its_problem_document(study: StudyUnderTest, numbe
         (study.http.post(study.address(lesion_path), content=b"{}", headers=authorization), 415, "unsupported-media"),
         (study.get("participants/K7F2-9QXA-4"), 422, "bad-participant-number"),
         (study.post(lesion_path, {}), 422, "schema"),
-        (study.record_fact(number, facts.participant_enrolled(3)), 422, "stated-twice"),
-        (study.record_fact(number, facts.lesion_registered("L2", 9000)), 422, "in-the-future"),
+        (study.record_fact(participant_id, facts.participant_enrolled(3)), 422, "stated-twice"),
+        (study.record_fact(participant_id, facts.lesion_registered("L2", 9000)), 422, "in-the-future"),
         (study.get_analytics("figures/flow.json", at="cut:never"), 404, "not-found"),
         (study.get_analytics("figures/flow.json", at=10**9), 422, "parameter"),
         (study.get_analytics("figures/flow.json", by="site"), 422, "parameter"),
@@ -133,9 +133,10 @@ def test_each_error_status_has_its_problem_document(study: StudyUnderTest, numbe
         assert study.http.get(f"/problems/{code}").status_code == 200, code
 
 
-def test_all_schema_errors_are_reported_at_once(study: StudyUnderTest, number: str) -> None:
+def test_all_schema_errors_are_reported_at_once(study: StudyUnderTest, participant_id: str) -> None:
     invalid_body = {"lesion_id": "a b", "kind": "tumour", "body_site": 7, "found_on": "0", "size_mm": -1, "surplus": 1}
-    errors = read_problem(study.post(f"participants/{number}/facts/lesion.registered", invalid_body), 422, "schema")
+    path = f"participants/{participant_id}/facts/lesion.registered"
+    errors = read_problem(study.post(path, invalid_body), 422, "schema")
     assert codes_and_pointers(errors) == {
         ("schema-string-pattern-mismatch", "/lesion_id"),
         ("schema-literal-error", "/kind"),
@@ -144,7 +145,7 @@ def test_all_schema_errors_are_reported_at_once(study: StudyUnderTest, number: s
         ("schema-greater-than", "/size_mm"),
         ("schema-extra-forbidden", ""),
     }
-    missing = read_problem(study.post(f"participants/{number}/facts/lesion.registered", {}), 422, "schema")
+    missing = read_problem(study.post(path, {}), 422, "schema")
     assert {pointer for _, pointer in codes_and_pointers(missing)} == {"/lesion_id", "/kind", "/body_site", "/found_on"}
 
 
@@ -167,23 +168,24 @@ def test_all_rule_violations_are_reported_at_once_with_pointers(study: StudyUnde
     }
 
 
-def test_batch_error_pointers_name_the_entry_and_the_member(study: StudyUnderTest, number: str) -> None:
-    batch = [batch_entry(facts.lesion_registered(f"L{number}")) for number in range(2, 19)]
+def test_batch_error_pointers_name_the_entry_and_the_member(study: StudyUnderTest, participant_id: str) -> None:
+    batch = [batch_entry(facts.lesion_registered(f"L{index}")) for index in range(2, 19)]
     batch_with_violation = [*batch, batch_entry(facts.radiotherapy_completed(-5))]
-    errors = read_problem(study.post(f"participants/{number}/facts", batch_with_violation), 422, "course-not-started")
+    path = f"participants/{participant_id}/facts"
+    errors = read_problem(study.post(path, batch_with_violation), 422, "course-not-started")
     assert codes_and_pointers(errors) == {("course-not-started", "/17/data/course_id")}
     batch_with_schema_error = [
         *batch,
         {"type": "lesion.registered", "data": {**EXAMPLE_BODIES["lesion.registered"], "found_on": "0"}},
     ]
-    errors = read_problem(study.post(f"participants/{number}/facts", batch_with_schema_error), 422, "schema")
+    errors = read_problem(study.post(path, batch_with_schema_error), 422, "schema")
     assert codes_and_pointers(errors) == {("schema-value-error", "/17/data/found_on")}
     malformed_batch = [{"type": "no.such_fact", "data": {}}, {"data": {}}, {"type": "participant.voided"}, 7, []]
-    errors = read_problem(study.post(f"participants/{number}/facts", malformed_batch), 422, "schema")
+    errors = read_problem(study.post(path, malformed_batch), 422, "schema")
     assert {pointer for _, pointer in codes_and_pointers(errors)} == {"/0", "/1", "/2/data", "/3", "/4"}
 
 
-def test_batch_format_and_pointers_are_the_same_at_both_addresses(study: StudyUnderTest, number: str) -> None:
+def test_batch_format_and_pointers_are_the_same_at_both_addresses(study: StudyUnderTest, participant_id: str) -> None:
     first = [
         batch_entry(facts.participant_screened()),
         batch_entry(facts.consent_signed()),
@@ -191,7 +193,7 @@ def test_batch_format_and_pointers_are_the_same_at_both_addresses(study: StudyUn
     ]
     for path, valid_batch, invalid_batch in (
         (
-            f"participants/{number}/facts",
+            f"participants/{participant_id}/facts",
             [batch_entry(facts.lesion_registered("L2"))],
             [batch_entry(facts.radiotherapy_completed(-5))],
         ),
@@ -215,22 +217,21 @@ def test_batch_format_and_pointers_are_the_same_at_both_addresses(study: StudyUn
         }
 
 
-def test_unknown_member_error_suggests_and_lists_the_known_members(study: StudyUnderTest, number: str) -> None:
+def test_unknown_member_error_suggests_and_lists_the_known_members(study: StudyUnderTest, participant_id: str) -> None:
     lesion = {**EXAMPLE_BODIES["lesion.registered"], "sizeMm": 12}
-    (error,) = read_problem(study.post(f"participants/{number}/facts/lesion.registered", lesion), 422, "schema")
+    (error,) = read_problem(study.post(f"participants/{participant_id}/facts/lesion.registered", lesion), 422, "schema")
     assert (error["code"], error["pointer"]) == ("schema-extra-forbidden", "")
     assert error["message"].startswith("There is no such member here. Probably size_mm was meant. The members are: ")
     assert {"body_site", "found_on", "kind", "lesion_id"} <= set(re.findall(r"\w+", error["message"]))
     course = batch_entry(facts.radiotherapy_started(0, "RT7", index=False))
     course["data"]["targets"][0]["patient of the ward"] = 1
     for batch, pointer in (([course], "/0/data/targets/0"), ({"facts": [course]}, "/facts/0/data/targets/0")):
-        (error,) = read_problem(study.post(f"participants/{number}/facts", batch), 422, "schema")
+        (error,) = read_problem(study.post(f"participants/{participant_id}/facts", batch), 422, "schema")
         assert error["pointer"] == pointer
         assert {"fractions", "dose_per_fraction_cgy"} <= set(re.findall(r"\w+", error["message"]))
         assert "ward" not in error["message"]
-    (error,) = read_problem(study.post(f"participants/{number}/facts", {"facts": [course], "fact": 1}), 422, "schema")[
-        -1:
-    ]
+    response = study.post(f"participants/{participant_id}/facts", {"facts": [course], "fact": 1})
+    error = read_problem(response, 422, "schema")[-1]
     assert (error["pointer"], error["message"]) == (
         "",
         "There is no such member here. Probably facts was meant. The members are: facts.",
@@ -258,9 +259,9 @@ def test_only_those_who_may_see_a_participant_learn_its_version(study: StudyUnde
     )
 
 
-def test_correction_error_pointers_lead_into_the_replacement(study: StudyUnderTest, number: str) -> None:
-    event = find_event_id(study, number, "radiotherapy.started")
-    path = f"participants/{number}/facts/record.corrected"
+def test_correction_error_pointers_lead_into_the_replacement(study: StudyUnderTest, participant_id: str) -> None:
+    event = find_event_id(study, participant_id, "radiotherapy.started")
+    path = f"participants/{participant_id}/facts/record.corrected"
     replacement = batch_entry(facts.radiotherapy_started(-300))
     correction = {"event_id": event, "reason_code": "typing_error", "replacement": replacement}
     errors = read_problem(
@@ -288,7 +289,7 @@ def test_correction_error_pointers_lead_into_the_replacement(study: StudyUnderTe
             "data": {**correction, "replacement": batch_entry(facts.radiotherapy_started(9000))},
         }
     ]
-    errors = read_problem(study.post(f"participants/{number}/facts", batch), 422, "in-the-future")
+    errors = read_problem(study.post(f"participants/{participant_id}/facts", batch), 422, "in-the-future")
     assert codes_and_pointers(errors) == {("in-the-future", "/0/data/replacement/data/started_on")}
 
 
@@ -317,10 +318,12 @@ def replace_member(value: Any, pointer: str, replacement: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", EXAMPLE_BODIES)
-def test_every_date_member_rejects_values_that_are_not_dates(study: StudyUnderTest, number: str, name: str) -> None:
+def test_every_date_member_rejects_values_that_are_not_dates(
+    study: StudyUnderTest, participant_id: str, name: str
+) -> None:
     stream = next(stream for stream in STREAMS if name in stream.facts)
     of_study = stream.subject == "study"
-    path = study.address(f"facts/{name}" if of_study else f"participants/{number}/facts/{name}", stream.service)
+    path = study.address(f"facts/{name}" if of_study else f"participants/{participant_id}/facts/{name}", stream.service)
     user = "administrator" if of_study else ROME_USER
     for pointer in date_pointers(EXAMPLE_BODIES[name]):
         null_is_valid = (name, pointer) == NULLABLE_DATE
@@ -336,11 +339,11 @@ def test_date_members_are_found_in_the_example_facts() -> None:
     assert sum(map(len, pointers_by_fact.values())) >= 22
 
 
-def test_invalid_idempotency_key_is_422_and_a_valid_one_replays(study: StudyUnderTest, number: str) -> None:
+def test_invalid_idempotency_key_is_422_and_a_valid_one_replays(study: StudyUnderTest, participant_id: str) -> None:
     for key in ("", "a b", "a" * 201, "a\tb"):
         response = study.post("participants", body(facts.participant_screened()), Idempotency_Key=key)
         assert read_problem(response, 422, "schema")[0]["message"].startswith("header idempotency-key")
-    for key in ("a", "~" * 200, '"quoted"', "a/b?c=d&e", str(number)):
+    for key in ("a", "~" * 200, '"quoted"', "a/b?c=d&e", str(participant_id)):
         responses = [
             study.post("participants", body(facts.participant_screened()), Idempotency_Key=key) for _ in range(2)
         ]
@@ -350,12 +353,12 @@ def test_invalid_idempotency_key_is_422_and_a_valid_one_replays(study: StudyUnde
         read_problem(conflicting, 422, "idempotency-key-reused")
 
 
-def test_if_match_accepts_only_quoted_versions(study: StudyUnderTest, number: str) -> None:
+def test_if_match_accepts_only_quoted_versions(study: StudyUnderTest, participant_id: str) -> None:
     lesion_path, lesion = (
-        f"participants/{number}/facts/lesion.registered?dry_run=true",
+        f"participants/{participant_id}/facts/lesion.registered?dry_run=true",
         EXAMPLE_BODIES["lesion.registered"],
     )
-    version = study.get(f"participants/{number}").headers["ETag"]
+    version = study.get(f"participants/{participant_id}").headers["ETag"]
     for malformed in (version.strip('"'), '" 1"', f"{version} {version}", "'1'", '"1', f"*, {version}", "w/" + version):
         message = read_problem(study.post(lesion_path, lesion, If_Match=malformed), 422, "schema")[0]["message"]
         assert message.startswith("header if-match: "), malformed
@@ -366,18 +369,18 @@ def test_if_match_accepts_only_quoted_versions(study: StudyUnderTest, number: st
         read_problem(study.post(lesion_path, lesion, If_Match=outdated), 412, "version-mismatch")
 
 
-def test_rejected_requests_record_nothing_and_leave_their_keys_free(study: StudyUnderTest, number: str) -> None:
+def test_rejected_requests_record_nothing_and_leave_their_keys_free(study: StudyUnderTest, participant_id: str) -> None:
     """The next position is the next fact, and the key of a refused request is still free."""
     before, version, key = (
         study.wait_for_analytics(),
-        study.get(f"participants/{number}").json()["version"],
+        study.get(f"participants/{participant_id}").json()["version"],
         secrets.token_hex(8),
     )
     rejected = [
-        study.record_fact(number, facts.participant_enrolled(3), Idempotency_Key=key),
-        study.record_fact(number, facts.lesion_registered("L1"), Idempotency_Key=key),
+        study.record_fact(participant_id, facts.participant_enrolled(3), Idempotency_Key=key),
+        study.record_fact(participant_id, facts.lesion_registered("L1"), Idempotency_Key=key),
         study.post(
-            f"participants/{number}/facts",
+            f"participants/{participant_id}/facts",
             [batch_entry(facts.lesion_registered("L40")), batch_entry(facts.lesion_registered("L40"))],
         ),
         study.post(
@@ -391,7 +394,7 @@ def test_rejected_requests_record_nothing_and_leave_their_keys_free(study: Study
         ),
     ]
     assert {response.status_code for response in rejected} == {422}
-    assert study.get(f"participants/{number}").json()["version"] == version
-    accepted = study.record_fact(number, facts.procedure_performed(), Idempotency_Key=key)
+    assert study.get(f"participants/{participant_id}").json()["version"] == version
+    accepted = study.record_fact(participant_id, facts.procedure_performed(), Idempotency_Key=key)
     assert (accepted.status_code, accepted.json()["version"]) == (201, version + 1)
     assert study.wait_for_analytics() == before + 1

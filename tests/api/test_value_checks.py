@@ -96,32 +96,32 @@ def test_country_code_na_and_a_renamed_time_zone_are_accepted(study: StudyUnderT
 
 
 def test_gene_name_converted_to_a_date_is_rejected_everywhere(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome")
+    participant_id = study.enroll_at("rome")
     damaged_fact = facts.baseline_recorded(molecular_findings=[{"gene": "12-Sep", "result": "detected"}])
     for suffix in ("", "?dry_run=true"):
-        path = f"participants/{number}/facts/participant.baseline_recorded{suffix}"
+        path = f"participants/{participant_id}/facts/participant.baseline_recorded{suffix}"
         assert error_set(study.post(path, body(damaged_fact)), "12-Sep") == {
             ("spreadsheet-date", "/molecular_findings/0/gene")
         }
     batch = [{"type": damaged_fact.type_name, "data": body(damaged_fact)}]
-    response = study.post(f"participants/{number}/facts", batch)
+    response = study.post(f"participants/{participant_id}/facts", batch)
     assert error_set(response) == {("spreadsheet-date", "/0/data/molecular_findings/0/gene")}
-    assert error_set(study.record_fact(number, facts.lesion_registered("1-Mar"))) == {
+    assert error_set(study.record_fact(participant_id, facts.lesion_registered("1-Mar"))) == {
         ("spreadsheet-date", "/lesion_id")
     }
-    assert study.record_fact(number, facts.lesion_registered("1-2")).status_code == 201
+    assert study.record_fact(participant_id, facts.lesion_registered("1-2")).status_code == 201
 
 
 def test_duplicate_list_entries_are_rejected_by_every_service(study: StudyUnderTest) -> None:
-    number = study.wait_until_known(study.enroll_at("rome"))
+    participant_id = study.wait_until_known(study.enroll_at("rome"))
     pain = {"symptom": "neck-pain", "change": "worse"}
-    assert error_set(study.record_fact(number, followup.follow_up_recorded(3, symptoms=[pain, pain]))) == {
+    assert error_set(study.record_fact(participant_id, followup.follow_up_recorded(3, symptoms=[pain, pain]))) == {
         ("listed-twice", "/symptoms/1")
     }
     event = toxicity.serious_event_reported(term="5.0:0001", seriousness=["important", "important"])
-    assert ("listed-twice", "/seriousness/1") in error_set(study.record_fact(number, event))
+    assert ("listed-twice", "/seriousness/1") in error_set(study.record_fact(participant_id, event))
     circle = facts.radiotherapy_started(1, "RT1", facts.target("A", boost_of="B"), facts.target("B", boost_of="A"))
-    assert error_set(study.record_fact(number, circle)) == {
+    assert error_set(study.record_fact(participant_id, circle)) == {
         ("boost-circle", "/targets/0/boost_of"),
         ("boost-circle", "/targets/1/boost_of"),
     }
@@ -133,7 +133,8 @@ def test_participant_cannot_be_a_duplicate_of_itself_or_of_its_duplicate(study: 
     assert error_set(own_response) == {("duplicate-of-itself", "/duplicate_of")}
     unknown = "0000-0000-0"
     responses = [
-        study.record_fact(first, facts.participant_voided("duplicate", number)) for number in (foreign, unknown)
+        study.record_fact(first, facts.participant_voided("duplicate", participant_id))
+        for participant_id in (foreign, unknown)
     ]
     assert responses[0].content == responses[1].content
     assert error_set(responses[0], foreign) == {("no-such-participant", "/duplicate_of")}
@@ -145,10 +146,10 @@ def test_participant_cannot_be_a_duplicate_of_itself_or_of_its_duplicate(study: 
 
 
 def test_local_reference_is_matched_in_any_unicode_form(study: StudyUnderTest) -> None:
-    number = study.enroll_at("rome", local_reference="M\u00dcLLER-07")
+    participant_id = study.enroll_at("rome", local_reference="M\u00dcLLER-07")
     repeated = study.post("participants", body(facts.participant_screened(local_reference="MU\u0308LLER-07")))
     assert (repeated.status_code, repeated.json()["type"]) == (409, "/problems/already-registered")
-    assert study.record_fact(number, facts.procedure_performed()).status_code == 201
+    assert study.record_fact(participant_id, facts.procedure_performed()).status_code == 201
     for reference, code in (
         ("7" * 201, "reference-too-long"),
         ("4.71E+09", "rounded-number"),
@@ -183,20 +184,22 @@ def test_terms_are_found_by_alternative_spellings(study: StudyUnderTest, version
 
 
 def test_impossible_dates_are_rejected_by_import_and_api(study: StudyUnderTest, tmp_path: Path) -> None:
-    number = study.wait_until_known(study.enroll_at("rome"))
+    participant_id = study.wait_until_known(study.enroll_at("rome"))
     tomorrow = (Clock().today(study.study_id, "Europe/Rome") + timedelta(days=1)).isoformat()
     invalid_dates = ("2023-02-29", "2024-02-31", "2024-15-03", tomorrow)
     for day in invalid_dates:
         content = {"alive_on": day, "source": "clinic"}
-        response = study.post(f"participants/{number}/facts/vital_status.confirmed", content, service="followup")
+        response = study.post(
+            f"participants/{participant_id}/facts/vital_status.confirmed", content, service="followup"
+        )
         assert {pointer for _, pointer in error_set(response, day)} == {"/alive_on"}
     table = tmp_path / "alive.csv"
-    rows = [f"vital_status.confirmed,{number},{day},clinic" for day in ("2024-02-29", *invalid_dates)]
+    rows = [f"vital_status.confirmed,{participant_id},{day},clinic" for day in ("2024-02-29", *invalid_dates)]
     table.write_text("\n".join(["type,participant,alive_on,source", *rows]) + "\n", "utf-8")
     for options in (["--dry-run"], []):
         imported = run_quartal(study.demo, "import", str(table), "--study", study.study_id, *options)
         assert imported.code == 1, imported.stdout + imported.stderr
         assert not any(day in imported.stdout + imported.stderr for day in invalid_dates)
-    events = study.get_from("followup", f"participants/{number}/history").json()["events"]
+    events = study.get_from("followup", f"participants/{participant_id}/history").json()["events"]
     kind = VitalStatusConfirmed.type_name
     assert [event["data"]["alive_on"] for event in events if event["type"] == kind] == ["2024-02-29"]

@@ -20,7 +20,8 @@ VAGUE_NAMES = frozenset(
 )
 VAGUE_BEGINNINGS = frozenset(
     {"Who", "Whoever", "Whom", "Whose", "What", "Whatever", "Where", "When", "Whether", "How", "Somebody", "Nobody"}
-    | {"Of", "As", "By", "At", "To", "In", "For", "From"}
+    | {"Of", "As", "By", "At", "To", "In", "For", "From", "Until", "And", "Also", "So", "Meanwhile", "Otherwise"}
+    | {"Is"}
 )
 IMPERATIVE = re.compile(
     r"""(

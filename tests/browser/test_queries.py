@@ -25,9 +25,11 @@ def contradictory_participant(demo: Demo) -> str:
     participants = f"/enrollment/v1/studies/{STUDY_ID}/participants"
     with demo.client("site", SITE_ID) as http:
         response = http.post(participants, json={"facts": facts}).raise_for_status()
-        number = str(response.json()["participant_id"])
-        http.post(f"{participants}/{number}/facts/participant.withdrawn", json=WITHDRAWAL_DATA).raise_for_status()
-    return number
+        participant_id = str(response.json()["participant_id"])
+        http.post(
+            f"{participants}/{participant_id}/facts/participant.withdrawn", json=WITHDRAWAL_DATA
+        ).raise_for_status()
+    return participant_id
 
 
 @pytest.fixture
@@ -111,15 +113,17 @@ def test_filtered_queries_page_states_its_filter_and_links_to_all(
 def test_new_query_appears_on_open_participant_and_list_pages(page: Page, demo: Demo, token: str) -> None:
     participants = f"/enrollment/v1/studies/{STUDY_ID}/participants"
     with demo.client("site", SITE_ID) as http:
-        number = http.post(participants, json=SCREENING_DATA).raise_for_status().json()["participant_id"]
+        participant_id = http.post(participants, json=SCREENING_DATA).raise_for_status().json()["participant_id"]
         page.request.post("/session", form={"token": token, "next": QUERIES_PATH}, headers=SAME_ORIGIN_HEADERS)
         list_window = page.context.new_page()
-        for window, path in ((page, f"participants/{number}"), (list_window, "participants")):
+        for window, path in ((page, f"participants/{participant_id}"), (list_window, "participants")):
             window.goto(f"/analytics/studies/{STUDY_ID}/{path}")
             expect(window.locator("#state")).to_have_text("Live")
-        expect(list_window.get_by_role("row", name=number).get_by_role("cell").last).to_have_text("0")
+        expect(list_window.get_by_role("row", name=participant_id).get_by_role("cell").last).to_have_text("0")
         for fact, data in (("consented", CONSENT_DATA), ("withdrawn", WITHDRAWAL_DATA)):
-            http.post(f"{participants}/{number}/facts/participant.{fact}", json=data).raise_for_status()
+            http.post(f"{participants}/{participant_id}/facts/participant.{fact}", json=data).raise_for_status()
     expect(page.get_by_role("heading", name="2 open data queries")).to_be_visible(timeout=20_000)
     expect(page.locator("ol.events")).to_contain_text("Withdrew")
-    expect(list_window.get_by_role("row", name=number).get_by_role("cell").last).to_have_text("2", timeout=20_000)
+    expect(list_window.get_by_role("row", name=participant_id).get_by_role("cell").last).to_have_text(
+        "2", timeout=20_000
+    )

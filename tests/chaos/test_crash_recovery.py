@@ -152,7 +152,7 @@ async def assert_current_sites_agree(stored: StoredStudy, events: list[Event]) -
 
 
 async def assert_figures_match_store(demo: Demo, stored: StoredStudy, events: list[Event]) -> None:
-    """Also after the tables were made anew, which are then the same row by row."""
+    """Asserts that figures equal those of the stored events, and that a rebuild gives the same tables."""
     tables = await stored.table_rows()
     rebuilt = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-m", "infra.cli", "rebuild", "analytics"], cwd=CHECKOUT, env=demo.environment

@@ -54,7 +54,7 @@ async def harness(broker: LocalKafka, tmp_path: Path) -> AsyncIterator[FaustWork
 async def test_worker_without_assigned_topics_recovers_soon_after_the_broker_returns(
     harness: FaustWorkerHarness, broker: LocalKafka, own_database: Database, study_id: str
 ) -> None:
-    """Repeated until the worker was assigned no partitions, which it is when it joins before its next look."""
+    """The test repeats until a worker gets no partitions, because it joined before its client knew the topics."""
     streams = participant_streams(study_id, 2 * ATTEMPTS)
     for attempt in range(1, ATTEMPTS + 1):
         (folder := harness.folder / str(attempt)).mkdir()

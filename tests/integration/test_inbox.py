@@ -258,7 +258,7 @@ async def group_is_synchronized(database: Database, bootstrap: str, group: str, 
 
 
 async def truncate_inbox(database: Database) -> None:
-    """Empty the tables of the inbox, as after the restore of an old backup."""
+    """Empties the tables of the inbox, as after the restore of an old backup."""
     connection = await asyncpg.connect(database.superuser_url)
     try:
         await connection.execute("truncate fact, subject_site, inbox_stream, inbox_waiting, inbox_offset")

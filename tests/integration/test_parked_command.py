@@ -237,7 +237,7 @@ async def test_stream_repaired_by_the_worker_meanwhile_is_not_retried(terminal: 
 
 
 async def _wait_for_lock_waiter(database: Database) -> None:
-    """Until another connection to the database waits for a lock."""
+    """Waits until another connection to the database waits for a lock."""
     waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     superuser = await asyncpg.connect(database.superuser_url)
     try:

@@ -116,7 +116,7 @@ async def test_concurrent_first_fact_and_transfer_leave_the_stream_at_the_curren
 async def test_concurrent_facts_and_registry_updates_neither_deadlock_nor_lose_an_append(
     store: PostgresStore, replicate: Replicate, participant: str, study_id: str
 ) -> None:
-    """No deadlock, and every fact is decided by what was known when it was kept."""
+    """Every fact is decided by the state of the registry at its append."""
 
     async def update_registry() -> None:
         for version in range(3, 13):

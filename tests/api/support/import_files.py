@@ -55,7 +55,7 @@ def fact_line(fact: Fact, ref: str, **extra: Any) -> str:
 
 
 def participant_lines(count: int, *extra_facts: Fact) -> list[str]:
-    """So many participants, each with screening, consent, enrolment, a course and what is given."""
+    """Returns lines of `count` participants, each with screening, consent, enrollment, a course and `extra_facts`."""
     lines = []
     for index in range(count):
         screened = facts.participant_screened(birth_year=1930 + index % 50)

@@ -190,10 +190,10 @@ class StudyUnderTest:
     def record_study_fact(self, fact: Fact, user: str = "administrator") -> httpx.Response:
         return self.post(f"facts/{fact.type_name}", body(fact), user)
 
-    def record_fact(self, number: str, fact: Fact, user: str = ROME_USER, **headers: str) -> httpx.Response:
+    def record_fact(self, participant_id: str, fact: Fact, user: str = ROME_USER, **headers: str) -> httpx.Response:
         """Sends the fact to its service, again until the service knows the participant."""
         service = service_for(fact)
-        path = self.address(f"participants/{number}/facts/{fact.type_name}", service)
+        path = self.address(f"participants/{participant_id}/facts/{fact.type_name}", service)
         deadline = time.monotonic() + TIMEOUT_SECONDS
         response = self.send(path, body(fact), user, **headers)
         while service != "enrollment" and _is_not_known_yet(response) and time.monotonic() < deadline:
@@ -216,16 +216,18 @@ class StudyUnderTest:
         )
         return self.register(*initial_facts, *extra_facts, user=f"site@{site}")
 
-    def wait_until_known(self, number: str) -> str:
+    def wait_until_known(self, participant_id: str) -> str:
         """Waits until toxicity and follow-up have all that enrollment has; returns the number."""
-        version = self.get(f"participants/{number}", "investigator").json()["version"]
+        version = self.get(f"participants/{participant_id}", "investigator").json()["version"]
         for service in ("toxicity", "followup"):
-            wait_until(partial(self._is_known_to, service, number, version), f"{service} knows {number}")
+            wait_until(
+                partial(self._is_known_to, service, participant_id, version), f"{service} knows {participant_id}"
+            )
         self.wait_for_analytics()
-        return number
+        return participant_id
 
-    def _is_known_to(self, service: str, number: str, version: int) -> bool:
-        response = self.get_from(service, f"participants/{number}", "investigator")
+    def _is_known_to(self, service: str, participant_id: str, version: int) -> bool:
+        response = self.get_from(service, f"participants/{participant_id}", "investigator")
         return response.status_code == 200 and int(response.json()["enrollment_version"]) >= version
 
     def wait_for_analytics(self) -> int:
@@ -291,9 +293,9 @@ def is_indistinguishable(first: httpx.Response, second: httpx.Response) -> bool:
 
 
 def find_event_id(
-    study: StudyUnderTest, number: str, type_name: str, service: str = "enrollment", user: str = ROME_USER
+    study: StudyUnderTest, participant_id: str, type_name: str, service: str = "enrollment", user: str = ROME_USER
 ) -> str:
-    events = study.get_from(service, f"participants/{number}/history", user).json()["events"]
+    events = study.get_from(service, f"participants/{participant_id}/history", user).json()["events"]
     return next(str(event["event_id"]) for event in events if event["type"] == type_name)
 
 

@@ -44,14 +44,14 @@ def wait_until_none_left(folder: Path, timeout_seconds: float = TIMEOUT_SECONDS)
 
 
 def kill(pids: Iterable[int]) -> None:
-    """SIGKILL; who has ended meanwhile is no error."""
+    """Sends SIGKILL to the processes. A process that has ended meanwhile is no error."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def kill_demo(demo: Demo) -> None:
-    """SIGKILL until nothing of it runs: what a supervisor starts while we look is killed at the next look."""
+    """Sends SIGKILL until no process of the demo runs: a supervisor may start another one meanwhile."""
 
     def all_are_killed() -> bool:
         kill(processes := find_processes(demo.data))

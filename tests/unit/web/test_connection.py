@@ -219,7 +219,7 @@ async def test_tiny_chunks_and_too_many_headers_are_refused(patient_port: int) -
 
 
 async def is_refused_with_400(port: int, request: bytes) -> bool:
-    """Is it answered by 400? Bytes that lie unread when a connection is closed may cost their sender the response."""
+    """Returns whether the response is 400. Unread bytes at the close may cost the sender the response."""
     try:
         return parse_problem(await exchange(port, request)) == (400, "/problems/malformed")
     except ConnectionError:
