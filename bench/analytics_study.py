@@ -81,7 +81,9 @@ class ReplicatedCohort:
         """Projects and derives so many participants, those beyond the distinct ones as copies of their rows."""
         histories = [simulate_history(study_id, index) for index in range(min(participants, DISTINCT_PARTICIPANTS))]
         study = cls(study_id, pool, histories)
-        await apply_to_inbox(pool, [*study_events(study_id), *(event for history in histories for event in history.events)])
+        await apply_to_inbox(
+            pool, [*study_events(study_id), *(event for history in histories for event in history.events)]
+        )
         await study.derive()
         await study._copy_rows(participants - len(histories))
         return study

@@ -73,7 +73,7 @@ async def _load_demo(_: Stack) -> None:
 
 
 async def _publish(http: httpx.AsyncClient, study: str, cut: Mapping[str, str]) -> None:
-    """Takes a data cut, so that readers see the study, and returns when they do. Nothing is recorded twice for one name."""
+    """Takes a data cut and returns when readers see the study. Nothing is recorded twice for one name."""
     token_for = token_source(study)
     try:
         await StudyClient(http, study, token_for).take_cut(cut)

@@ -90,7 +90,7 @@ def add_months(day: date, months: int) -> date:
 
 @lru_cache(maxsize=4096)
 def _visits_from(plans: tuple[PlanPeriod, ...], anchor: date) -> tuple[Visit, ...]:
-    """Computes `planned_visits`: many participants of a study share an anchor, and several rules ask for one of them."""
+    """Computes `planned_visits`. Many participants of a study share an anchor, and several rules ask for each."""
     return _visits(list(_targets(plans, anchor, 0)))
 
 

@@ -58,6 +58,6 @@ def serious_events(record: Record) -> dict[str, SeriousEvent]:
 
 
 def _chronological_key(stated: StatedFact[SeriousEventFact]) -> tuple[datetime, bool, str]:
-    """Returns the sort key of a report: the time at which the site became aware; at one time a resolution comes last."""
+    """Returns the sort key of a report: when the site became aware; at one time a resolution comes last."""
     fact = stated.fact
     return fact.aware_at, isinstance(fact, SeriousEventResolved), fact.model_dump_json()

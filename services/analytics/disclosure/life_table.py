@@ -84,7 +84,9 @@ def life_table(times: Sequence[TimeAtRisk], causes: Sequence[str], minimum: int)
             incidence[cause] += event_free * events / block.exposure
         event_free -= event_free * block.events.total() / block.exposure
         points.append(_point(block, event_free, incidence, minimum))
-    return LifeTable(points=tuple(points), median=next((point.month for point in points if point.event_free <= 0.5), None))
+    return LifeTable(
+        points=tuple(points), median=next((point.month for point in points if point.event_free <= 0.5), None)
+    )
 
 
 def month_of(day: int) -> int:

@@ -104,7 +104,11 @@ class Accrual(Figure):
 
     def narrowed_to(self, group: str) -> Self:
         """Returns the group as the only one, under the name of an undivided figure."""
-        narrowed = [single_group.model_copy(update={"name": "all"}) for single_group in self.groups if single_group.name == group]
+        narrowed = [
+            single_group.model_copy(update={"name": "all"})
+            for single_group in self.groups
+            if single_group.name == group
+        ]
         return self.model_copy(update={"groups": (*narrowed,) or (AccrualGroup(name="all", enrolled=0, curve=()),)})
 
     def caption(self, context: FigureContext) -> str:

@@ -130,5 +130,9 @@ def test_effective_dose_depends_on_number_and_dose_of_fractions(
     assert computed == [Decimal(text) for text in effective]
     with pytest.raises(ValidationError, match="fractions times the dose per fraction is not the total dose"):
         facts.radiotherapy_started(
-            0, "RT1", facts.target(fractions=fractions, cgy_per_fraction=cgy_per_fraction, total_dose_cgy=fractions * cgy_per_fraction + 1)
+            0,
+            "RT1",
+            facts.target(
+                fractions=fractions, cgy_per_fraction=cgy_per_fraction, total_dose_cgy=fractions * cgy_per_fraction + 1
+            ),
         )
