@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from shared.contracts.baseline import MolecularFinding, SymptomAtBaseline
 from shared.contracts.enrollment import (
     BaselineRecorded,
+    ProcedurePerformed,
     ScreeningFailed,
 )
 from shared.contracts.follow_up import FollowUpRecorded, SymptomChange
@@ -69,6 +70,7 @@ IDENTITIES: Mapping[tuple[type[BaseModel], str], Identity] = {
     (FollowUpRecorded, "symptoms"): _symptom_code,
     (SystemicTherapyStarted, "agents"): _agent_identity,
     (Target, "lesion_ids"): _entry_itself,
+    (ProcedurePerformed, "lesion_ids"): _entry_itself,
     (SeriousEventReported, "seriousness"): _entry_itself,
     (SeriousEventUpdated, "seriousness"): _entry_itself,
     (SeriousEventResolved, "seriousness"): _entry_itself,

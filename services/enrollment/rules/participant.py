@@ -14,6 +14,7 @@ from shared.contracts.enrollment import (
     ParticipantScreened,
     ParticipantTransferred,
     ParticipantVoided,
+    ProcedurePerformed,
     ScreeningFailed,
 )
 from shared.contracts.treatment import (
@@ -104,6 +105,8 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
             yield from treatment.check_line_start(record, stated, line)
         case SystemicTherapyStopped() as stop:
             yield from treatment.check_line_stop(record, stated, stop)
+        case ProcedurePerformed() as procedure:
+            yield from treatment.check_procedure(record, procedure)
 
 
 def _check_eligible(record: Record) -> Iterator[Objection]:

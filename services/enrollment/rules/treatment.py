@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from shared.contracts.enrollment import LesionRegistered
+from shared.contracts.enrollment import LesionRegistered, ProcedurePerformed
 from shared.contracts.treatment import (
     CourseEnd,
     DeliveredDose,
@@ -42,7 +42,7 @@ LINE_NOT_STARTED = ProblemType(
 LINE_STOPPED = ProblemType("line-stopped", "The line has an end already. To change it, correct that fact.")
 NO_SUCH_LESION = ProblemType(
     "no-such-lesion",
-    "The target names a lesion that is not registered. State lesion.registered first.",
+    "The treatment names a lesion that is not registered. State lesion.registered first.",
 )
 COURSE_NOT_STARTED = ProblemType(
     "course-not-started",
@@ -89,6 +89,11 @@ def check_course_end(record: Record, stated: StatedFact[Fact], end: CourseEnd) -
         yield from _check_delivered_dose(prescribed_doses, delivered, f"/delivered/{index}")
 
 
+def check_procedure(record: Record, procedure: ProcedurePerformed) -> Iterator[Objection]:
+    if not _all_registered(record, procedure.lesion_ids):
+        yield NO_SUCH_LESION.objection(pointer="/lesion_ids")
+
+
 def check_line_start(record: Record, stated: StatedFact[Fact], line: SystemicTherapyStarted) -> Iterator[Objection]:
     for other in record.stated_of(SystemicTherapyStarted, except_for=stated):
         if other.fact.line_id == line.line_id:
@@ -105,11 +110,14 @@ def check_line_stop(record: Record, stated: StatedFact[Fact], stop: SystemicTher
 
 
 def _check_lesions(record: Record, targets: tuple[Target, ...]) -> Iterator[Objection]:
-    lesion_ids = {lesion.lesion_id for lesion in record.facts_of(LesionRegistered)}
     for index, target in enumerate(targets):
-        if set(target.lesion_ids) - lesion_ids:
+        if not _all_registered(record, target.lesion_ids):
             pointer = f"/targets/{index}/lesion_ids"
             yield NO_SUCH_LESION.objection(pointer=pointer)
+
+
+def _all_registered(record: Record, lesion_ids: Iterable[str]) -> bool:
+    return {lesion.lesion_id for lesion in record.facts_of(LesionRegistered)}.issuperset(lesion_ids)
 
 
 def _check_started(record: Record, course_id: str, day: PartialDate) -> Iterator[Objection]:

@@ -19,7 +19,13 @@ from services.toxicity import rules
 from shared.contracts import catalogue
 from shared.contracts.enrollment import BaselineRecorded, ScreeningFailed
 from shared.contracts.follow_up import DiseaseStatus, FollowUpRecorded
-from shared.contracts.toxicity import Finding, ToxicityAssessed
+from shared.contracts.toxicity import (
+    Finding,
+    SeriousEventReported,
+    SeriousEventResolved,
+    SeriousEventUpdated,
+    ToxicityAssessed,
+)
 from shared.contracts.treatment import (
     PrescriptionChanged,
     RadiotherapyCompleted,
@@ -39,6 +45,7 @@ from shared.testing.builders.facts import (
     lesion_registered,
     participant_screened,
     prescription_changed,
+    procedure_performed,
     protocol,
     radiotherapy_started,
     screening_failed,
@@ -60,6 +67,9 @@ UNIQUE_BY_OTHER_RULES = {
     (RadiotherapyDiscontinued, "delivered"),
     (DiseaseStatus, "lesions"),
     (Finding, "attribution"),
+    (SeriousEventReported, "attribution"),
+    (SeriousEventUpdated, "attribution"),
+    (SeriousEventResolved, "attribution"),
     (ToxicityAssessed, "findings"),
     (Protocol, "criteria"),
     (Protocol, "consent_versions"),
@@ -131,6 +141,7 @@ FACTS_WITH_DUPLICATES: tuple[tuple[Fact, str], ...] = (
     (baseline_recorded(molecular_findings=[finding("TP53"), finding("tp53")]), "/molecular_findings/1"),
     (systemic_therapy_started(agents=[{"name": "Doxorubicin"}, {"name": "doxorubicin", "dose": 20.0}]), "/agents/1"),
     (radiotherapy_started(1, "RT1", target("T1", "L1", "L1")), "/targets/0/lesion_ids/1"),
+    (procedure_performed(1, lesion_ids=["L1", "L1"]), "/lesion_ids/1"),
 )
 
 

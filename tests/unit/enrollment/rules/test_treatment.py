@@ -17,6 +17,7 @@ from shared.testing.builders.facts import (
     delivered_dose,
     lesion_registered,
     prescription_changed,
+    procedure_performed,
     radiotherapy_completed,
     radiotherapy_discontinued,
     radiotherapy_started,
@@ -63,6 +64,15 @@ def test_treated_lesions_must_be_registered() -> None:
     ).then_admitted()
     objections_found = objections_raised(*ENROLLMENT_FACTS, lesion_registered("L1"), treating)
     assert {(event, objection.pointer) for event, objection in objections_found} == {(5, "/targets/1/lesion_ids")}
+
+
+def test_lesions_of_a_procedure_must_be_registered() -> None:
+    resection = procedure_performed(1, lesion_ids=["L1", "L2"])
+    recorded = (*ENROLLMENT_FACTS, lesion_registered("L1"))
+    participant_spec.given(*recorded).when(resection).then_refused("no-such-lesion")
+    assert [objection.pointer for _, objection in objections_raised(*recorded, resection)] == ["/lesion_ids"]
+    participant_spec.given(*recorded, lesion_registered("L2")).when(resection).then_admitted()
+    participant_spec.given(*recorded).when(procedure_performed(1)).then_admitted()
 
 
 def test_target_without_lesions_is_accepted() -> None:
