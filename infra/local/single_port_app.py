@@ -128,7 +128,7 @@ def _shared_routes(apps: Mapping[str, FastAPI]) -> APIRouter:
     @router.get("/health/ready")
     async def ready() -> JSONResponse:
         for name, app in apps.items():
-            pool = container_of(app).opened(Resources).pool
+            pool = container_of(app).get_resources(Resources).pool
             await ready_response(pool)
             if name in PRODUCERS and not await is_confirmed(pool):
                 raise DatabaseNotConfirmed
@@ -136,7 +136,7 @@ def _shared_routes(apps: Mapping[str, FastAPI]) -> APIRouter:
 
     @router.get("/metrics")
     async def metrics() -> Response:
-        collectors = {name: container_of(app).opened(Resources).metrics_collectors for name, app in apps.items()}
+        collectors = {name: container_of(app).get_resources(Resources).metrics_collectors for name, app in apps.items()}
         return await metrics_response(collectors)
 
     add_routes(router, published_routes())

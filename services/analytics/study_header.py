@@ -65,7 +65,7 @@ async def build_study_header(
     `recorded_at` is the time at which the last fact up to `position` was recorded. `cut_date` is the data cut-off,
     YYYY-MM-DD. The default heading is the study's title.
     """
-    resources = get_container(request).opened(PageResources)
+    resources = get_container(request).get_resources(PageResources)
     member = request.state.caller.subject
     state = await resources.studies.current(study)
     rights = state.rights(member)

@@ -34,7 +34,7 @@ def sign_in_routes(pages: Pages) -> APIRouter:
     ) -> Response:
         """Begins a session if the token is valid; it lasts no longer than a token."""
         try:
-            await get_container(request).opened(Resources).verifier.verify(token.strip())
+            await get_container(request).get_resources(Resources).verifier.verify(token.strip())
         except (BadToken, KeysUnavailable):
             return html_response(render_sign_in(pages, next, _INVALID_TOKEN), 401)
         return redirect_with_session(request, token.strip(), local_address(next))

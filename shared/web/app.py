@@ -143,12 +143,12 @@ def _common_routes(name: str) -> APIRouter:
     @routes.get("/health/ready")
     @routes.get(f"/{name}/health/ready")
     async def ready(request: Request) -> Response:
-        return await ready_response(get_container(request).opened(Resources).pool)
+        return await ready_response(get_container(request).get_resources(Resources).pool)
 
     @routes.get("/metrics")
     @routes.get(f"/{name}/metrics")
     async def metrics(request: Request) -> Response:
-        return await metrics_response({name: get_container(request).opened(Resources).metrics_collectors})
+        return await metrics_response({name: get_container(request).get_resources(Resources).metrics_collectors})
 
     add_routes(routes, published_routes())
     return routes

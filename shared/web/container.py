@@ -58,8 +58,8 @@ class AppContainer:
     authenticate: Authenticate = refuse_everyone
     resources: Resources | None = None
 
-    def opened(self, kind: type[R]) -> R:
-        """The resources of the service. Raises TypeError before it has started, or if they are another service's."""
+    def get_resources(self, kind: type[R]) -> R:
+        """Returns the open resources. Raises TypeError if they are not open yet, or are another service's."""
         if not isinstance(self.resources, kind):
             raise TypeError(f"{self.service} has no open {kind.__name__}")
         return self.resources

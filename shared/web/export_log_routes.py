@@ -63,7 +63,9 @@ def export_routes(service_name: str) -> APIRouter:
     ) -> Response:
         """Lists the exports of the study's facts from this service, in the order in which they began."""
         await _require_auditor(request, study)
-        entries = await list_exports(get_container(request).opened(Resources).pool, study, after=after, limit=limit + 1)
+        entries = await list_exports(
+            get_container(request).get_resources(Resources).pool, study, after=after, limit=limit + 1
+        )
         page, next_page = _split_page(entries, limit)
         return model_response(ExportPage(rows=[_export_row(export) for export in page], next=next_page))
 
@@ -80,7 +82,9 @@ def read_log_routes(service_name: str) -> APIRouter:
     ) -> Response:
         """Lists the reads of participants' rows in this service, in the order in which they were answered."""
         await _require_auditor(request, study)
-        entries = await list_reads(get_container(request).opened(Resources).pool, study, after=after, limit=limit + 1)
+        entries = await list_reads(
+            get_container(request).get_resources(Resources).pool, study, after=after, limit=limit + 1
+        )
         page, next_page = _split_page(entries, limit)
         return model_response(ReadPage(rows=[_read_row(entry) for entry in page], next=next_page))
 
@@ -89,7 +93,9 @@ def read_log_routes(service_name: str) -> APIRouter:
 
 async def _require_auditor(request: Request, study: str) -> None:
     """Raises NotFound for callers without a grant in the study, Forbidden for those without a role that audits."""
-    rights, _ = await load_rights(get_container(request).opened(Resources).studies, study, request.state.caller.subject)
+    rights, _ = await load_rights(
+        get_container(request).get_resources(Resources).studies, study, request.state.caller.subject
+    )
     if not rights.has_role_at(None, EXPORT_AUDITOR_ROLES):
         raise rights.refuse_reading()
 

@@ -58,5 +58,7 @@ async def log_noted_read(request: Request, endpoint: Callable[..., Any], respons
     access: ReadAccess | None = request.state.read
     if access is not None:
         address = request.client.host if request.client else ""
-        await log_read(get_container(request).opened(Resources).pool, access, request.state.caller.subject, address)
+        await log_read(
+            get_container(request).get_resources(Resources).pool, access, request.state.caller.subject, address
+        )
     return response

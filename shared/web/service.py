@@ -135,4 +135,4 @@ def service_resources(
 
 
 def get_service(request: Request) -> Service:
-    return get_container(request).opened(Service)
+    return get_container(request).get_resources(Service)

@@ -35,7 +35,7 @@ class FigureResources(Resources):
 
 
 async def get_figure_service(request: Request) -> FigureService:
-    return get_container(request).opened(FigureResources).figures
+    return get_container(request).get_resources(FigureResources).figures
 
 
 FigureServiceDep = Annotated[FigureService, Depends(get_figure_service)]

@@ -99,7 +99,7 @@ async def _publication_part(request: Request, study: str, context: FigureContext
     """Returns the publication that a reader sees; None for all other members."""
     if context.publication is None:
         return None
-    cuts = await get_container(request).opened(StudyResources).reader.data_cuts(study)
+    cuts = await get_container(request).get_resources(StudyResources).reader.data_cuts(study)
     shown = next(cut for cut in cuts if cut.name == context.publication.cut)
     return PublicationPart(
         name=shown.name,
@@ -173,4 +173,4 @@ def render_figure(part: FigurePart) -> str:
 
 
 def _figure_service(request: Request) -> FigureService:
-    return get_container(request).opened(FigureResources).figures
+    return get_container(request).get_resources(FigureResources).figures

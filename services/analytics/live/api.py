@@ -106,4 +106,4 @@ async def _while_authorized(
 
 def _services(request: Request) -> tuple[StudyReader, LiveUpdates]:
     container = get_container(request)
-    return container.opened(StudyResources).reader, container.opened(LiveResources).live_updates
+    return container.get_resources(StudyResources).reader, container.get_resources(LiveResources).live_updates

@@ -134,6 +134,8 @@ def note_operations(request: Request, state: Operations) -> None:
 @logs_reads
 async def get_operations(request: Request, study: StudyIdPath) -> Operations:
     """Returns how far analytics has processed a study, to its administrators, investigators, monitors and auditors."""
-    state = await load_operations(get_container(request).opened(StudyResources), study, request.state.caller.subject)
+    state = await load_operations(
+        get_container(request).get_resources(StudyResources), study, request.state.caller.subject
+    )
     note_operations(request, state)
     return state

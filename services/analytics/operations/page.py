@@ -32,7 +32,7 @@ async def operations_page(request: Request, study: StudyIdPath) -> Response:
 
 async def _render_operations(request: Request, study: str) -> str:
     await get_container(request).authenticate(request)
-    resources = get_container(request).opened(StudyResources)
+    resources = get_container(request).get_resources(StudyResources)
     state = await load_operations(resources, study, request.state.caller.subject)
     note_operations(request, state)
     silence = detect_silence(await load_lags(resources.pool), await load_stuck_counts(resources.pool))

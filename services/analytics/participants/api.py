@@ -44,7 +44,7 @@ async def list_participants(
     request: Request, study: StudyIdPath, page: Annotated[ParticipantPageParameters, Query()]
 ) -> JSONResponse:
     """Lists the participants that the caller may see, with their site, status and number of open data queries."""
-    service = get_container(request).opened(ParticipantResources).participants
+    service = get_container(request).get_resources(ParticipantResources).participants
     participant_page = await service.list_page(study, request.state.caller.subject, page.after, page.limit)
     note_rows(request, study, "participants", len(participant_page.rows))
     rows = [ParticipantListRow.model_validate(row) for row in participant_page.rows]

@@ -51,7 +51,7 @@ async def participants_page(request: Request, study: StudyIdPath, after: AfterPa
 
 async def _render_participants(request: Request, study: str, after: str) -> str:
     await get_container(request).authenticate(request)
-    service = get_container(request).opened(ParticipantResources).participants
+    service = get_container(request).get_resources(ParticipantResources).participants
     page = await service.list_page(study, request.state.caller.subject, after)
     note_rows(request, study, "participants", len(page.rows))
     header = await build_study_header(

@@ -84,7 +84,7 @@ class QueryResources(Resources):
 
 
 async def get_query_service(request: Request) -> QueryService:
-    return get_container(request).opened(QueryResources).queries
+    return get_container(request).get_resources(QueryResources).queries
 
 
 QueryServiceDep = Annotated[QueryService, Depends(get_query_service)]

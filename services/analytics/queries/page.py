@@ -85,11 +85,11 @@ async def queries_page(
 async def _render_queries(request: Request, study: str, parameters: QueryFilterParameters) -> str:
     container = get_container(request)
     await container.authenticate(request)
-    service = container.opened(QueryResources).queries
+    service = container.get_resources(QueryResources).queries
     current, rows = await service.visible_queries(study, request.state.caller.subject, parameters.to_filter())
     row_count = min(len(rows), MAX_TABLE_ROWS)
     note_rows(request, study, "queries", row_count, site=parameters.site, participant=parameters.participant)
-    record = (await container.opened(StudyResources).studies.current(study)).record
+    record = (await container.get_resources(StudyResources).studies.current(study)).record
     header = await build_study_header(
         request,
         study,

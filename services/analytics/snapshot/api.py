@@ -38,7 +38,7 @@ class StudyResources(Resources):
 
 
 async def get_study_reader(request: Request) -> StudyReader:
-    return get_container(request).opened(StudyResources).reader
+    return get_container(request).get_resources(StudyResources).reader
 
 
 StudyReaderDep = Annotated[StudyReader, Depends(get_study_reader)]

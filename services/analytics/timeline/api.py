@@ -52,7 +52,7 @@ async def timeline(
     """Returns every current fact of one participant in clinical order (.json), or as a picture (.svg)."""
     if kind not in ("json", "svg"):
         raise NotFound
-    service = get_container(request).opened(TimelineResources).timelines
+    service = get_container(request).get_resources(TimelineResources).timelines
     timeline = await service.timeline(study, participant_id, request.state.caller.subject, as_of.to_as_of())
     note_rows(request, study, "timeline", len(timeline.entries), participant=participant_id)
     headers = content_disposition([study, timeline.participant_id, "timeline"], timeline.position, kind)

@@ -101,7 +101,7 @@ async def open_queries_fragment(request: Request, study: StudyIdPath, participan
 
 
 async def _open_queries_part(request: Request, study: str, participant_id: str) -> OpenQueriesPart:
-    service = get_container(request).opened(QueryResources).queries
+    service = get_container(request).get_resources(QueryResources).queries
     current, rows = await service.open_queries(study, participant_id, request.state.caller.subject)
     note_rows(request, study, "queries", len(rows), participant=participant_id)
     return OpenQueriesPart(
@@ -148,4 +148,4 @@ def _timeline_part(request: Request, timeline: TimelineAnswer) -> TimelinePart:
 
 
 def _timeline_service(request: Request) -> TimelineService:
-    return get_container(request).opened(TimelineResources).timelines
+    return get_container(request).get_resources(TimelineResources).timelines
