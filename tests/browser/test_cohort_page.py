@@ -36,6 +36,21 @@ def test_cohort_page_shows_its_figures_and_is_live(cohort: Page) -> None:
     expect(cohort.locator("#flow figcaption")).to_contain_text("4 / 31 = 12.9 % (95 % CI 3.6–29.8)")
 
 
+TOUCHING_TEXTS = """svg => {
+  const texts = [...svg.querySelectorAll("text")].map(text => [text.textContent, text.getBoundingClientRect()]);
+  const touch = ([, a], [, b]) =>
+    a.left < b.right + 3 && b.left < a.right + 3 && a.top + 3 < b.bottom && b.top + 3 < a.bottom;
+  const pairs = texts.flatMap((text, index) => texts.slice(index + 1).map(other => [text, other]));
+  return pairs.filter(([text, other]) => touch(text, other)).map(([text, other]) => [text[0], other[0]]);
+}"""
+"""Lists pairs of texts of a picture with less than 3 px between them on one line."""
+
+
+def test_texts_of_a_picture_do_not_touch(cohort: Page) -> None:
+    for figure in FIGURES:
+        assert cohort.locator(f"#{figure} svg[role=img]").evaluate(TOUCHING_TEXTS) == []
+
+
 def test_recorded_fact_updates_the_figure_without_reload_and_keeps_the_focus(
     cohort: Page, screen_participant: ScreenParticipant
 ) -> None:
