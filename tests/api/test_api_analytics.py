@@ -134,9 +134,10 @@ def csv_rows(study: StudyUnderTest, name: str, **params: Any) -> list[dict[str, 
 
 def test_csv_table_equals_the_json_figure(study: StudyUnderTest) -> None:
     flow, table = study.figure("flow"), csv_rows(study, "flow")
-    counts = [flow[name] for name in ("screened", "screen_failed", "consented", "enrolled", "treated", "stereotactic")]
-    assert [int(row["Participants"]) for row in table][:6] == counts
-    assert table[5]["Percent of enrolled"] == "12.5"
+    failed = ("screen_failed", "screen_failed_after_consent")
+    counts = [flow[name] for name in ("screened", *failed, "consented", "enrolled", "treated", "stereotactic")]
+    assert [int(row["Participants"]) for row in table][:7] == counts
+    assert table[6]["Percent of enrolled"] == "12.5"
     accrual = study.figure("accrual", by="site")
     steps = [(group["name"], step["on"], step["cumulative"]) for group in accrual["groups"] for step in group["curve"]]
     assert [

@@ -33,15 +33,13 @@ from shared.kernel.fact import Fact
 from shared.kernel.record import Record
 
 NOT_REPORTED = "not_reported"
+_STEPS = (ParticipantScreened, ScreeningFailed, ConsentSigned, ParticipantEnrolled)
 
 
 def derive_subject(participant: Participant) -> SubjectRow:
     """Returns the row of a participant who is in analyses."""
-    screening = first(participant, ParticipantScreened)
-    screened, failed = row_day(participant, screening), row_day(participant, first(participant, ScreeningFailed))
-    consented, enrolled = (
-        row_day(participant, first(participant, kind)) for kind in (ConsentSigned, ParticipantEnrolled)
-    )
+    screening = _screening(participant)
+    screened, failed, consented, enrolled = (row_day(participant, first(participant, kind)) for kind in _STEPS)
     index = next((course for course in counted(participant, RadiotherapyStarted) if course.index), None)
     index_started = row_day(participant, index)
     index_ended = row_day(participant, participant.course_end(index, NEVER) if index else None)
@@ -97,6 +95,11 @@ def derive_subject(participant: Participant) -> SubjectRow:
     )
 
 
+def _screening(participant: Participant) -> ParticipantScreened | None:
+    """Returns the earliest screening. One that is dated after a withdrawal has no day, but lists the participant."""
+    return min(participant.record.facts_of(ParticipantScreened), key=participant.day, default=None)
+
+
 def _dead_from(death: ParticipantDied | None, died: RowDay, alive: RowDay) -> date:
     """The day from which flow counts the participant as dead: without a date of death, the last proof of life."""
     if death is None:
@@ -108,7 +111,7 @@ def _dead_from(death: ParticipantDied | None, died: RowDay, alive: RowDay) -> da
 
 def excluded_subject(participant: Participant) -> SubjectRow:
     """Returns the only row of a participant who is in no analysis: the site, for counts of those who are left out."""
-    screening = min(participant.record.facts_of(ParticipantScreened), key=participant.day, default=None)
+    screening = _screening(participant)
     blank = derive_subject(replace(participant, record=Record()))
     return blank._replace(
         enrolling_site=screening.site_id if screening else "",

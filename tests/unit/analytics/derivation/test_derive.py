@@ -78,6 +78,13 @@ def test_nothing_but_death_counts_after_the_withdrawal_of_consent() -> None:
     assert not [row for row in rows.subject_day if row.kind == "contact"]
 
 
+def test_screening_dated_after_the_withdrawal_lists_the_participant_without_a_day() -> None:
+    screened = facts.participant_screened(2)
+    (row,) = rows_of(screened, facts.consent_signed(2), facts.consent_withdrawn(1)).subject
+    assert (row.is_screened, row.sex, row.enrolling_site) == (True, screened.sex, screened.site_id)
+    assert (row.screened_on, row.consented_on) == (NEVER, NEVER)
+
+
 def test_registry_confirms_life_after_a_withdrawal_only_with_consent_to_registries() -> None:
     confirmed = follow_up.vital_status_confirmed(300, source="registry")
     renewed = facts.consent_signed(1, options={"registry": True})
