@@ -125,7 +125,7 @@ async def apply_to_inbox(
     remaining = iter(as_messages(events))
     while batch := list(islice(remaining, BATCH_SIZE)):
         async with pool.acquire() as connection, connection.transaction():
-            result = await apply_messages(connection, batch, handler)  # type: ignore[arg-type] # the pool's proxy
+            result = await apply_messages(connection, batch, handler)
             if result.parked or result.unreadable:
                 raise RuntimeError(f"events cannot be applied: {result.parked or result.unreadable}")
 

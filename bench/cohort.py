@@ -85,7 +85,7 @@ async def replicate_participants(stack: Stack, participants: int, service: str =
     ]
     pool = await open_pool(settings.database_url(service, "system"))
     async with pool, pool.acquire() as connection, connection.transaction():
-        await apply_enrollment_events(connection, events)  # type: ignore[arg-type] # the pool's proxy
+        await apply_enrollment_events(connection, events)
     return names[1:]
 
 

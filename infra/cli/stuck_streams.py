@@ -77,7 +77,7 @@ async def discard_message(service: str, message: int, decided_by: str, reason: s
 @asynccontextmanager
 async def _connection(service: str) -> AsyncIterator[Connection]:
     async with await open_pool(_database_url(service), max_size=1) as pool, pool.acquire() as connection:
-        yield connection  # type: ignore[misc] # the pool hands out a proxy of a connection
+        yield connection
 
 
 def _database_url(service: str) -> str:

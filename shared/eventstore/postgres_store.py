@@ -27,11 +27,11 @@ from shared.eventstore.store import (
 from shared.kernel.errors import DatabaseNotConfirmed
 from shared.kernel.record import Record
 from shared.postgres.named_queries import load_queries
-from shared.postgres.tenancy import Tenant, transaction
+from shared.postgres.tenancy import PooledConnection, Tenant, transaction
 
 SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
-ForeignFactsReader = Callable[["asyncpg.Connection[Any]", str, str], Awaitable[Record]]
+ForeignFactsReader = Callable[[PooledConnection, str, str], Awaitable[Record]]
 """Loads a participant's record in enrollment; takes a connection, a study's and a participant's id."""
 
 
@@ -66,7 +66,7 @@ class _PostgresUnitOfWork:
         self,
         service: str,
         tenant: Tenant,
-        connection: asyncpg.Connection[Any],
+        connection: PooledConnection,
         shards: int,
         foreign_facts_reader: ForeignFactsReader | None = None,
     ) -> None:
@@ -143,7 +143,7 @@ class _PostgresUnitOfWork:
 
 
 async def _append(
-    connection: asyncpg.Connection[Any] | asyncpg.Pool[Any], tenant: Tenant, request: AppendRequest, shards: int
+    connection: PooledConnection | asyncpg.Pool[Any], tenant: Tenant, request: AppendRequest, shards: int
 ) -> None:
     """Appends with one statement, which sets the tenant itself and outside of a transaction is one."""
     try:

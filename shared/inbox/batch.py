@@ -80,7 +80,7 @@ async def apply_with_retry(
 
     async def apply_once() -> BatchResult:
         async with pool.acquire() as connection:
-            return await apply_batch(connection, messages, handler, require_contiguous_offsets=True)  # type: ignore[arg-type] # the pool's proxy
+            return await apply_batch(connection, messages, handler, require_contiguous_offsets=True)
 
     return await retry_while_unavailable(apply_once)
 

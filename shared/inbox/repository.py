@@ -20,9 +20,10 @@ from shared.inbox.stream_cursor import (
     study_of_source,
 )
 from shared.postgres.named_queries import load_queries
+from shared.postgres.tenancy import PooledConnection
 
 SQL = load_queries(Path(__file__).with_name("queries.sql"))
-Connection: TypeAlias = "asyncpg.Connection[Any]"
+Connection: TypeAlias = PooledConnection
 
 
 async def lock_or_create_cursors(

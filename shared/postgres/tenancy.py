@@ -70,11 +70,11 @@ async def require_event_key(pool: asyncpg.Pool[Any], key_id: bytes) -> None:
 
 
 @asynccontextmanager
-async def transaction(pool: asyncpg.Pool[Any], tenant: Tenant) -> AsyncIterator[asyncpg.Connection[Any]]:
+async def transaction(pool: asyncpg.Pool[Any], tenant: Tenant) -> AsyncIterator[PooledConnection]:
     """Opens a transaction as the tenant; commits on exit, rolls back on an exception. Outside, no row is visible."""
     async with pool.acquire() as connection, connection.transaction():
         await set_tenant(connection, tenant)
-        yield connection  # type: ignore[misc] # the pool hands out a proxy of a connection
+        yield connection
 
 
 async def set_tenant(connection: PooledConnection, tenant: Tenant) -> None:

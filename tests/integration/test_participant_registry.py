@@ -54,7 +54,7 @@ def store(followup_database: Database) -> PostgresStore:
 def replicate(followup_database: Database) -> Replicate:
     async def replicate(events: Sequence[Event]) -> None:
         async with followup_database.system.acquire() as connection, connection.transaction():
-            await apply_enrollment_events(connection, events)  # type: ignore[arg-type] # the pool's proxy
+            await apply_enrollment_events(connection, events)
 
     return replicate
 

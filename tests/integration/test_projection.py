@@ -344,7 +344,7 @@ async def test_listener_is_notified_on_commit_of_study_position_and_study_versio
     async with analytics_database.system.acquire() as connection:
         writing = connection.transaction()
         await writing.start()
-        await apply_events(connection, participant_stream(study_id).events)  # type: ignore[arg-type] # the pool's proxy
+        await apply_events(connection, participant_stream(study_id).events)
         await listener.execute("select")
         assert notifications == []
         await writing.rollback()

@@ -58,7 +58,7 @@ async def project_messages(
     pool: asyncpg.Pool[Any], messages: Sequence[KafkaMessage], handler: EventHandler = apply_events
 ) -> BatchResult:
     async with pool.acquire() as connection:
-        return await apply_batch(connection, messages, handler)  # type: ignore[arg-type] # the pool's proxy
+        return await apply_batch(connection, messages, handler)
 
 
 async def journal_rows(pool: asyncpg.Pool[Any], study_id: str) -> list[asyncpg.Record]:
