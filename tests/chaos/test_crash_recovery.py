@@ -29,12 +29,12 @@ from tests.chaos.support.consistency_check import (
     derive_from_events,
     events_by_stream,
     standing_events,
-    wait_until,
 )
 from tests.chaos.support.processes import find_processes, kill, kill_demo
 from tests.chaos.support.site_clients import CONCURRENT_PARTICIPANTS, STUDY_ID, TODAY, TRANSFERRED, SiteClients
 from tests.demo import CHECKOUT, Demo
 from tests.integration.support.snapshot_rows import decoded
+from tests.polling import wait_until
 
 PROCESS_PATTERNS = {
     "relay": r"\S*python\S* -m services\.enrollment worker",

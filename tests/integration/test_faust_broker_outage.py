@@ -20,9 +20,9 @@ from tests.integration.support.faust_workers import (
     FaustWorkerHarness,
     assert_applied_exactly_once,
     participant_streams,
-    wait_until,
     wait_until_applied,
 )
+from tests.polling import wait_until
 
 RECOVERY_TIMEOUT_SECONDS = (
     20.0  # seconds from the return of the broker to a new fact: 3 if idle, 60 if the watch must act

@@ -26,9 +26,9 @@ from tests.integration.support.faust_workers import (
     FaustWorkerHarness,
     assert_applied_exactly_once,
     participant_streams,
-    wait_until,
     wait_until_applied,
 )
+from tests.polling import wait_until
 
 TERMINATE_CONNECTIONS_SQL = """
     select pg_terminate_backend(pid) from pg_stat_activity

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from shared.testing.builders.facts import lesion_registered, participant_enrolle
 from shared.testing.builders.participant_history import participant_stream
 from tests.conftest import Database, KafkaServer, PostgresServer
 from tests.integration.support.analytics_database import own_analytics_database, read_standing_facts, stream_states
+from tests.polling import wait_until
 
 TIMEOUT_SECONDS = 40.0  # seconds until a promise counts as broken
 
@@ -73,12 +74,6 @@ async def running_consumer(
         stop.set()
         finished, _ = await asyncio.wait({consumer}, timeout=TIMEOUT_SECONDS)
     assert finished, "it does not end when it is told to stop"
-
-
-async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not await condition():  # noqa: ASYNC110 - Kafka and another task, which have no event to wait for
-            await asyncio.sleep(0.05)
 
 
 async def wait_until_applied(database: Database, streams: Sequence[EventStream]) -> None:

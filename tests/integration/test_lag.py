@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -22,6 +22,7 @@ from shared.testing.builders.messages import as_message
 from shared.testing.builders.participant_history import participant_stream
 from tests.conftest import Database, KafkaServer, PostgresServer
 from tests.integration.support.analytics_database import own_analytics_database, project_messages
+from tests.polling import wait_until
 
 TIMEOUT_SECONDS = 40.0  # seconds until a promise counts as broken
 
@@ -48,12 +49,6 @@ async def running_monitor(database: Database, bootstrap: str, topic: str) -> Asy
         assert not monitor_task.done()
         monitor_task.cancel()
         await asyncio.wait({monitor_task})
-
-
-async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not await condition():  # noqa: ASYNC110 - another task, which has no event to wait for
-            await asyncio.sleep(0.02)
 
 
 async def wait_for_lag(database: Database, topic: str, expected: int) -> None:

@@ -33,6 +33,7 @@ from tests.integration.support.analytics_database import (
     project_messages,
     stream_states,
 )
+from tests.polling import wait_until
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 TIMEOUT_SECONDS = 40.0  # seconds until a promise counts as broken
@@ -241,9 +242,7 @@ async def _wait_for_lock_waiter(database: Database) -> None:
     waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     superuser = await asyncpg.connect(database.superuser_url)
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            while not await superuser.fetchval(waiting):  # noqa: ASYNC110 - another process, without an event
-                await asyncio.sleep(0.02)
+        await wait_until(lambda: superuser.fetchval(waiting))
     finally:
         await superuser.close()
 

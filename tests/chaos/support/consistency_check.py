@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -125,13 +124,6 @@ class StoredStudy:
                 for table, without in _COMPARED_TABLES.items()
             }
         return {table: [str(row[0]) for row in rows] for table, rows in rows_by_table.items()}
-
-
-async def wait_until(condition: Callable[[], Awaitable[bool]], timeout_seconds: float) -> None:
-    """Returns when the condition holds. Raises TimeoutError if it does not within so many seconds."""
-    async with asyncio.timeout(timeout_seconds):
-        while not await condition():  # noqa: ASYNC110 - other processes, which have no event to wait for
-            await asyncio.sleep(0.1)
 
 
 def events_by_stream(events: Sequence[Event]) -> dict[StreamKey, list[Event]]:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from shared.testing.builders.facts import lesion_registered, participant_enrolle
 from shared.testing.builders.participant_history import participant_stream
 from tests.conftest import Database, KafkaServer
 from tests.integration.support.analytics_database import journal_rows
+from tests.polling import wait_until
 
 TIMEOUT_SECONDS = 40.0  # seconds until a test fails
 WORKER_SCRIPT = """
@@ -32,6 +33,7 @@ asyncio.run(run(url, bootstrap, Path(datadir), Clock(), group=group))
 CLIENT_FAILURE_SCRIPT = """
 import signal
 from aiokafka.client import AIOKafkaClient
+from tests.polling import wait_until
 async def dies(*_):
     raise RuntimeError("the handler is closed")  # as uvloop says it of a connection that was just lost
 signal.signal(signal.SIGUSR1, lambda *_: setattr(AIOKafkaClient, "_metadata_update", dies))
@@ -98,12 +100,6 @@ def participant_streams(study_id: str, size: int) -> list[EventStream]:
         participant_stream(study_id, lesion_registered("L1"), lesion_registered("L2"), participant_enrolled())
         for _ in range(size)
     ]
-
-
-async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not await condition():  # noqa: ASYNC110 - another process, which has no event to wait for
-            await asyncio.sleep(0.05)
 
 
 async def wait_until_applied(database: Database, *streams: EventStream) -> None:

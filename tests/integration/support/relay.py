@@ -18,6 +18,7 @@ from shared.outbox.publisher import Publisher
 from shared.outbox.relay import Relay
 from shared.testing.append_requests import append_in_unit, build_append
 from tests.conftest import Database, read_topic
+from tests.polling import wait_until
 
 TOPIC = "quartal.enrollment.v1"
 TIMEOUT_SECONDS = 60.0  # seconds until a test fails
@@ -59,16 +60,12 @@ async def running_relay(database: Database, publisher: Publisher, **settings: An
 
 async def wait_until_published(database: Database) -> None:
     """Returns when the relay has published all that is committed."""
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while await _has_backlog(database):  # noqa: ASYNC110 - a database has no event for it
-            await asyncio.sleep(0.02)
+    await wait_until(lambda: _is_published(database), TIMEOUT_SECONDS)
 
 
 async def wait_until_leased(database: Database) -> None:
     """Returns when a relay holds every shard."""
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not await _all_shards_leased(database):  # noqa: ASYNC110 - a database has no event for it
-            await asyncio.sleep(0.02)
+    await wait_until(lambda: _all_shards_leased(database), TIMEOUT_SECONDS)
 
 
 async def _all_shards_leased(database: Database) -> bool:
@@ -76,9 +73,9 @@ async def _all_shards_leased(database: Database) -> bool:
     return bool(shards) and all(shard.is_leased for shard in shards)
 
 
-async def _has_backlog(database: Database) -> bool:
+async def _is_published(database: Database) -> bool:
     shards = await load_shard_status(database.system)
-    return not shards or any(shard.lag for shard in shards)
+    return bool(shards) and not any(shard.lag for shard in shards)
 
 
 async def published_events(bootstrap: str, study_id: str) -> list[Event]:
