@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any
-from xml.etree import ElementTree
 
 from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
 from services.analytics.figures.registry import FIGURES
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.testing.builders import facts
+from tests.svg import parse_svg
 from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, single_fraction, snapshot_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -178,4 +178,4 @@ def render_svg(figure: dict[str, Any]) -> str:
 
 
 def svg_texts(figure: dict[str, Any]) -> list[str]:
-    return [element.text or "" for element in ElementTree.fromstring(render_svg(figure)).iter(f"{SVG}text")]  # noqa: S314 - ours
+    return [element.text or "" for element in parse_svg(render_svg(figure)).iter(f"{SVG}text")]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
+from tests.svg import parse_svg
 from tests.unit.analytics.figures.example_answers import (
     EXAMPLE_ANSWERS,
     caption_of,
@@ -23,7 +23,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 @pytest.mark.parametrize("figure", [*EXAMPLE_ANSWERS, *registry_answers()])
 def test_every_figure_is_a_labeled_standalone_svg(figure: dict[str, Any]) -> None:
     picture = render_svg(figure)
-    root = ElementTree.fromstring(picture)  # noqa: S314 - ours
+    root = parse_svg(picture)
     ids = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
     assert (root.tag, root.attrib["role"]) == (f"{SVG}svg", "img")
     assert root.attrib["aria-labelledby"].split() == ids == [f"{figure['figure']}-title", f"{figure['figure']}-desc"]
@@ -34,7 +34,7 @@ def test_every_figure_is_a_labeled_standalone_svg(figure: dict[str, Any]) -> Non
 @pytest.mark.parametrize("figure", [*EXAMPLE_ANSWERS, *registry_answers()])
 def test_figure_rendering_is_deterministic_and_within_its_frame(figure: dict[str, Any]) -> None:
     assert render_svg(figure) == render_svg(figure)
-    root = ElementTree.fromstring(render_svg(figure))  # noqa: S314 - ours
+    root = parse_svg(render_svg(figure))
     width, height = (float(root.attrib[side]) for side in ("width", "height"))
     for element in root.iter(f"{SVG}text"):
         assert 0 <= float(element.attrib["x"]) <= width

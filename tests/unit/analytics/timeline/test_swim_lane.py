@@ -15,6 +15,7 @@ from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import follow_up_recorded, vital_status_confirmed
 from shared.testing.builders.participant_history import participant_events
 from shared.testing.builders.toxicity_facts import finding, toxicity_assessed
+from tests.svg import parse_svg
 from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
 from tests.unit.analytics.support import TODAY, timeline_at
 
@@ -51,7 +52,7 @@ EXAMPLE_TIMELINES = [
 
 
 def svg_root(timeline: TimelineAnswer) -> ElementTree.Element:
-    return ElementTree.fromstring(draw(timeline))  # noqa: S314 - ours
+    return parse_svg(draw(timeline))
 
 
 @pytest.mark.parametrize("timeline", EXAMPLE_TIMELINES)
