@@ -98,8 +98,11 @@ class Accrual(Figure):
     def published(self, minimum: int, cut_date: date) -> Self:
         """Returns the counts at ends of months: a month with few newcomers in a group is shown with the next."""
         days = [_enrollment_days(group) for group in self.groups]
-        shown = published_days(days, cut_date, minimum)
-        groups = [_group(group.name, group_days, shown) for group, group_days in zip(self.groups, days, strict=True)]
+        publication_days = published_days(days, cut_date, minimum)
+        groups = [
+            _group(group.name, group_days, publication_days)
+            for group, group_days in zip(self.groups, days, strict=True)
+        ]
         return self.model_copy(update={"groups": tuple(groups)})
 
     def narrowed_to(self, group: str) -> Self:

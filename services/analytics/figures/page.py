@@ -100,17 +100,17 @@ async def _publication_part(request: Request, study: str, context: FigureContext
     if context.publication is None:
         return None
     cuts = await get_container(request).get_resources(StudyResources).reader.data_cuts(study)
-    shown = next(cut for cut in cuts if cut.name == context.publication.cut)
+    published_cut = next(cut for cut in cuts if cut.name == context.publication.cut)
     return PublicationPart(
-        name=shown.name,
+        name=published_cut.name,
         source=urls.cohort_url(study, request.query_params),
-        version=shown.position,
-        recorded_at=shown.recorded_at,
-        cut_date=shown.cut_on.isoformat(),
+        version=published_cut.position,
+        recorded_at=published_cut.recorded_at,
+        cut_date=published_cut.cut_on.isoformat(),
         others=[
             Link(urls.cohort_url(study, {"at": f"cut:{cut.name}"}), f"{cut.name} ({cut.cut_on})")
             for cut in reversed(cuts)
-            if cut != shown
+            if cut != published_cut
         ],
     )
 

@@ -81,14 +81,19 @@ def shown_targets(snapshot: StudySnapshot, selection: Selection) -> ShownTargets
     cut = selection.cut_number
     enrolled = selection.subjects(snapshot) & (snapshot.subjects["enrolled_on"] <= cut)
     is_valid = (targets["valid_from"] <= cut) & (cut <= targets["valid_to"])
-    shown = targets.where(is_valid & enrolled[snapshot.subject_indexes(targets)])
-    course_index = _course_indexes(shown, courses)
+    chosen_targets = targets.where(is_valid & enrolled[snapshot.subject_indexes(targets)])
+    course_index = _course_indexes(chosen_targets, courses)
     order = np.lexsort(
-        (shown["rank"], course_index, courses["started_on"][course_index], snapshot.subject_indexes(shown))
+        (
+            chosen_targets["rank"],
+            course_index,
+            courses["started_on"][course_index],
+            snapshot.subject_indexes(chosen_targets),
+        )
     )
-    reader = _RowReader(snapshot, shown, courses, cut)
+    reader = _RowReader(snapshot, chosen_targets, courses, cut)
     rows = tuple(reader.target_row(row, course) for row, course in zip(order, course_index[order], strict=True))
-    return ShownTargets(rows, _count_imputed_dates(shown, courses, course_index, cut))
+    return ShownTargets(rows, _count_imputed_dates(chosen_targets, courses, course_index, cut))
 
 
 def _course_indexes(targets: Table, courses: Table) -> NDArray[np.intp]:
@@ -103,10 +108,10 @@ def _course_keys(rows: Table) -> list[tuple[bytes, int]]:
 
 def _count_imputed_dates(targets: Table, courses: Table, course_index: NDArray[np.intp], cut: int) -> int:
     """Returns the number of imputed starts, ends and changes of the courses that are shown, each once."""
-    shown = np.unique(course_index)
+    course_rows = np.unique(course_index)
     started, ended = courses["started_on"], courses["ended_on"]
-    imputed_starts = np.sum(courses["started_precision"][shown] > 0)
-    imputed_ends = np.sum((courses["ended_precision"][shown] > 0) & (ended[shown] <= cut))
+    imputed_starts = np.sum(courses["started_precision"][course_rows] > 0)
+    imputed_ends = np.sum((courses["ended_precision"][course_rows] > 0) & (ended[course_rows] <= cut))
     prescribed = targets["valid_from"]
     is_change = (prescribed != started[course_index]) & (prescribed != ended[course_index])
     changed = is_change & (targets["prescribed_precision"] > 0)
