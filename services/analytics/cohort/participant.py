@@ -190,18 +190,21 @@ class Participant:
         return next((end for end in ends if end.course_id == course.course_id), None)
 
     def course_dates(self, until: date) -> list[CourseDates]:
-        """Returns the courses started until that day, with the day of the last fraction of each that ended."""
+        """Returns the courses started until that day, the earliest first, with the last day of each that ended."""
         return [
             CourseDates(
                 course_id=course.course_id,
                 is_index=course.index,
                 ended_on=self.day(end) if (end := self.course_end(course, until)) else None,
             )
-            for course in self.facts(RadiotherapyStarted, until)
+            for course in self._courses(until)
         ]
 
     def index_course(self, until: date) -> RadiotherapyStarted | None:
-        return next((course for course in self.facts(RadiotherapyStarted, until) if course.index), None)
+        return next((course for course in self._courses(until) if course.index), None)
+
+    def _courses(self, until: date) -> list[RadiotherapyStarted]:
+        return sorted(self.facts(RadiotherapyStarted, until), key=self.day)
 
     def is_stereotactic(self, protocol: Protocol, until: date) -> bool:
         """Returns whether a metastasis is treated stereotactically until that day.

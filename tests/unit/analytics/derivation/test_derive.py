@@ -207,6 +207,13 @@ def test_contact_of_a_named_course_counts_in_its_own_schedule_only() -> None:
     assert {(row.schedule, row.number) for row in rows if row.contact_on < NEVER} == {("RT1", 1), ("RT2", 1)}
 
 
+def test_visits_count_from_the_earliest_index_course_in_any_order_of_recording() -> None:
+    second = (facts.radiotherapy_started(40, "RT2"), facts.radiotherapy_completed(60, "RT2"))
+    expected = rows_of(*TREATED, *second).visit
+    assert {row.anchor_on for row in expected} == {day(28)}
+    assert rows_of(*second, *TREATED).visit == expected
+
+
 def test_absence_lasts_from_a_loss_to_the_next_resumption() -> None:
     losses = (follow_up.lost_to_follow_up(100), follow_up.follow_up_resumed(150), follow_up.lost_to_follow_up(200))
     rows = rows_of(*TREATED, *losses).absence
