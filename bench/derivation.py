@@ -9,6 +9,7 @@ from time import process_time
 from bench.analytics_study import simulate_history, study_events
 from bench.cohort import DISTINCT_PARTICIPANTS
 from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
+from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.deriver.deriver import derive_participant
 from shared.contracts.event import Event, stated_facts
 from shared.kernel.ids import new_participant_id
@@ -30,12 +31,13 @@ Cohort = Mapping[str, Sequence[Event]]
 
 async def run(size: Size) -> Measurements:
     cohort = _cohort(size.choose(10_000, 20))
-    study, term_names = current_record(stated_facts(study_events(STUDY))), TermNames()
+    plans = StudyPlans.from_record(current_record(stated_facts(study_events(STUDY))))
+    term_names = TermNames()
 
     async def derive_all() -> float:
         started_at = process_time()
         for participant_id, events in cohort.items():
-            derive_participant(participant_id, events, study, term_names)
+            derive_participant(participant_id, events, plans, term_names)
         return process_time() - started_at
 
     async def parse_all() -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from shared.contracts.study import AccrualClosed, ProtocolAmended, SiteActivated, SiteClosed, StudyClosed, StudyOpened
 from shared.kernel.clock import Clock
@@ -21,6 +22,18 @@ STUDY_CLOSED = ProblemType(
 ACCRUAL_CLOSED = ProblemType("accrual-closed", "Accrual was closed before this day. Check the day.")
 
 
+class ProtocolPeriod(NamedTuple):
+    """A protocol with the first and the last day on which it is in force, both inclusive.
+
+    `amendment`: the name of the amendment that it is from; "" for the protocol with which the study was opened.
+    """
+
+    protocol: Protocol
+    amendment: str
+    first_day: date
+    last_day: date
+
+
 def protocols_in_force(study: Record, when: PartialDate) -> list[tuple[Protocol, PartialDate]]:
     """Returns each protocol in force on a day that the date may mean, with those of its days; the latest protocol last.
 
@@ -28,23 +41,24 @@ def protocols_in_force(study: Record, when: PartialDate) -> list[tuple[Protocol,
     """
     spans = [
         (protocol, PartialDate(when.text, max(first, when.earliest), min(last, when.latest)))
-        for protocol, first, last in _protocol_periods(study)
+        for protocol, _, first, last in protocol_periods(study)
     ]
     return [(protocol, days) for protocol, days in spans if days.earliest <= days.latest]
 
 
-def _protocol_periods(study: Record) -> list[tuple[Protocol, date, date]]:
-    """Returns each protocol with the first and the last day on which it is in force, both inclusive."""
-    starts = [(date.min, opened.protocol) for opened in study.facts_of(StudyOpened)[:1]]
-    starts += [(amended.effective_on, amended.protocol) for amended in _amendments(study)]
-    ends = [*(start - timedelta(days=1) for start, _ in starts[1:]), date.max]
+def protocol_periods(study: Record) -> list[ProtocolPeriod]:
+    """Returns the protocols in the order of their days; from the first day to the last of all, one is in force."""
+    starts = [(opened.protocol, "", date.min) for opened in study.facts_of(StudyOpened)[:1]]
+    starts += [(amended.protocol, amended.amendment, amended.effective_on) for amended in _amendments(study)]
+    ends = [*(first - timedelta(days=1) for _, _, first in starts[1:]), date.max]
     # where there is no protocol, there is one end
-    return [(protocol, first, last) for (first, protocol), last in zip(starts, ends, strict=False) if first <= last]
+    periods = [ProtocolPeriod(*start, last_day) for start, last_day in zip(starts, ends, strict=False)]
+    return [period for period in periods if period.first_day <= period.last_day]
 
 
 def follow_up_plans(study: Record) -> tuple[PlanPeriod, ...]:
     """Returns the follow-up plans with the days on which they are in force: from the first day to the last of all."""
-    return tuple(PlanPeriod(protocol.follow_up, first, last) for protocol, first, last in _protocol_periods(study))
+    return tuple(PlanPeriod(protocol.follow_up, first, last) for protocol, _, first, last in protocol_periods(study))
 
 
 def protocol_on(study: Record, day: date) -> Protocol:

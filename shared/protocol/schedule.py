@@ -11,7 +11,7 @@ from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from shared.protocol.anchors import CourseDates
@@ -22,13 +22,21 @@ INDEX_SCHEDULE = "index"
 _ONE_DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlanPeriod:
     """A follow-up plan and the days on which it is in force, both inclusive."""
 
     plan: FollowUpPlan
     first_day: date = date.min
     last_day: date = date.max
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """The hash, computed once: it is needed for every participant, and a plan has many members."""
+        return hash((self.plan, self.first_day, self.last_day))
 
 
 @dataclass(frozen=True, slots=True)

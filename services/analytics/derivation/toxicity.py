@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -10,15 +10,14 @@ from itertools import groupby
 
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.serious_events import SeriousEvent, serious_events
+from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.days import RowDay, counted, impute_day, row_day
-from services.analytics.derivation.rows import UNKNOWN_NUMBER, AssessmentRow, FindingRow
+from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, AssessmentRow, FindingRow
 from shared.contracts.toxicity import RELATED_LEVELS, Attribution, Finding, ToxicityAssessed
 from shared.contracts.treatment import RadiotherapyStarted
 from shared.protocol.protocol import ToxicityPlan
 
 SEVERE_GRADE = 3
-ToxicityPlanOn = Callable[[date], tuple[ToxicityPlan, str]]
-"""The plan of toxicity assessments in force on a day, with the amendment that it is from; "" before the first."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +43,17 @@ class DatedAssessment:
         return self.fact.checklist_complete and term in self.plan.checklist
 
 
-def dated_assessments(participant: Participant, plan_on: ToxicityPlanOn) -> list[DatedAssessment]:
+def dated_assessments(participant: Participant, plans: StudyPlans) -> list[DatedAssessment]:
     """Returns the assessments that analyses count, the earliest first; of one day, in an order by their content."""
-    ordered = [
-        fact
-        for _, of_day in groupby(counted(participant, ToxicityAssessed), key=participant.day)
-        for fact in _by_content(list(of_day))
-    ]
-    days = [row_day(participant, fact) for fact in ordered]
-    return [
-        DatedAssessment(number, fact, day, *plan_on(day.on))
-        for number, (fact, day) in enumerate(zip(ordered, days, strict=True))
-    ]
+    assessments = list[DatedAssessment]()
+    for on, of_day in groupby(counted(participant, ToxicityAssessed), key=participant.day):
+        protocol = plans.protocol_on(on)
+        for fact in _by_content(list(of_day)):
+            day = row_day(participant, fact)
+            assessments.append(
+                DatedAssessment(len(assessments), fact, day, protocol.protocol.toxicity, protocol.amendment)
+            )
+    return assessments
 
 
 def _by_content(facts: Sequence[ToxicityAssessed]) -> Sequence[ToxicityAssessed]:
@@ -81,12 +79,14 @@ def derive_assessments(participant: Participant, assessments: Sequence[DatedAsse
 
 def derive_findings(participant: Participant, assessments: Sequence[DatedAssessment]) -> Iterator[FindingRow]:
     """Yields the findings of assessments by day, then a finding of each serious adverse event by id."""
-    course_starts = {course.course_id: participant.day(course) for course in counted(participant, RadiotherapyStarted)}
+    course_starts = {
+        f"course:{course.course_id}": participant.day(course) for course in counted(participant, RadiotherapyStarted)
+    }
     for assessment in assessments:
         for finding in assessment.fact.findings:
             happened = _event_day(participant, finding, assessment, assessments)
             yield FindingRow(
-                participant_id=participant.participant_id,
+                participant.participant_id,
                 number=assessment.number,
                 term=finding.term,
                 grade=_grade(finding.grade),
@@ -117,13 +117,16 @@ def _event_day(
 
 
 def _relation(attributions: Sequence[Attribution], on: date, course_starts: Mapping[str, date]) -> str:
-    """Returns whether an event is related to a course that had begun by its day; `not_stated` without attribution."""
+    """Returns whether an event is related to a course that had begun by its day; `not_stated` without attribution.
+
+    `course_starts`: the first day of each course, by the cause that names it, `course:<id>`.
+    """
     if not attributions:
         return "not_stated"
-    treatments = [attribution.treatment for attribution in attributions if attribution.level in RELATED_LEVELS]
-    related = {treatment[1] for treatment in treatments if treatment and treatment[0] == "course"}
-    is_related = any(name in course_starts and course_starts[name] <= on for name in related)
-    return "related" if is_related else "unrelated"
+    for attribution in attributions:
+        if attribution.level in RELATED_LEVELS and course_starts.get(attribution.to, NEVER) <= on:
+            return "related"
+    return "unrelated"
 
 
 def _finding_of_event(

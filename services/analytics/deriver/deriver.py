@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import asyncpg
 from pydantic_core import to_json
 
 from services.analytics.cohort.participant import Participant, is_withdrawn_or_voided, known_on
+from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.derive import DERIVATION_VERSION, derive
-from services.analytics.derivation.rows import ParticipantRows
+from services.analytics.derivation.rows import TABLES, ParticipantRows
 from services.analytics.deriver import repository
 from services.analytics.deriver.repository import Derivation, DerivedState, ParticipantResult
 from services.analytics.projection.known_on import keep_known_on
@@ -104,11 +105,12 @@ async def derive_batch(
 
     A participant whose rows cannot be derived keeps the earlier ones and is stored as a failure.
     """
+    plans = StudyPlans.from_record(study)
     events = await facts_of_participants(connection, study_id, ids, derivation.position)
     results, failures = list[ParticipantResult](), dict[str, str]()
     for participant_id, own_events in _by_participant(ids, events):
         try:
-            results.append(derive_participant(participant_id, own_events, study, term_names))
+            results.append(derive_participant(participant_id, own_events, plans, term_names))
         except Exception as error:  # of any kind: a fault about one participant stops nobody else
             _log.exception("the rows of a participant cannot be derived", extra={"study_id": study_id})
             failures[participant_id] = type(error).__name__
@@ -142,51 +144,56 @@ def _by_participant(ids: Sequence[str], events: Sequence[Event]) -> Iterator[tup
 
 
 def derive_participant(
-    participant_id: str, events: Sequence[Event], study: Record, term_names: Mapping[str, str]
+    participant_id: str, events: Sequence[Event], plans: StudyPlans, term_names: Mapping[str, str]
 ) -> ParticipantResult:
     """Returns the rows and data queries of a participant. Raises KeyError or ValueError for an unreadable fact.
 
     An unreadable fact does not keep a participant in analyses whom another fact excludes.
     """
-    stated = _stated_facts(events)
     participant = Participant(
         participant_id=participant_id,
-        record=Record(tuple(fact for _, fact in stated)),
-        known_on={event.event_id: known_on(event) for event, _ in stated},
+        record=_current_record(events),
+        known_on={event.event_id: known_on(event) for event in events},
     )
-    rows = derive(participant, study)
-    queries = _derive_queries(participant, rows, events, study, term_names)
+    rows = derive(participant, plans)
+    queries = _derive_queries(participant, rows, events, plans, term_names)
     site_id = current_site(participant.record) or ""
-    digest = sha256(to_json((rows, queries, site_id))).digest()
-    return ParticipantResult(participant_id, site_id, rows, queries, digest)
+    return ParticipantResult(participant_id, site_id, rows, queries, _digest(rows, queries, site_id))
 
 
-def _stated_facts(events: Sequence[Event]) -> list[tuple[Event, StatedFact[Fact]]]:
-    """Returns the events with their facts. Raises KeyError or ValueError for an unreadable one, unless the participant
+def _digest(rows: ParticipantRows, queries: Sequence[QueryWithStatus], site_id: str) -> bytes:
+    """Returns a digest of everything that is stored of a participant."""
+    values = [list(chain.from_iterable(getattr(rows, table))) for table in TABLES]
+    return sha256(to_json((values, queries, site_id))).digest()
+
+
+def _current_record(events: Sequence[Event]) -> Record:
+    """Returns the facts of the events. Raises KeyError or ValueError for an unreadable one, unless the participant
     left: nothing more is analyzed then."""
-    stated, fault = list[tuple[Event, StatedFact[Fact]]](), None
+    stated, fault = list[StatedFact[Fact]](), None
     for event in events:
         try:
-            stated.append((event, event.stated_fact()))
+            stated.append(event.stated_fact())
         except (KeyError, ValueError) as error:
             fault = error
-    if fault and not is_withdrawn_or_voided(Record(tuple(fact for _, fact in stated))):
+    record = Record(tuple(stated))
+    if fault and not is_withdrawn_or_voided(record):
         raise fault
-    return stated
+    return record
 
 
 def _derive_queries(
     participant: Participant,
     rows: ParticipantRows,
     events: Sequence[Event],
-    study: Record,
+    plans: StudyPlans,
     term_names: Mapping[str, str],
 ) -> list[QueryWithStatus]:
     """Returns the data queries of a participant: of an excluded one only those about the exclusion."""
     (subject,) = rows.subject
     if not subject.is_screened or is_withdrawn_or_voided(participant.record):
         return []
-    case = build_case(participant, study, {event.event_id: event.recorded_at for event in events}, term_names)
+    case = build_case(participant, plans, {event.event_id: event.recorded_at for event in events}, term_names)
     queries = queries_with_status(case)
     if subject.is_excluded:
         return [query for query in queries if query.query and query.query.rule == "consent_without_data_use"]

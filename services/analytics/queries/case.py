@@ -10,14 +10,11 @@ from typing import Any
 from uuid import UUID
 
 from services.analytics.cohort.participant import Participant
-from services.analytics.cohort.participants import participants_of_events
+from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.wording.phrasing import label_term
-from shared.contracts.enrollment import ConsentWithdrawn, ParticipantScreened
-from shared.contracts.event import Event
+from shared.contracts.enrollment import ConsentWithdrawn
 from shared.contracts.follow_up import ParticipantDied
-from shared.contracts.study import StudyClosed
 from shared.contracts.treatment import CourseEnd, RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
-from shared.gate.study_timeline import follow_up_plans
 from shared.kernel.fact import F, Fact, StatedFact
 from shared.kernel.record import Record
 from shared.protocol.anchors import CourseDates, anchor_may_move, end_of_follow_up, find_anchor
@@ -146,35 +143,15 @@ class Case:
         )
 
 
-def build_cases(
-    study: Record,
-    events: Sequence[Event],
-    excluded: frozenset[str],
-    term_names: Mapping[str, str] | None = None,
-) -> list[Case]:
-    """Returns the cases of the screened participants that are not excluded, in the order of their ids.
-
-    `events`: the current facts, in any order.
-    """
-    by_subject: dict[str, dict[UUID, datetime]] = {}
-    for event in events:
-        by_subject.setdefault(event.stream_id, {})[event.event_id] = event.recorded_at
-    return [
-        build_case(participant, study, by_subject[participant.participant_id], term_names or {})
-        for participant in participants_of_events(events)
-        if participant.record.stated_of(ParticipantScreened) and participant.participant_id not in excluded
-    ]
-
-
 def build_case(
-    participant: Participant, study: Record, recorded_at: Mapping[UUID, datetime], term_names: Mapping[str, str]
+    participant: Participant, plans: StudyPlans, recorded_at: Mapping[UUID, datetime], term_names: Mapping[str, str]
 ) -> Case:
     """Returns the case of a screened participant. `recorded_at`: the time of recording of each event."""
     return Case(
         participant=participant,
         site_id=participant.current_site,
-        plans=follow_up_plans(study),
+        plans=plans.follow_up,
         recorded_at=recorded_at,
-        study_closed_on=min((closing.on for closing in study.facts_of(StudyClosed)), default=date.max),
+        study_closed_on=plans.closed_on,
         term_names=term_names,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.analytics.cohort.participants import participants_of_events
+from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.derive import derive
 from services.analytics.derivation.rows import ParticipantRows
 from services.analytics.derivation.subject import excluded_subject
@@ -47,8 +48,9 @@ def derive_snapshot(facts: StudyFacts) -> StudySnapshot:
 
 def _derive_participants(facts: StudyFacts) -> Iterator[ParticipantRows]:
     """Yields the rows of each participant, in the order of their numbers."""
+    plans = StudyPlans.from_record(facts.study)
     for person in participants_of_events(facts.events):
         if person.participant_id in facts.excluded:
             yield ParticipantRows(subject=(excluded_subject(person),))
         else:
-            yield derive(person, facts.study)
+            yield derive(person, plans)

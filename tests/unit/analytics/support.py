@@ -9,12 +9,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from services.analytics.cohort.participant import Participant
-from services.analytics.queries.case import Case, build_cases
+from services.analytics.cohort.participants import participants_of_events
+from services.analytics.cohort.study_plans import StudyPlans
+from services.analytics.queries.case import Case, build_case
 from services.analytics.queries.derive import DataQuery, QueryWithStatus, queries_with_status
 from services.analytics.snapshot.derived_snapshot import StudyFacts, derive_snapshot
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.timeline.answers import TimelineAnswer
 from services.analytics.timeline.entries import TimelineContext, assemble_timeline
+from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.event import Event
 from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.record import Record
@@ -69,6 +72,16 @@ def snapshot_of(facts_by_participant: Mapping[str, Sequence[Fact]], *, excluded:
     """Returns the snapshot of participants with these facts as of TODAY."""
     events = [event for number, facts_ in facts_by_participant.items() for event in participant_events(facts_, number)]
     return snapshot_of_events(events, excluded=excluded)
+
+
+def build_cases(study: Record, events: Sequence[Event], excluded: frozenset[str] = frozenset()) -> list[Case]:
+    """Returns the cases of the screened participants that are not excluded, in the order of their ids."""
+    plans, recorded_at = StudyPlans.from_record(study), {event.event_id: event.recorded_at for event in events}
+    return [
+        build_case(participant, plans, recorded_at, {})
+        for participant in participants_of_events(events)
+        if participant.record.stated_of(ParticipantScreened) and participant.participant_id not in excluded
+    ]
 
 
 @dataclass

@@ -13,13 +13,12 @@ from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.participants import participants_of_events
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.treatments import Treatments
-from services.analytics.queries.case import build_cases
 from services.analytics.snapshot.selection import Selection
 from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyStarted
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts, follow_up_facts, toxicity_facts
 from shared.testing.builders.participant_history import participant_events
-from tests.unit.analytics.support import STUDY, TODAY, days_by_event, snapshot_of_events, timeline_json
+from tests.unit.analytics.support import STUDY, TODAY, build_cases, days_by_event, snapshot_of_events, timeline_json
 
 ENROLLMENT = [
     facts.participant_screened("2023-11-01"),
@@ -34,7 +33,7 @@ def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = Non
     (participant,) = participants_of_events(recorded_events)
     imputed = days_by_event(participant, recorded_events)
     entries = {entry["event_id"]: entry["day"] for entry in timeline_json(recorded_events, TODAY)["entries"]}
-    (case,) = build_cases(STUDY, recorded_events, frozenset())
+    (case,) = build_cases(STUDY, recorded_events)
     placed = [entries[str(event.event_id)] for event in recorded_events]
     assert [day for day, fact in zip(placed, facts_recorded, strict=True) if fact != placed_apart] == [
         day for day, fact in zip(imputed, facts_recorded, strict=True) if fact != placed_apart
@@ -75,7 +74,7 @@ def test_course_start_is_imputed_before_its_end_and_exact_days_stay(
 
 def test_visits_are_anchored_at_an_exact_course_end_despite_a_partial_start() -> None:
     facts_recorded = [*ENROLLMENT, facts.radiotherapy_started("2024"), facts.radiotherapy_completed("2024-03-04")]
-    (case,) = build_cases(STUDY, participant_events(facts_recorded), frozenset())
+    (case,) = build_cases(STUDY, participant_events(facts_recorded))
     anchor = case.anchor(None)
     assert anchor
     assert anchor[1] == date(2024, 3, 4)
@@ -181,7 +180,7 @@ def test_resumed_follow_up_ends_an_earlier_loss(facts_recorded: list[Fact], stat
         participant_timeline = timeline_json(participant_events([*ENROLLMENT, *order]), TODAY)
         assert (participant_timeline["status"] == "lost") == (status == "lost")
         assert any(entry["ongoing"] for entry in participant_timeline["entries"]) == (status == "lost")
-        (case,) = build_cases(STUDY, participant_events([*ENROLLMENT, *order]), frozenset())
+        (case,) = build_cases(STUDY, participant_events([*ENROLLMENT, *order]))
         assert (case.end_of_follow_up < date.max) == (status == "lost")
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from services.analytics.cohort.date_imputation import impute
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.participants import participants_of_events
-from services.analytics.queries.case import build_cases
 from shared.contracts.event import Event
 from shared.contracts.follow_up import ParticipantDied
 from shared.kernel.fact import Fact
@@ -22,7 +21,7 @@ from shared.kernel.partial_date import PartialDate
 from shared.testing.builders import facts, follow_up_facts
 from shared.testing.builders.events import make_event
 from shared.testing.builders.participant_history import participant_events
-from tests.unit.analytics.support import STUDY, TODAY, timeline_json
+from tests.unit.analytics.support import STUDY, TODAY, build_cases, timeline_json
 
 ENROLLMENT = [
     facts.participant_screened("2023-11-01"),
@@ -85,7 +84,7 @@ def test_facts_of_others_move_no_day(ours: list[Fact], theirs: list[Fact], known
 def test_today_moves_no_day(statements: list[Fact], known_on: date, today: date) -> None:
     events = recorded("P", statements, known_on)
     expected = days_in_cohort(events)["P"]
-    (case,) = build_cases(STUDY, events, frozenset())
+    (case,) = build_cases(STUDY, events)
     assert days_of(case.participant) == expected
     entries = timeline_json(events, today)["entries"]
     assert {UUID(entry["event_id"]): entry["day"] for entry in entries} == {

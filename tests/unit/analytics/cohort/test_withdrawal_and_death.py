@@ -8,7 +8,6 @@ import pytest
 
 from services.analytics.cohort.participants import participants_of_events
 from services.analytics.figures.participant_flow import ParticipantFlow
-from services.analytics.queries.case import build_cases
 from services.analytics.snapshot.selection import Selection
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
@@ -24,6 +23,7 @@ from tests.unit.analytics.support import (
     SCREENED,
     STUDY,
     TODAY,
+    build_cases,
     days_by_event,
     snapshot_of,
     timeline_json,
@@ -76,7 +76,7 @@ def test_figures_timeline_and_queries_impute_the_same_days_around_a_withdrawal(o
     days = days_by_event(participant, events)
     entries = {entry["event_id"]: entry["day"] for entry in timeline_json(events, TODAY)["entries"]}
     assert [entries[str(event.event_id)] for event in events] == days
-    (case,) = build_cases(STUDY, events, frozenset())
+    (case,) = build_cases(STUDY, events)
     assert days_by_event(case.participant, events) == days
     assert case.end_of_follow_up.isoformat() == days[-1]
 

@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.analytics.cohort.participant import Participant
+from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.derive import derive
 from services.analytics.derivation.rows import MONTH, NEVER, YEAR, ParticipantRows
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, TOXICITY
@@ -43,7 +44,7 @@ def participant(*stated: Fact) -> Participant:
 
 
 def rows_of(*stated: Fact, study: tuple[Fact, ...] = STUDY) -> ParticipantRows:
-    return derive(participant(*stated), record_of(*study))
+    return derive(participant(*stated), StudyPlans.from_record(record_of(*study)))
 
 
 def day(days: int) -> date:
@@ -246,7 +247,7 @@ def test_days_of_rows_select_what_the_facts_until_a_day_say(
 ) -> None:
     study = (facts.study_opened(plan),)
     person = participant(*beginning, *stated)
-    rows = derive(person, record_of(*study))
+    rows = derive(person, StudyPlans.from_record(record_of(*study)))
     (row,) = rows.subject
     if row.is_excluded:
         return

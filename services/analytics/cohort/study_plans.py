@@ -1,0 +1,37 @@
+"""The plans of a study with the days on which they are in force, read once for all participants. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from shared.contracts.study import StudyClosed
+from shared.gate.study_timeline import ProtocolPeriod, follow_up_plans, protocol_periods
+from shared.kernel.record import Record
+from shared.protocol.schedule import PlanPeriod
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlans:
+    """The protocols and follow-up plans of a study in the order of their days, and the day on which the study closed.
+
+    `closed_on`: `date.max` while the study goes on.
+    """
+
+    protocols: Sequence[ProtocolPeriod]
+    follow_up: Sequence[PlanPeriod]
+    closed_on: date
+
+    @classmethod
+    def from_record(cls, study: Record) -> StudyPlans:
+        """Reads the plans from the study's own facts."""
+        return cls(
+            protocols=protocol_periods(study),
+            follow_up=follow_up_plans(study),
+            closed_on=min((closing.on for closing in study.facts_of(StudyClosed)), default=date.max),
+        )
+
+    def protocol_on(self, day: date) -> ProtocolPeriod:
+        """Returns the protocol in force on a day. The study must have been opened."""
+        return next(period for period in self.protocols if period.first_day <= day <= period.last_day)
