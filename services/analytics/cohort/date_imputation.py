@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from itertools import chain
+from typing import NamedTuple
 
 from services.analytics.cohort.episodes import EPISODE_CHANGES, EPISODE_ENDS, EPISODE_STARTS, EpisodeId, episode_of
 from services.analytics.cohort.vital_status import implies_alive, possible_after_withdrawal
@@ -15,9 +16,25 @@ from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp
 from shared.kernel.fact import Fact
 from shared.kernel.partial_date import PartialDate
 
+EXACT, MONTH, YEAR = 0, 1, 2
+"""The precision of a date: to the day, to the month, or to the year."""
 MID_MONTH, MID_YEAR = 15, (7, 1)
 DateKey = tuple[type[Fact], EpisodeId | None, PartialDate | None, date]
 """Identifies the imputed day: facts with equal keys have the same one."""
+
+
+class AnalysisDay(NamedTuple):
+    """The day that analyses use, with the precision of the date that it was taken from; it is imputed unless exact."""
+
+    on: date
+    precision: int = EXACT
+
+
+def precision_of(partial_date: PartialDate | None) -> int:
+    """Returns the precision of a date; `EXACT` for no date, because the day of recording is exact."""
+    if partial_date is None or partial_date.is_exact:
+        return EXACT
+    return MONTH if partial_date.earliest.month == partial_date.latest.month else YEAR
 
 
 def impute(partial_date: PartialDate, known_on: date) -> date:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from services.analytics.cohort import date_imputation
-from services.analytics.cohort.date_imputation import impute
+from services.analytics.cohort.date_imputation import AnalysisDay, impute, precision_of
 from services.analytics.cohort.treatment import current_targets
 from services.analytics.cohort.vital_status import COUNTED_AFTER_WITHDRAWAL, implies_alive
 from shared.contracts.enrollment import (
@@ -69,12 +69,15 @@ class Participant:
         until = until if fact_type in COUNTED_AFTER_WITHDRAWAL else min(until, self.withdrawn_on)
         if until == date.max:
             return facts
-        return [fact for fact in facts if self._day_if_known(fact) is None or self.day(fact) <= until]
+        return [fact for fact in facts if not _has_day(fact) or self.day(fact) <= until]
 
     def counted(self, fact_type: type[F]) -> Sequence[F]:
         """Returns the facts of a type that analyses count on any day, the earliest first."""
         if (counted := self._counted_by_type.get(fact_type)) is None:
-            counted = self._counted_by_type[fact_type] = sorted(self.facts(fact_type, date.max), key=self.day)
+            counted = self.facts(fact_type, date.max)
+            if len(counted) > 1:
+                counted = sorted(counted, key=self.day)
+            self._counted_by_type[fact_type] = counted
         return counted
 
     @cached_property
@@ -91,17 +94,22 @@ class Participant:
 
         `fact` must be one of the record. Raises KeyError for an equal one.
         """
-        return self._day_if_known(fact) or self._known_on_by_fact[id(fact)]
+        return self.analysis_day(fact).on
 
-    def _day_if_known(self, fact: Fact) -> date | None:
-        if (dated_fact := self._known_days.get(id(fact))) is None:
-            self._known_days[id(fact)] = dated_fact = (fact, self._find_day(fact))
+    def analysis_day(self, fact: Fact) -> AnalysisDay:
+        """Returns the `day` of the fact with the precision of its date."""
+        if (dated_fact := self._analysis_days.get(id(fact))) is None:
+            self._analysis_days[id(fact)] = dated_fact = (fact, self._find_analysis_day(fact))
         return dated_fact[1]
 
     @cached_property
-    def _known_days(self) -> dict[int, tuple[Fact, date | None]]:
+    def _analysis_days(self) -> dict[int, tuple[Fact, AnalysisDay]]:
         """The days that were asked for, by identity of the fact. Each fact is kept, so its identity is not reused."""
         return {}
+
+    def _find_analysis_day(self, fact: Fact) -> AnalysisDay:
+        day = self._find_day(fact) or self._known_on_by_fact[id(fact)]
+        return AnalysisDay(day, precision_of(fact.happened_on))
 
     def _find_day(self, fact: Fact) -> date | None:
         if isinstance(fact, ParticipantDied):
@@ -226,6 +234,11 @@ class Participant:
         """Returns the number of facts of these types until that day whose date is known by month or year only."""
         dated = (fact.happened_on for fact_type in fact_types for fact in self.facts(fact_type, until))
         return sum(partial_date is not None and not partial_date.is_exact for partial_date in dated)
+
+
+def _has_day(fact: Fact) -> bool:
+    """Returns whether the fact is dated; a death without a date has the day last known alive."""
+    return fact.happened_on is not None or isinstance(fact, ParticipantDied)
 
 
 def known_on(event: Event) -> date:

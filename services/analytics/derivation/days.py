@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date
-from typing import NamedTuple
 
+from services.analytics.cohort.date_imputation import EXACT, AnalysisDay, precision_of
 from services.analytics.cohort.participant import Participant
-from services.analytics.derivation.rows import EXACT, MONTH, NEVER, YEAR
+from services.analytics.derivation.rows import NEVER
 from shared.kernel.fact import F, Fact
 from shared.kernel.partial_date import PartialDate
 
-
-class RowDay(NamedTuple):
-    """A day of a row, `NEVER` where there is none, with the precision of the date that it was taken from."""
-
-    on: date = NEVER
-    precision: int = EXACT
+NO_DAY = AnalysisDay(NEVER, EXACT)
 
 
-NO_DAY = RowDay()
+def analysis_day(participant: Participant, fact: Fact | None) -> AnalysisDay:
+    """Returns the day that analyses use for the fact; `NO_DAY` for no fact."""
+    return participant.analysis_day(fact) if fact else NO_DAY
 
 
-def row_day(participant: Participant, fact: Fact | None) -> RowDay:
-    """Returns the day that analyses take the fact for; `NO_DAY` for no fact."""
-    return RowDay(participant.day(fact), _precision(fact.happened_on)) if fact else NO_DAY
-
-
-def impute_day(participant: Participant, fact: Fact, partial_date: PartialDate | None) -> RowDay:
+def impute_day(participant: Participant, fact: Fact, partial_date: PartialDate | None) -> AnalysisDay:
     """Returns the imputed day of a date of a fact that is not the fact's own day; `NO_DAY` for no date."""
-    return RowDay(participant.impute(fact, partial_date), _precision(partial_date)) if partial_date else NO_DAY
+    if partial_date is None:
+        return NO_DAY
+    return AnalysisDay(participant.impute(fact, partial_date), precision_of(partial_date))
 
 
 def counted(participant: Participant, fact_type: type[F]) -> Sequence[F]:
@@ -42,12 +35,6 @@ def first(participant: Participant, fact_type: type[F]) -> F | None:
     return next(iter(counted(participant, fact_type)), None)
 
 
-def earliest(days: Iterable[RowDay]) -> RowDay:
+def earliest(days: Iterable[AnalysisDay]) -> AnalysisDay:
     """Returns the earliest of the days, of several on one day the most precise; `NO_DAY` if there is none."""
     return min(days, default=NO_DAY)
-
-
-def _precision(partial_date: PartialDate | None) -> int:
-    if partial_date is None or partial_date.is_exact:
-        return EXACT
-    return MONTH if partial_date.earliest.month == partial_date.latest.month else YEAR

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from services.analytics.cohort.date_imputation import AnalysisDay
 from services.analytics.cohort.participant import Participant
-from services.analytics.derivation.days import RowDay, counted, earliest, row_day
+from services.analytics.derivation.days import analysis_day, counted, earliest
 from services.analytics.derivation.rows import NEVER, SymptomRow, VisitRow
 from shared.contracts.enrollment import BaselineRecorded
 from shared.contracts.follow_up import FollowUpRecorded, VisitMissed
@@ -37,22 +38,24 @@ def derive_visits(participant: Participant, plans: Sequence[PlanPeriod]) -> Iter
             )
 
 
-def _contacts(participant: Participant) -> list[tuple[RowDay, str | None]]:
+def _contacts(participant: Participant) -> list[tuple[AnalysisDay, str | None]]:
     """Returns the day and the course of each contact. News from a registry is no contact with the participant."""
     contacts = (contact for contact in counted(participant, FollowUpRecorded) if contact.mode != "registry")
-    return [(row_day(participant, contact), contact.course_id) for contact in contacts]
+    return [(analysis_day(participant, contact), contact.course_id) for contact in contacts]
 
 
-def _days_in_slot(contacts: Sequence[tuple[RowDay, str | None]], schedule: Schedule, visit: Visit) -> Iterator[RowDay]:
+def _days_in_slot(
+    contacts: Sequence[tuple[AnalysisDay, str | None]], schedule: Schedule, visit: Visit
+) -> Iterator[AnalysisDay]:
     for day, course_id in contacts:
         if visit.opens <= day.on <= visit.slot_ends and _is_of_schedule(schedule, course_id):
             yield day
 
 
-def _declarations(participant: Participant, schedule: Schedule, visit: Visit) -> Iterator[RowDay]:
+def _declarations(participant: Participant, schedule: Schedule, visit: Visit) -> Iterator[AnalysisDay]:
     for missed in counted(participant, VisitMissed):
         if missed.visit == visit.number and _is_of_schedule(schedule, missed.course_id):
-            yield row_day(participant, missed)
+            yield analysis_day(participant, missed)
 
 
 def _is_of_schedule(schedule: Schedule, course_id: str | None) -> bool:
@@ -65,19 +68,19 @@ def _precisions_of_course_ends(participant: Participant) -> dict[str, int]:
     ends = {
         course.course_id: participant.course_end(course, NEVER) for course in counted(participant, RadiotherapyStarted)
     }
-    return {course_id: row_day(participant, end).precision for course_id, end in ends.items()}
+    return {course_id: analysis_day(participant, end).precision for course_id, end in ends.items()}
 
 
 def derive_symptoms(participant: Participant) -> Iterator[SymptomRow]:
     """Yields the severity of each symptom at baseline, and the changes of symptoms at contacts, by symptom and day."""
     name = participant.participant_id
     rows = [
-        SymptomRow(name, symptom.symptom, *row_day(participant, baseline), str(symptom.severity), "")
+        SymptomRow(name, symptom.symptom, *analysis_day(participant, baseline), str(symptom.severity), "")
         for baseline in counted(participant, BaselineRecorded)[:1]
         for symptom in baseline.symptoms
     ]
     rows += [
-        SymptomRow(name, symptom.symptom, *row_day(participant, contact), "", symptom.change)
+        SymptomRow(name, symptom.symptom, *analysis_day(participant, contact), "", symptom.change)
         for contact in counted(participant, FollowUpRecorded)
         for symptom in contact.symptoms
     ]

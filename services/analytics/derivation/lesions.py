@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
+from services.analytics.cohort.date_imputation import AnalysisDay
 from services.analytics.cohort.participant import Participant
-from services.analytics.derivation.days import RowDay, counted, earliest, row_day
+from services.analytics.derivation.days import analysis_day, counted, earliest
 from services.analytics.derivation.rows import NEVER, LesionEpisodeRow, LesionStatusRow
 from services.analytics.derivation.treatment import TargetVersion
 from shared.contracts.enrollment import ProcedurePerformed
@@ -20,7 +21,11 @@ def derive_lesion_statuses(participant: Participant) -> Iterator[LesionStatusRow
     """Yields the status of each lesion at each contact, and every local progression of a lesion, by lesion and day."""
     rows = [
         LesionStatusRow(
-            participant.participant_id, lesion.lesion_id, *row_day(participant, contact), lesion.status, lesion.basis
+            participant.participant_id,
+            lesion.lesion_id,
+            *analysis_day(participant, contact),
+            lesion.status,
+            lesion.basis,
         )
         for contact in counted(participant, FollowUpRecorded)
         for lesion in (contact.disease.lesions if contact.disease else ())
@@ -30,7 +35,7 @@ def derive_lesion_statuses(participant: Participant) -> Iterator[LesionStatusRow
         LesionStatusRow(
             participant.participant_id,
             progression.lesion_id,
-            *row_day(participant, progression),
+            *analysis_day(participant, progression),
             "progressed",
             progression.basis,
         )
@@ -47,7 +52,7 @@ def derive_lesion_episodes(
     episodes = _versions_by_episode(versions)
     named = {key: min(version.prescribed for version in of_episode) for key, of_episode in episodes.items()}
     procedures = [
-        (name, row_day(participant, procedure))
+        (name, analysis_day(participant, procedure))
         for procedure in counted(participant, ProcedurePerformed)
         for name in procedure.lesion_ids
     ]
@@ -55,7 +60,7 @@ def derive_lesion_episodes(
         name, course_id, delivery = key
         start = named[key]
         lesion = participant.lesions.get(name)
-        failures = [RowDay(row.assessed_on, row.assessed_precision) for row in statuses if _is_failure(row, name)]
+        failures = [AnalysisDay(row.assessed_on, row.assessed_precision) for row in statuses if _is_failure(row, name)]
         other_courses = [day for (other, course, _), day in named.items() if other == name and course != course_id]
         failed = _first_after(start, failures)
         retreated = _first_after(start, other_courses)
@@ -92,7 +97,7 @@ def _is_failure(row: LesionStatusRow, lesion_id: str) -> bool:
     return row.lesion == lesion_id and row.status == "progressed"
 
 
-def _first_after(start: RowDay, days: Sequence[RowDay]) -> RowDay:
+def _first_after(start: AnalysisDay, days: Sequence[AnalysisDay]) -> AnalysisDay:
     return earliest(day for day in days if day.on > start.on)
 
 

@@ -15,7 +15,6 @@ from datetime import date
 from typing import NamedTuple, get_args, get_type_hints
 
 NEVER = date.max
-EXACT, MONTH, YEAR = 0, 1, 2
 UNKNOWN_NUMBER = -1
 """A number that is not stated."""
 

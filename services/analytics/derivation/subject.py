@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
+from services.analytics.cohort.date_imputation import AnalysisDay
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.vital_status import implies_alive
-from services.analytics.derivation.days import NO_DAY, RowDay, counted, first, impute_day, row_day
+from services.analytics.derivation.days import NO_DAY, analysis_day, counted, first, impute_day
 from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, AbsenceRow, SubjectDayRow, SubjectRow
 from shared.contracts.baseline import NotReported, Performance
 from shared.contracts.enrollment import (
@@ -39,16 +40,16 @@ _STEPS = (ParticipantScreened, ScreeningFailed, ConsentSigned, ParticipantEnroll
 def derive_subject(participant: Participant) -> SubjectRow:
     """Returns the row of a participant who is in analyses."""
     screening = _screening(participant)
-    screened, failed, consented, enrolled = (row_day(participant, first(participant, kind)) for kind in _STEPS)
+    screened, failed, consented, enrolled = (analysis_day(participant, first(participant, kind)) for kind in _STEPS)
     index = next((course for course in counted(participant, RadiotherapyStarted) if course.index), None)
-    index_started = row_day(participant, index)
-    index_ended = row_day(participant, participant.course_end(index, NEVER) if index else None)
-    withdrawn = row_day(participant, first(participant, ConsentWithdrawn))
+    index_started = analysis_day(participant, index)
+    index_ended = analysis_day(participant, participant.course_end(index, NEVER) if index else None)
+    withdrawn = analysis_day(participant, first(participant, ConsentWithdrawn))
     alive = max(proofs_of_life(participant), default=NO_DAY)
     death = first(participant, ParticipantDied)
-    died = row_day(participant, death) if death and death.died_on else NO_DAY
+    died = analysis_day(participant, death) if death and death.died_on else NO_DAY
     baseline = first(participant, BaselineRecorded)
-    assessed = row_day(participant, baseline)
+    assessed = analysis_day(participant, baseline)
     diagnosed = impute_day(participant, baseline, baseline.diagnosed_on) if baseline else NO_DAY
     return SubjectRow(
         participant_id=participant.participant_id,
@@ -100,7 +101,7 @@ def _screening(participant: Participant) -> ParticipantScreened | None:
     return min(participant.record.facts_of(ParticipantScreened), key=participant.day, default=None)
 
 
-def _dead_from(death: ParticipantDied | None, died: RowDay, alive: RowDay) -> date:
+def _dead_from(death: ParticipantDied | None, died: AnalysisDay, alive: AnalysisDay) -> date:
     """The day from which flow counts the participant as dead: without a date of death, the last proof of life."""
     if death is None:
         return NEVER
@@ -120,7 +121,7 @@ def excluded_subject(participant: Participant) -> SubjectRow:
     )
 
 
-def proofs_of_life(participant: Participant) -> list[RowDay]:
+def proofs_of_life(participant: Participant) -> list[AnalysisDay]:
     """Returns the days on which facts show the participant alive, up to the withdrawal of consent, the earliest first.
 
     Confirmations by a registry count after it too, while the last consent allows registries.
@@ -131,7 +132,7 @@ def proofs_of_life(participant: Participant) -> list[RowDay]:
         for stated in participant.record.stated_facts
         if _proves_life(participant, stated.fact)
         and (
-            (day := row_day(participant, stated.fact)).on <= participant.withdrawn_on
+            (day := analysis_day(participant, stated.fact)).on <= participant.withdrawn_on
             or (registry_counts and _is_from_registry(stated.fact))
         )
     )
@@ -176,7 +177,7 @@ def _performance_value(baseline: BaselineRecorded | None) -> int:
 def derive_subject_days(participant: Participant) -> Iterator[SubjectDayRow]:
     """Yields the days of which there can be several, by kind, day and code."""
     rows = {
-        SubjectDayRow(participant.participant_id, kind, *row_day(participant, fact), code)
+        SubjectDayRow(participant.participant_id, kind, *analysis_day(participant, fact), code)
         for fact, kind, code in _coded_facts(participant)
     }
     yield from sorted(rows)
@@ -235,10 +236,10 @@ def _progression_code(participant: Participant, kind: str, lesion_id: str | None
 def derive_absences(participant: Participant) -> Iterator[AbsenceRow]:
     """Yields each loss to follow-up with the first resumption on or after its day."""
     losses = counted(participant, LostToFollowUp)
-    resumptions = [row_day(participant, resumption) for resumption in counted(participant, FollowUpResumed)]
+    resumptions = [analysis_day(participant, resumption) for resumption in counted(participant, FollowUpResumed)]
     proofs = proofs_of_life(participant) if losses else []
     for loss in losses:
-        lost = row_day(participant, loss)
+        lost = analysis_day(participant, loss)
         resumed = min((day for day in resumptions if day.on >= lost.on), default=NO_DAY)
         yield AbsenceRow(
             participant_id=participant.participant_id,

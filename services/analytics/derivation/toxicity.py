@@ -8,10 +8,11 @@ from datetime import date
 from functools import cached_property
 from itertools import groupby
 
+from services.analytics.cohort.date_imputation import AnalysisDay
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.serious_events import SeriousEvent, serious_events
 from services.analytics.cohort.study_plans import StudyPlans
-from services.analytics.derivation.days import RowDay, counted, impute_day, row_day
+from services.analytics.derivation.days import analysis_day, counted, impute_day
 from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, AssessmentRow, FindingRow
 from shared.contracts.toxicity import RELATED_LEVELS, Attribution, Finding, ToxicityAssessed
 from shared.contracts.treatment import RadiotherapyStarted
@@ -26,7 +27,7 @@ class DatedAssessment:
 
     number: int
     fact: ToxicityAssessed
-    day: RowDay
+    day: AnalysisDay
     plan: ToxicityPlan
     amendment: str
 
@@ -49,7 +50,7 @@ def dated_assessments(participant: Participant, plans: StudyPlans) -> list[Dated
     for on, of_day in groupby(counted(participant, ToxicityAssessed), key=participant.day):
         protocol = plans.protocol_on(on)
         for fact in _by_content(list(of_day)):
-            day = row_day(participant, fact)
+            day = analysis_day(participant, fact)
             assessments.append(
                 DatedAssessment(len(assessments), fact, day, protocol.protocol.toxicity, protocol.amendment)
             )
@@ -103,7 +104,7 @@ def derive_findings(participant: Participant, assessments: Sequence[DatedAssessm
 
 def _event_day(
     participant: Participant, finding: Finding, assessment: DatedAssessment, assessments: Sequence[DatedAssessment]
-) -> RowDay:
+) -> AnalysisDay:
     """Returns the day of the onset if it lies after every earlier assessment that shows the term as less than severe.
 
     An onset is that of the term, which may have become severe later; otherwise the day of the assessment counts.
@@ -139,7 +140,7 @@ def _finding_of_event(
     report = event.report
     if report is None or participant.day(report) > participant.withdrawn_on:
         return None
-    onset = row_day(participant, report)
+    onset = analysis_day(participant, report)
     return FindingRow(
         participant_id=participant.participant_id,
         number=UNKNOWN_NUMBER,

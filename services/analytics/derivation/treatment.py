@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 
+from services.analytics.cohort.date_imputation import AnalysisDay
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.treatment import current_targets, delivered_dose
-from services.analytics.derivation.days import RowDay, counted, row_day
+from services.analytics.derivation.days import analysis_day, counted
 from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, CourseRow, LineRow, PrescribedTargetRow
 from shared.contracts.treatment import (
     CourseEnd,
@@ -36,7 +37,7 @@ class TargetVersion:
     target: Target
     rank: int
     end: CourseEnd | None
-    prescribed: RowDay
+    prescribed: AnalysisDay
     valid_to: date
 
     @property
@@ -47,7 +48,7 @@ class TargetVersion:
 def derive_courses(participant: Participant) -> Iterator[CourseRow]:
     for course in counted(participant, RadiotherapyStarted):
         end = participant.course_end(course, NEVER)
-        started, ended = row_day(participant, course), row_day(participant, end)
+        started, ended = analysis_day(participant, course), analysis_day(participant, end)
         yield CourseRow(
             participant_id=participant.participant_id,
             course=course.course_id,
@@ -82,8 +83,8 @@ def _versions_of_course(participant: Participant, course: RadiotherapyStarted) -
     end = participant.course_end(course, NEVER)
     facts: list[Fact] = [course, *changes, *([end] if end else [])]
     started_on = participant.day(course)
-    days = sorted(row_day(participant, fact) for fact in facts if participant.day(fact) >= started_on)
-    for prescribed, following in pairwise([*days, RowDay(NEVER)]):
+    days = sorted(analysis_day(participant, fact) for fact in facts if participant.day(fact) >= started_on)
+    for prescribed, following in pairwise([*days, AnalysisDay(NEVER)]):
         if prescribed.on < following.on:
             yield from _versions_from(participant, course, changes, end, prescribed, _day_before(following.on))
 
@@ -93,7 +94,7 @@ def _versions_from(
     course: RadiotherapyStarted,
     changes: Sequence[PrescriptionChanged],
     end: CourseEnd | None,
-    prescribed: RowDay,
+    prescribed: AnalysisDay,
     valid_to: date,
 ) -> Iterator[TargetVersion]:
     """Yields the targets as they are from a day on."""
@@ -149,7 +150,7 @@ def derive_lines(participant: Participant) -> Iterator[LineRow]:
     stops = {stop.line_id: stop for stop in counted(participant, SystemicTherapyStopped)}
     for line in counted(participant, SystemicTherapyStarted):
         stop = stops.get(line.line_id)
-        started, stopped = row_day(participant, line), row_day(participant, stop)
+        started, stopped = analysis_day(participant, line), analysis_day(participant, stop)
         cycles_given = stop.cycles_given if stop else None
         yield LineRow(
             participant_id=participant.participant_id,

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from services.analytics.derivation.rows import EXACT, MONTH, UNKNOWN_NUMBER, YEAR
+from services.analytics.cohort.date_imputation import EXACT, MONTH, YEAR
+from services.analytics.derivation.rows import UNKNOWN_NUMBER
 from services.analytics.snapshot.columns import Table, day_of_number
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot

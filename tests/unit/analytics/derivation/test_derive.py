@@ -8,10 +8,11 @@ from random import Random
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from services.analytics.cohort.date_imputation import MONTH, YEAR
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.derive import derive
-from services.analytics.derivation.rows import MONTH, NEVER, YEAR, ParticipantRows
+from services.analytics.derivation.rows import NEVER, ParticipantRows
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, TOXICITY
 from shared.contracts.enrollment import ParticipantEnrolled, ParticipantScreened
 from shared.gate.study_timeline import protocol_on
