@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import MAXYEAR
+from datetime import MAXYEAR, date
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, cast
 from uuid import UUID
@@ -49,7 +49,7 @@ class Fact(FactPart):
     def happened_on(self) -> PartialDate | None:
         """The clinical date, which rules and analyses use. The time of recording is the event's `recorded_at`."""
         value = getattr(self, self.date_field) if self.date_field else None
-        return value if value is None or isinstance(value, PartialDate) else PartialDate.from_day(value)
+        return PartialDate.from_day(value) if isinstance(value, date) else value
 
     @property
     def date_member(self) -> str:

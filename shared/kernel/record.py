@@ -44,14 +44,18 @@ class Record:
             kinds.setdefault(type(stated.fact), []).append(stated)
         return kinds
 
+    @cached_property
+    def _facts_by_kind(self) -> dict[type[Fact], list[Any]]:
+        return {kind: [stated.fact for stated in of_kind] for kind, of_kind in self._by_kind.items()}
+
     def stated_of(self, kind: type[F], *, except_for: StatedFact[Fact] | None = None) -> Sequence[StatedFact[F]]:
         """Returns the stated facts of one class, without `except_for`."""
         matching = self._by_kind.get(kind, ())
         return [stated for stated in matching if stated is not except_for] if except_for else matching
 
-    def facts_of(self, kind: type[F]) -> list[F]:
+    def facts_of(self, kind: type[F]) -> Sequence[F]:
         """Returns the facts of one class."""
-        return [stated.fact for stated in self.stated_of(kind)]
+        return self._facts_by_kind.get(kind, ())
 
 
 Rules = Callable[[Record, StatedFact[Fact]], Iterator[Objection]]

@@ -82,13 +82,13 @@ def adjust_episode_days(facts: Sequence[Fact], impute_alone: Callable[[Fact], da
 
 def _order_episode(episode_facts: Sequence[Fact], impute_alone: Callable[[Fact], date]) -> Iterator[tuple[Fact, date]]:
     """Yields the days of one episode, which starts, changes and ends in this order. The first consent starts it."""
-    start = min((fact for fact in episode_facts if isinstance(fact, EPISODE_STARTS)), key=impute_alone, default=None)
-    end = next((fact for fact in episode_facts if isinstance(fact, EPISODE_ENDS)), None)
+    start = min((fact for fact in episode_facts if type(fact) in EPISODE_STARTS), key=impute_alone, default=None)
+    end = next((fact for fact in episode_facts if type(fact) in EPISODE_ENDS), None)
     if start is None or end is None:
         return
     start_day, end_day = _not_after(start, impute_alone(start), impute_alone(end)), impute_alone(end)
     yield start, start_day
-    for change in (fact for fact in episode_facts if isinstance(fact, EPISODE_CHANGES)):
+    for change in (fact for fact in episode_facts if type(fact) in EPISODE_CHANGES):
         day = _not_before(change, _not_after(change, impute_alone(change), impute_alone(end)), start_day)
         end_day = _not_before(end, end_day, day)
         yield change, day
@@ -97,8 +97,8 @@ def _order_episode(episode_facts: Sequence[Fact], impute_alone: Callable[[Fact],
 
 def _order_losses(facts: Sequence[Fact], impute_alone: Callable[[Fact], date]) -> Iterator[tuple[Fact, date]]:
     """Moves a loss before a resumption if all losses are imputed after it although this one may precede it."""
-    losses = sorted((fact for fact in facts if isinstance(fact, LostToFollowUp)), key=impute_alone)
-    for resumption in (fact for fact in facts if isinstance(fact, FollowUpResumed)):
+    losses = sorted((fact for fact in facts if type(fact) is LostToFollowUp), key=impute_alone)
+    for resumption in (fact for fact in facts if type(fact) is FollowUpResumed):
         possible_losses = [loss for loss in losses if loss.on.earliest <= resumption.on.latest]
         if possible_losses and impute_alone(possible_losses[0]) > impute_alone(resumption):
             day = _not_after(possible_losses[0], impute_alone(possible_losses[0]), impute_alone(resumption))

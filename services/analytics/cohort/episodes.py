@@ -55,13 +55,13 @@ LASTING_KINDS = (COURSE, SYSTEMIC_LINE, SERIOUS_EVENT)
 EPISODE_STARTS = tuple(fact_type for kind in EPISODE_KINDS for fact_type in kind.starts)
 EPISODE_CHANGES = tuple(fact_type for kind in EPISODE_KINDS for fact_type in kind.changes)
 EPISODE_ENDS = tuple(fact_type for kind in EPISODE_KINDS for fact_type in kind.ends)
+_KINDS_BY_FACT = {fact_type: kind for kind in EPISODE_KINDS for fact_type in kind.facts}
 LASTING_STARTS = tuple(fact_type for kind in LASTING_KINDS for fact_type in kind.starts)
 LASTING_ENDS = tuple(fact_type for kind in LASTING_KINDS for fact_type in kind.ends)
 
 
 def episode_of(fact: Fact) -> EpisodeId | None:
     """Returns the episode that the fact starts, changes or ends; None for a fact of no episode."""
-    for kind in EPISODE_KINDS:
-        if isinstance(fact, kind.facts):
-            return kind.name, str(getattr(fact, kind.id_member)) if kind.id_member else ""
-    return None
+    if (kind := _KINDS_BY_FACT.get(type(fact))) is None:
+        return None
+    return kind.name, str(getattr(fact, kind.id_member)) if kind.id_member else ""

@@ -59,7 +59,7 @@ class Participant:
             known_on={event.event_id: known_on(event) for event in readable},
         )
 
-    def facts(self, fact_type: type[F], until: date) -> list[F]:
+    def facts(self, fact_type: type[F], until: date) -> Sequence[F]:
         """Returns the facts of a type dated on or before `until`, in the order in which they were recorded.
 
         Undated facts are always included, an undated death only from the day last known alive. After a withdrawal of
@@ -73,15 +73,15 @@ class Participant:
 
     def counted(self, fact_type: type[F]) -> Sequence[F]:
         """Returns the facts of a type that analyses count on any day, the earliest first."""
-        if (counted := self._counted_by_type.get(fact_type)) is None:
-            counted = self.facts(fact_type, date.max)
-            if len(counted) > 1:
-                counted = sorted(counted, key=self.day)
+        counted: Sequence[F] | None = self._counted_by_type.get(fact_type)
+        if counted is None:
+            facts = self.facts(fact_type, date.max)
+            counted = sorted(facts, key=self.day) if len(facts) > 1 else facts
             self._counted_by_type[fact_type] = counted
         return counted
 
     @cached_property
-    def _counted_by_type(self) -> dict[type[Fact], list[Any]]:
+    def _counted_by_type(self) -> dict[type[Fact], Sequence[Any]]:
         """The facts that were asked for, by type."""
         return {}
 
@@ -108,21 +108,26 @@ class Participant:
         return {}
 
     def _find_analysis_day(self, fact: Fact) -> AnalysisDay:
-        day = self._find_day(fact) or self._known_on_by_fact[id(fact)]
-        return AnalysisDay(day, precision_of(fact.happened_on))
+        partial_date = fact.happened_on
+        if type(fact) is ParticipantDied:
+            day = self._day_of_death(fact)
+        elif partial_date is None:
+            day = self._known_on_by_fact[id(fact)]
+        elif type(fact) is ConsentWithdrawn:
+            known_on = self._known_on_by_fact[id(fact)]
+            day = date_imputation.day_of_withdrawal(partial_date, self._participation_days, known_on)
+        elif partial_date.is_exact:
+            day = partial_date.earliest
+        else:
+            unadjusted_day = self._impute_alone(fact)
+            day = self._adjusted_days.get(date_imputation.date_key(fact, unadjusted_day), unadjusted_day)
+        return AnalysisDay(day, precision_of(partial_date))
 
-    def _find_day(self, fact: Fact) -> date | None:
-        if isinstance(fact, ParticipantDied):
-            alive_on = self.last_known_alive
-            known_on = self._known_on_by_fact[id(fact)]
-            return date_imputation.day_of_death(fact.died_on, alive_on, known_on) if fact.died_on else alive_on
-        if isinstance(fact, ConsentWithdrawn):
-            known_on = self._known_on_by_fact[id(fact)]
-            return date_imputation.day_of_withdrawal(fact.withdrawn_on, self._participation_days, known_on)
-        if (partial_date := fact.happened_on) is None or partial_date.is_exact:
-            return partial_date.earliest if partial_date else None
-        unadjusted_day = self._impute_alone(fact)
-        return self._adjusted_days.get(date_imputation.date_key(fact, unadjusted_day), unadjusted_day)
+    def _day_of_death(self, death: ParticipantDied) -> date:
+        if death.died_on is None:
+            return self.last_known_alive
+        known_on = self._known_on_by_fact[id(death)]
+        return date_imputation.day_of_death(death.died_on, self.last_known_alive, known_on)
 
     def _impute_alone(self, fact: Fact) -> date:
         """Returns the imputed day of the fact's own date. Of other facts, only withdrawal and death limit it."""
@@ -238,7 +243,7 @@ class Participant:
 
 def _has_day(fact: Fact) -> bool:
     """Returns whether the fact is dated; a death without a date has the day last known alive."""
-    return fact.happened_on is not None or isinstance(fact, ParticipantDied)
+    return fact.happened_on is not None or type(fact) is ParticipantDied
 
 
 def known_on(event: Event) -> date:

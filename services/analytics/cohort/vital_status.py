@@ -1,4 +1,7 @@
-"""Vital status: facts that need a living participant, and facts that may follow a withdrawal of consent. Pure."""
+"""Vital status: facts that need a living participant, and facts that may follow a withdrawal of consent. Pure.
+
+Types are compared by identity: `isinstance` is slow for models, and every fact of a cohort is asked about.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,17 @@ from shared.kernel.fact import Fact
 
 COUNTED_AFTER_WITHDRAWAL: tuple[type[Fact], ...] = (ConsentWithdrawn, ParticipantDied)
 """Facts that analyses still count after a withdrawal of consent."""
-POSSIBLE_AFTER_DEATH: tuple[type[Fact], ...] = (
-    ScreeningFailed,
-    ParticipantTransferred,
-    ConsentWithdrawn,
-    LesionRegistered,
-    SeriousEventResolved,
-    VisitMissed,
-    LostToFollowUp,
-    ParticipantDied,
+POSSIBLE_AFTER_DEATH: frozenset[type[Fact]] = frozenset(
+    {
+        ScreeningFailed,
+        ParticipantTransferred,
+        ConsentWithdrawn,
+        LesionRegistered,
+        SeriousEventResolved,
+        VisitMissed,
+        LostToFollowUp,
+        ParticipantDied,
+    }
 )
 """Facts that may be dated after a death: a lesion may be found, and an event may end, with death or at autopsy."""
 
@@ -38,9 +43,11 @@ def implies_alive(fact: Fact) -> bool:
 
     A progression may be found at autopsy, and more may be learned of a serious event after a death.
     """
-    at_autopsy = isinstance(fact, DiseaseProgressed) and fact.basis == "histology"
-    is_later_information = isinstance(fact, SeriousEventUpdated) and fact.onset_on is None
-    return not (at_autopsy or is_later_information or type(fact) in POSSIBLE_AFTER_DEATH)
+    if type(fact) is DiseaseProgressed:
+        return fact.basis != "histology"
+    if type(fact) is SeriousEventUpdated:
+        return fact.onset_on is not None
+    return type(fact) not in POSSIBLE_AFTER_DEATH
 
 
 def possible_after_withdrawal(fact: Fact) -> bool:
@@ -48,5 +55,6 @@ def possible_after_withdrawal(fact: Fact) -> bool:
 
     Deaths, and the vital status in a registry, are known without the participant.
     """
-    from_registry = isinstance(fact, VitalStatusConfirmed) and fact.source == "registry"
-    return from_registry or isinstance(fact, ConsentWithdrawn | ParticipantDied)
+    if type(fact) is VitalStatusConfirmed:
+        return fact.source == "registry"
+    return type(fact) in COUNTED_AFTER_WITHDRAWAL

@@ -16,10 +16,12 @@ from shared.protocol.schedule import INDEX_SCHEDULE, PlanPeriod, Schedule, Visit
 
 def derive_visits(participant: Participant, plans: Sequence[PlanPeriod]) -> Iterator[VisitRow]:
     """Yields the visits of every schedule and anchor, by schedule, day of validity and number."""
-    precisions, contacts = _precisions_of_course_ends(participant), _contacts(participant)
+    precisions = _precisions_of_course_ends(participant)
+    contacts, declarations = _contacts(participant), counted(participant, VisitMissed)
     for schedule in schedules(plans, participant.course_dates(NEVER)):
         for visit in schedule.visits:
             contact = earliest(_days_in_slot(contacts, schedule, visit))
+            missed = earliest(_days_of_declaration(participant, declarations, schedule, visit))
             yield VisitRow(
                 participant_id=participant.participant_id,
                 schedule=schedule.name,
@@ -34,7 +36,7 @@ def derive_visits(participant: Participant, plans: Sequence[PlanPeriod]) -> Iter
                 slot_ends=visit.slot_ends,
                 contact_on=contact.on,
                 contact_precision=contact.precision,
-                missed_on=earliest(_declarations(participant, schedule, visit)).on,
+                missed_on=missed.on,
             )
 
 
@@ -46,16 +48,23 @@ def _contacts(participant: Participant) -> list[tuple[AnalysisDay, str | None]]:
 
 def _days_in_slot(
     contacts: Sequence[tuple[AnalysisDay, str | None]], schedule: Schedule, visit: Visit
-) -> Iterator[AnalysisDay]:
-    for day, course_id in contacts:
-        if visit.opens <= day.on <= visit.slot_ends and _is_of_schedule(schedule, course_id):
-            yield day
+) -> list[AnalysisDay]:
+    return [
+        day
+        for day, course_id in contacts
+        if visit.opens <= day.on <= visit.slot_ends and _is_of_schedule(schedule, course_id)
+    ]
 
 
-def _declarations(participant: Participant, schedule: Schedule, visit: Visit) -> Iterator[AnalysisDay]:
-    for missed in counted(participant, VisitMissed):
-        if missed.visit == visit.number and _is_of_schedule(schedule, missed.course_id):
-            yield analysis_day(participant, missed)
+def _days_of_declaration(
+    participant: Participant, declarations: Sequence[VisitMissed], schedule: Schedule, visit: Visit
+) -> list[AnalysisDay]:
+    """Returns the days on which the visit was declared missed."""
+    return [
+        analysis_day(participant, missed)
+        for missed in declarations
+        if missed.visit == visit.number and _is_of_schedule(schedule, missed.course_id)
+    ]
 
 
 def _is_of_schedule(schedule: Schedule, course_id: str | None) -> bool:

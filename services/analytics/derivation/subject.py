@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -122,36 +122,38 @@ def excluded_subject(participant: Participant) -> SubjectRow:
 
 
 def proofs_of_life(participant: Participant) -> list[AnalysisDay]:
-    """Returns the days on which facts show the participant alive, up to the withdrawal of consent, the earliest first.
+    """Returns the days on which facts show the participant alive, up to the withdrawal of consent, in no order.
 
     Confirmations by a registry count after it too, while the last consent allows registries.
     """
-    registry_counts = _registry_is_allowed(participant)
-    return sorted(
+    registry_counts, withdrawn_on = _registry_is_allowed(participant), participant.withdrawn_on
+    return [
         day
         for stated in participant.record.stated_facts
         if _proves_life(participant, stated.fact)
         and (
-            (day := analysis_day(participant, stated.fact)).on <= participant.withdrawn_on
+            (day := participant.analysis_day(stated.fact)).on <= withdrawn_on
             or (registry_counts and _is_from_registry(stated.fact))
         )
-    )
+    ]
 
 
 def _proves_life(participant: Participant, fact: Fact) -> bool:
     """Returns whether the fact shows the participant alive. Histology does unless it may have been found at autopsy."""
-    if isinstance(fact, DiseaseProgressed) and fact.basis == "histology":
+    if fact.happened_on is None:
+        return False
+    if type(fact) is DiseaseProgressed and fact.basis == "histology":
         day = participant.day(fact)
         return not any(death.died_on and participant.day(death) <= day for death in _deaths(participant))
-    return fact.happened_on is not None and implies_alive(fact)
+    return implies_alive(fact)
 
 
-def _deaths(participant: Participant) -> list[ParticipantDied]:
+def _deaths(participant: Participant) -> Sequence[ParticipantDied]:
     return participant.record.facts_of(ParticipantDied)
 
 
 def _is_from_registry(fact: Fact) -> bool:
-    return isinstance(fact, VitalStatusConfirmed) and fact.source == "registry"
+    return type(fact) is VitalStatusConfirmed and fact.source == "registry"
 
 
 def _registry_is_allowed(participant: Participant) -> bool:
@@ -166,12 +168,12 @@ def _stage_part(part: str | NotReported) -> str:
 def _performance_scale(baseline: BaselineRecorded | None) -> str:
     if baseline is None:
         return ""
-    return baseline.performance.scale if isinstance(baseline.performance, Performance) else NOT_REPORTED
+    return baseline.performance.scale if type(baseline.performance) is Performance else NOT_REPORTED
 
 
 def _performance_value(baseline: BaselineRecorded | None) -> int:
     performance = baseline.performance if baseline else None
-    return performance.value if isinstance(performance, Performance) else UNKNOWN_NUMBER
+    return performance.value if type(performance) is Performance else UNKNOWN_NUMBER
 
 
 def derive_subject_days(participant: Participant) -> Iterator[SubjectDayRow]:

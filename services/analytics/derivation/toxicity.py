@@ -14,8 +14,9 @@ from services.analytics.cohort.serious_events import SeriousEvent, serious_event
 from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.days import analysis_day, counted, impute_day
 from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, AssessmentRow, FindingRow
-from shared.contracts.toxicity import RELATED_LEVELS, Attribution, Finding, ToxicityAssessed
+from shared.contracts.toxicity import RELATED_LEVELS, Attribution, ToxicityAssessed
 from shared.contracts.treatment import RadiotherapyStarted
+from shared.kernel.partial_date import PartialDate
 from shared.protocol.protocol import ToxicityPlan
 
 SEVERE_GRADE = 3
@@ -85,7 +86,9 @@ def derive_findings(participant: Participant, assessments: Sequence[DatedAssessm
     }
     for assessment in assessments:
         for finding in assessment.fact.findings:
-            happened = _event_day(participant, finding, assessment, assessments)
+            happened = assessment.day
+            if finding.onset_on:
+                happened = _event_day(participant, finding.term, finding.onset_on, assessments[: assessment.number + 1])
             yield FindingRow(
                 participant.participant_id,
                 number=assessment.number,
@@ -103,16 +106,16 @@ def derive_findings(participant: Participant, assessments: Sequence[DatedAssessm
 
 
 def _event_day(
-    participant: Participant, finding: Finding, assessment: DatedAssessment, assessments: Sequence[DatedAssessment]
+    participant: Participant, term: str, onset_on: PartialDate, assessments: Sequence[DatedAssessment]
 ) -> AnalysisDay:
     """Returns the day of the onset if it lies after every earlier assessment that shows the term as less than severe.
 
-    An onset is that of the term, which may have become severe later; otherwise the day of the assessment counts.
+    `assessments`: the one that reports the onset, after the earlier ones. An onset is that of the term, which may have
+    become severe later; otherwise the day of the assessment counts.
     """
-    if finding.onset_on is None:
-        return assessment.day
-    onset = impute_day(participant, assessment.fact, finding.onset_on)
-    earlier = [other.day.on for other in assessments[: assessment.number] if other.shows_less_than_severe(finding.term)]
+    *earlier_assessments, assessment = assessments
+    onset = impute_day(participant, assessment.fact, onset_on)
+    earlier = [other.day.on for other in earlier_assessments if other.shows_less_than_severe(term)]
     is_plausible = onset.on <= assessment.day.on and all(day < onset.on for day in earlier)
     return onset if is_plausible else assessment.day
 

@@ -193,7 +193,7 @@ def _derive_queries(
     (subject,) = rows.subject
     if not subject.is_screened or is_withdrawn_or_voided(participant.record):
         return []
-    case = build_case(participant, plans, {event.event_id: event.recorded_at for event in events}, term_names)
+    case = build_case(participant, plans, events, term_names)
     queries = queries_with_status(case)
     if subject.is_excluded:
         return [query for query in queries if query.query and query.query.rule == "consent_without_data_use"]

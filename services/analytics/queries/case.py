@@ -13,6 +13,7 @@ from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.wording.phrasing import label_term
 from shared.contracts.enrollment import ConsentWithdrawn
+from shared.contracts.event import Event
 from shared.contracts.follow_up import ParticipantDied
 from shared.contracts.treatment import CourseEnd, RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
 from shared.kernel.fact import F, Fact, StatedFact
@@ -55,14 +56,14 @@ def query_rule(name: str) -> Callable[[Rule], Rule]:
 class Case:
     """One participant's facts, and the values that rules compare them with.
 
-    `site_id`: the current site, which can answer. `plans`: the follow-up plans with their days. `recorded_at`: the time
-    of the first recording of each event. `term_names`: toxicity terms by id, for the sentences.
+    `site_id`: the current site, which can answer. `plans`: the follow-up plans with their days. `events`: the events of
+    the facts. `term_names`: toxicity terms by id, for the sentences.
     """
 
     participant: Participant
     site_id: str
     plans: Sequence[PlanPeriod]
-    recorded_at: Mapping[UUID, datetime]
+    events: Sequence[Event]
     study_closed_on: date
     term_names: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,15 +71,22 @@ class Case:
     def record(self) -> Record:
         return self.participant.record
 
+    @cached_property
+    def recorded_at(self) -> Mapping[UUID, datetime]:
+        """The time of the first recording of each event."""
+        return {event.event_id: event.recorded_at for event in self.events}
+
     def stated(self, fact_type: type[F]) -> Sequence[StatedFact[F]]:
         """Returns the facts of a type, in an order that does not depend on their arrival."""
         if (ordered := self._stated_by_type.get(fact_type)) is None:
-            of_type = self.record.stated_of(fact_type)
-            ordered = self._stated_by_type[fact_type] = sorted(of_type, key=lambda stated: stated.event_id.int)
+            ordered = self.record.stated_of(fact_type)
+            if len(ordered) > 1:
+                ordered = sorted(ordered, key=lambda stated: stated.event_id.int)
+            self._stated_by_type[fact_type] = ordered
         return ordered
 
     @cached_property
-    def _stated_by_type(self) -> dict[type[Fact], list[StatedFact[Any]]]:
+    def _stated_by_type(self) -> dict[type[Fact], Sequence[StatedFact[Any]]]:
         """The facts that were asked for, by type."""
         return {}
 
@@ -108,8 +116,15 @@ class Case:
 
     def anchor(self, course_id: str | None) -> AnchorFact | None:
         """Returns the end of the course from which a visit is counted, by the anchor policy; None before that end."""
-        anchor = find_anchor(self.plans[0].plan, self._course_dates, course_id)
-        return (self.course_ends[anchor.course_id], anchor.day) if anchor else None
+        if course_id not in self._anchors:
+            anchor = find_anchor(self.plans[0].plan, self._course_dates, course_id)
+            self._anchors[course_id] = (self.course_ends[anchor.course_id], anchor.day) if anchor else None
+        return self._anchors[course_id]
+
+    @cached_property
+    def _anchors(self) -> dict[str | None, AnchorFact | None]:
+        """The anchors that were asked for, by course."""
+        return {}
 
     @cached_property
     def _course_dates(self) -> Sequence[CourseDates]:
@@ -144,14 +159,14 @@ class Case:
 
 
 def build_case(
-    participant: Participant, plans: StudyPlans, recorded_at: Mapping[UUID, datetime], term_names: Mapping[str, str]
+    participant: Participant, plans: StudyPlans, events: Sequence[Event], term_names: Mapping[str, str]
 ) -> Case:
-    """Returns the case of a screened participant. `recorded_at`: the time of recording of each event."""
+    """Returns the case of a screened participant. `events`: those of the facts, at least."""
     return Case(
         participant=participant,
         site_id=participant.current_site,
         plans=plans.follow_up,
-        recorded_at=recorded_at,
+        events=events,
         study_closed_on=plans.closed_on,
         term_names=term_names,
     )

@@ -76,9 +76,9 @@ def snapshot_of(facts_by_participant: Mapping[str, Sequence[Fact]], *, excluded:
 
 def build_cases(study: Record, events: Sequence[Event], excluded: frozenset[str] = frozenset()) -> list[Case]:
     """Returns the cases of the screened participants that are not excluded, in the order of their ids."""
-    plans, recorded_at = StudyPlans.from_record(study), {event.event_id: event.recorded_at for event in events}
+    plans = StudyPlans.from_record(study)
     return [
-        build_case(participant, plans, recorded_at, {})
+        build_case(participant, plans, events, {})
         for participant in participants_of_events(events)
         if participant.record.stated_of(ParticipantScreened) and participant.participant_id not in excluded
     ]

@@ -98,14 +98,15 @@ def attributed_to_later_treatment(case: Case) -> Iterator[QueryFinding]:
     """Asks about an adverse event attributed to a treatment that must have started after the assessment."""
     lines = {("line", line.fact.line_id): line for line in case.stated(SystemicTherapyStarted)}
     courses = {("course", name): course for name, course in case.courses.items()}
-    treatments: dict[tuple[str, str], StatedFact[Fact]] = {**lines, **courses}
+    starts: dict[tuple[str, str], StatedFact[Fact]] = {**lines, **courses}
+    dates = {name: start.fact.happened_on for name, start in starts.items()}
     for stated in case.stated(ToxicityAssessed):
-        for treatment in sorted(_related_treatments(stated.fact) & treatments.keys()):
-            start = treatments[treatment]
-            if start.fact.happened_on and stated.fact.assessed_on.definitely_before(start.fact.happened_on):
-                cause = f"{_TREATMENT_NAMES[treatment[0]]} {treatment[1]}"
-                text = f"{describe_fact(stated.fact)} attributes an adverse event to {cause}, which started later"
-                yield QueryFinding(as_sentence(text), (stated, start))
+        assessed_on = stated.fact.assessed_on
+        later = {name for name, started_on in dates.items() if started_on and assessed_on.definitely_before(started_on)}
+        for treatment in sorted(later & _related_treatments(stated.fact)) if later else ():
+            cause = f"{_TREATMENT_NAMES[treatment[0]]} {treatment[1]}"
+            text = f"{describe_fact(stated.fact)} attributes an adverse event to {cause}, which started later"
+            yield QueryFinding(as_sentence(text), (stated, starts[treatment]))
 
 
 @query_rule("serious_event_reported_late")

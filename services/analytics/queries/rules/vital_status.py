@@ -21,8 +21,9 @@ _FOLLOW_UP_ENDS: tuple[type[Fact], ...] = (ParticipantDied, ConsentWithdrawn, Lo
 def fact_after_death(case: Case) -> Iterator[QueryFinding]:
     """Asks about a fact that needs a living participant and must be dated after the death."""
     for death in case.stated(ParticipantDied):
-        for stated in case.record.stated_facts:
-            died_on, fact_date = death.fact.died_on, stated.fact.happened_on
+        died_on = death.fact.died_on
+        for stated in case.record.stated_facts if died_on else ():
+            fact_date = stated.fact.happened_on
             if died_on and fact_date and died_on.definitely_before(fact_date) and implies_alive(stated.fact):
                 text = as_sentence(f"{describe_fact(stated.fact)} is dated after {describe_fact(death.fact)}")
                 yield QueryFinding(text, (stated, death))
