@@ -5,6 +5,8 @@ The SQL function `present_site` gives the same answer as `current_site`; a contr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
 from typing import Literal
 
 from shared.contracts.enrollment import (
@@ -39,9 +41,24 @@ ENROLLMENT_STATUS_FACTS = frozenset(kind.type_name for kind, _ in _ENROLLMENT_ST
 """Types of the facts that change the status in enrollment."""
 
 
+def _latest_possible_day(consent: ConsentSigned) -> date:
+    return consent.signed_on.latest
+
+
 def enrollment_status(record: Record) -> EnrollmentStatus:
     """Returns the first status that holds: voided, withdrawn, or the furthest milestone of enrollment."""
     return next((status for kind, status in _ENROLLMENT_STATUSES if record.stated_of(kind)), "screening")
+
+
+def last_consent(
+    record: Record, day_of: Callable[[ConsentSigned], date] = _latest_possible_day
+) -> ConsentSigned | None:
+    """Returns the consent that holds: that of the last day; of several on one day, the one stated last.
+
+    `day_of` gives the day of a consent. None for a participant who has not consented.
+    """
+    consents = sorted(record.facts_of(ConsentSigned), key=day_of)
+    return consents[-1] if consents else None
 
 
 def current_site(record: Record) -> str | None:

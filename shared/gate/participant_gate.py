@@ -13,13 +13,13 @@ from datetime import date
 from functools import cached_property
 
 from shared.contracts.enrollment import (
-    ConsentSigned,
     ConsentWithdrawn,
     ParticipantScreened,
     ParticipantTransferred,
     ParticipantVoided,
 )
 from shared.contracts.follow_up import ParticipantDied, VitalStatusConfirmed
+from shared.contracts.participation import last_consent
 from shared.gate import value_checks
 from shared.gate.study_timeline import closed_before, site_is_closed
 from shared.kernel.fact import Correction, Fact, StatedFact, effective_fact
@@ -163,10 +163,8 @@ def allowed_after_withdrawal(enrollment_record: Record, content: Fact) -> bool:
         case ConsentWithdrawn() | ParticipantDied():
             return True
         case VitalStatusConfirmed(source="registry"):
-            last = max(
-                enrollment_record.facts_of(ConsentSigned), key=lambda consent: consent.signed_on.latest, default=None
-            )
-            return last is not None and last.options.registry
+            consent = last_consent(enrollment_record)
+            return consent is not None and consent.options.registry
     return False
 
 

@@ -28,6 +28,7 @@ RequestError
 │   └── ForeignReference         the caller is not of the site that states the local reference
 ├── TooManyRequests         429  too many requests are under way
 ├── InternalError           500  the service failed
+├── UnreadableFacts         500  this version cannot read facts that the answer needs
 ├── DatabaseNotConfirmed    503  the database may be in an earlier state than what was published
 └── ServiceUnavailable      503  other requests were faster, or a database is unavailable
 
@@ -239,6 +240,14 @@ class TooManyRequests(RequestError):
 class InternalError(RequestError):
     status, code = 500, "unforeseen"
     title = "The service failed, and recorded nothing. Its log says where it failed."
+
+
+class UnreadableFacts(RequestError):
+    status, code = 500, "unreadable-facts"
+    title = (
+        "This version of Quartal cannot read a fact that this answer needs, so it gives none rather than a wrong one. "
+        "The page of operations counts such facts; the log of the service names them."
+    )
 
 
 class DatabaseNotConfirmed(RequestError):

@@ -16,8 +16,8 @@ from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp
 from shared.kernel.fact import Fact
 from shared.kernel.partial_date import PartialDate
 
-EXACT, MONTH, YEAR = 0, 1, 2
-"""The precision of a date: to the day, to the month, or to the year."""
+EXACT, MONTH, YEAR, UNDATED = 0, 1, 2, 3
+"""The precision of a date: to the day, to the month, to the year, or no date at all."""
 MID_MONTH, MID_YEAR = 15, (7, 1)
 DateKey = tuple[type[Fact], EpisodeId | None, PartialDate | None, date]
 """Identifies the imputed day: facts with equal keys have the same one."""

@@ -22,7 +22,7 @@ from shared.contracts.enrollment import (
 )
 from shared.contracts.event import Event
 from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp, ParticipantDied
-from shared.contracts.participation import current_site
+from shared.contracts.participation import current_site, last_consent
 from shared.contracts.treatment import (
     CourseEnd,
     PrescriptionChanged,
@@ -178,6 +178,11 @@ class Participant:
         return min((self.day(withdrawn) for withdrawn in self.record.facts_of(ConsentWithdrawn)), default=date.max)
 
     @cached_property
+    def last_consent(self) -> ConsentSigned | None:
+        """The consent that holds, by its imputed day; None for a participant who has not consented."""
+        return last_consent(self.record, self.day)
+
+    @cached_property
     def site_id(self) -> str:
         """The enrolling site. Figures are divided by it, wherever the participant is followed now."""
         return self.record.facts_of(ParticipantScreened)[0].site_id
@@ -260,13 +265,13 @@ def is_withdrawn_or_voided(record: Record) -> bool:
     return bool(record.facts_of(ParticipantVoided)) or any(fact.scope == "data_use" for fact in withdrawals)
 
 
-def is_excluded(record: Record) -> bool:
+def is_excluded(participant: Participant) -> bool:
     """Returns whether no analysis may use the participant, at past positions included.
 
     A participant is excluded who is voided, who withdrew consent to the use of data, or whose last consent does not
     allow it.
     """
-    if is_withdrawn_or_voided(record):
+    if is_withdrawn_or_voided(participant.record):
         return True
-    consents = sorted(record.facts_of(ConsentSigned), key=lambda consent: consent.signed_on.latest)
-    return bool(consents) and not consents[-1].options.data_use
+    consent = participant.last_consent
+    return consent is not None and not consent.options.data_use

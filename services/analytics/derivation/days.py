@@ -35,6 +35,11 @@ def first(participant: Participant, fact_type: type[F]) -> F | None:
     return next(iter(counted(participant, fact_type)), None)
 
 
+def latest(days: Iterable[AnalysisDay]) -> AnalysisDay:
+    """Returns the latest of the days, of several on one day the most precise; `NO_DAY` if there is none."""
+    return max(days, key=lambda day: (day.on, -day.precision), default=NO_DAY)
+
+
 def earliest(days: Iterable[AnalysisDay]) -> AnalysisDay:
     """Returns the earliest of the days, of several on one day the most precise; `NO_DAY` if there is none."""
     return min(days, default=NO_DAY)

@@ -19,13 +19,13 @@ from services.analytics.derivation.subject import (
 from services.analytics.derivation.toxicity import dated_assessments, derive_assessments, derive_findings
 from services.analytics.derivation.treatment import derive_courses, derive_lines, derive_targets, target_versions
 
-DERIVATION_VERSION = 1
+DERIVATION_VERSION = 2
 """Increased whenever rows of the same facts change; then every participant is derived again."""
 
 
 def derive(participant: Participant, plans: StudyPlans) -> ParticipantRows:
     """Returns the rows of a participant."""
-    if is_excluded(participant.record):
+    if is_excluded(participant):
         return ParticipantRows(subject=(excluded_subject(participant),))
     versions = target_versions(participant)
     statuses = tuple(derive_lesion_statuses(participant))

@@ -2,7 +2,7 @@
 
 Rows have a fixed width. A day is a `date`: `NEVER` where there is none. A text is a `str` of a small vocabulary (an id,
 a code): the tables hold a number instead of it. A day with the suffix `_on` has a `_precision` beside it where its fact
-can be dated by month or year only: 0 an exact day, 1 a month, 2 a year; such a day is imputed.
+can be dated by month or year only: 0 an exact day, 1 a month, 2 a year; a day that is not exact is imputed.
 
 A cut-off chooses among the days of rows and changes none. docs/architecture/analytics/derivation.md has the tables.
 """
@@ -24,8 +24,8 @@ class SubjectRow(NamedTuple):
 
     An excluded participant has only this row, without days. `enrolling_site` divides figures; the current site stands
     beside each row for row-level security. `alive_on`: the last proof of life, up to the withdrawal. `died_on`: the day
-    of a dated death; `dead_from`: the same, or `alive_on` for a death without a date. `participation_ends_on`: the day
-    of the first withdrawal of consent.
+    of a dated death; `dead_from`: the same, or `alive_on` for a death without a date, whose `died_precision` is 3.
+    `participation_ends_on`: the day of the first withdrawal of consent.
     """
 
     participant_id: str

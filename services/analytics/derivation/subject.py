@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
-from services.analytics.cohort.date_imputation import AnalysisDay
+from services.analytics.cohort.date_imputation import UNDATED, AnalysisDay
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.vital_status import implies_alive
-from services.analytics.derivation.days import NO_DAY, analysis_day, counted, first, impute_day
+from services.analytics.derivation.days import NO_DAY, analysis_day, counted, first, impute_day, latest
 from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, AbsenceRow, SubjectDayRow, SubjectRow
 from shared.contracts.baseline import NotReported, Performance
 from shared.contracts.enrollment import (
@@ -45,7 +45,7 @@ def derive_subject(participant: Participant) -> SubjectRow:
     index_started = analysis_day(participant, index)
     index_ended = analysis_day(participant, participant.course_end(index, NEVER) if index else None)
     withdrawn = analysis_day(participant, first(participant, ConsentWithdrawn))
-    alive = max(proofs_of_life(participant), default=NO_DAY)
+    alive = latest(proofs_of_life(participant))
     death = first(participant, ParticipantDied)
     died = analysis_day(participant, death) if death and death.died_on else NO_DAY
     baseline = first(participant, BaselineRecorded)
@@ -76,7 +76,7 @@ def derive_subject(participant: Participant) -> SubjectRow:
         alive_on=alive.on,
         alive_precision=alive.precision,
         died_on=died.on,
-        died_precision=died.precision,
+        died_precision=UNDATED if death and not death.died_on else died.precision,
         dead_from=_dead_from(death, died, alive),
         death_cause=death.cause if death else "",
         is_death_presumed=death.presumed if death else False,
@@ -157,8 +157,8 @@ def _is_from_registry(fact: Fact) -> bool:
 
 
 def _registry_is_allowed(participant: Participant) -> bool:
-    consents = sorted(participant.record.facts_of(ConsentSigned), key=participant.day)
-    return bool(consents) and consents[-1].options.registry
+    consent = participant.last_consent
+    return consent is not None and consent.options.registry
 
 
 def _stage_part(part: str | NotReported) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 import asyncpg
 from pydantic_core import to_json
 
-from services.analytics.cohort.participant import Participant, is_withdrawn_or_voided, known_on
+from services.analytics.cohort.participant import Participant, is_withdrawn_or_voided
+from services.analytics.cohort.participants import participant_of_events
 from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.derive import DERIVATION_VERSION, derive
 from services.analytics.derivation.rows import TABLES, ParticipantRows
@@ -29,7 +30,6 @@ from shared.contracts.event import Event
 from shared.contracts.participation import current_site
 from shared.contracts.study import ProtocolAmended, SiteClosed, StudyClosed, StudyOpened
 from shared.kernel.clock import Clock
-from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.record import Record
 from shared.postgres.tenancy import PooledConnection
 
@@ -146,15 +146,8 @@ def _by_participant(ids: Sequence[str], events: Sequence[Event]) -> Iterator[tup
 def derive_participant(
     participant_id: str, events: Sequence[Event], plans: StudyPlans, term_names: Mapping[str, str]
 ) -> ParticipantResult:
-    """Returns the rows and data queries of a participant. Raises KeyError or ValueError for an unreadable fact.
-
-    An unreadable fact does not keep a participant in analyses whom another fact excludes.
-    """
-    participant = Participant(
-        participant_id=participant_id,
-        record=_current_record(events),
-        known_on={event.event_id: known_on(event) for event in events},
-    )
+    """Returns the rows and data queries of a participant. Raises UnreadableFact as `participant_of_events` does."""
+    participant = participant_of_events(participant_id, events)
     rows = derive(participant, plans)
     queries = _derive_queries(participant, rows, events, plans, term_names)
     site_id = current_site(participant.record) or ""
@@ -165,21 +158,6 @@ def _digest(rows: ParticipantRows, queries: Sequence[QueryWithStatus], site_id: 
     """Returns a digest of everything that is stored of a participant."""
     values = [list(chain.from_iterable(getattr(rows, table))) for table in TABLES]
     return sha256(to_json((values, queries, site_id))).digest()
-
-
-def _current_record(events: Sequence[Event]) -> Record:
-    """Returns the facts of the events. Raises KeyError or ValueError for an unreadable one, unless the participant
-    left: nothing more is analyzed then."""
-    stated, fault = list[StatedFact[Fact]](), None
-    for event in events:
-        try:
-            stated.append(event.stated_fact())
-        except (KeyError, ValueError) as error:
-            fault = error
-    record = Record(tuple(stated))
-    if fault and not is_withdrawn_or_voided(record):
-        raise fault
-    return record
 
 
 def _derive_queries(

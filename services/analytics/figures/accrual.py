@@ -175,8 +175,9 @@ class Accrual(Figure):
         return None if {"site", "subset"} & context.filters.active().keys() else self.target
 
     def _plan(self, context: FigureContext) -> AccrualPlan | None:
+        """Returns the plan from the first enrollment on; none in a publication, whose first step is later."""
         steps, target = self._total_curve(), self._applicable_target(context)
-        if not steps or not target or target.by <= steps[0][0]:
+        if context.publication or not steps or not target or target.by <= steps[0][0]:
             return None
         return AccrualPlan(start=steps[0][0], participants=target.participants, by=target.by)
 

@@ -79,6 +79,7 @@ class FigureService:
             study_id,
             newest.epoch,
             newest.position,
+            newest.revision,
             resolved,
             figure.NAME,
             cut_date,

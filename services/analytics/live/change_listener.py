@@ -30,7 +30,7 @@ async def listen(url: str, reader: StudyReader, live: LiveUpdates) -> None:
 
 async def _listen_until_disconnected(url: str, reader: StudyReader, live: LiveUpdates) -> None:
     notifications: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-    study_versions = dict[str, int]()
+    study_versions, positions = dict[str, int](), dict[str, str]()
     connection = await asyncpg.connect(url)
     try:
         connection.add_termination_listener(lambda _: notifications.put_nowait(("", "")))
@@ -44,6 +44,9 @@ async def _listen_until_disconnected(url: str, reader: StudyReader, live: LiveUp
                 reader.studies.at_version(study, int(version[0])) if version else reader.studies.reload(study)
             )
             if channel == NOTIFY_CHANNEL:
+                if positions.get(study) == position:
+                    live.reset()  # rows were repaired at the same position, so pages load them again
+                positions[study] = position
                 publish_change(live, study, int(position))
                 if study_versions.get(study) != state.version:
                     study_versions[study] = state.version

@@ -60,7 +60,7 @@ async def resolve_position(
         raise parameter_error("at", "Give `at` or `as_of`, but not both.")
     if as_of.recorded_until:
         position = await repository.position_as_of(connection, study_id, as_of.recorded_until)
-        return ResolvedPosition(current.position if position is None else position)
+        return ResolvedPosition(current.position if position is None else min(position, current.position))
     if as_of.at is None:
         return ResolvedPosition(current.position)
     if name := cut_name(as_of.at):

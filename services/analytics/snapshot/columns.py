@@ -6,7 +6,7 @@ compared to a column of days in one step, however many participants there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, get_type_hints
@@ -73,9 +73,8 @@ class Words:
         self._codes |= {word: code for code, word in words.items()}
 
     @property
-    def last_code(self) -> int:
-        """The highest code; 0 without any."""
-        return max(self._by_code, default=0)
+    def known_codes(self) -> Collection[int]:
+        return self._by_code.keys()
 
 
 @dataclass(frozen=True, slots=True)

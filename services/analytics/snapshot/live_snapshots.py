@@ -26,11 +26,10 @@ _MAX_CHANGED_SHARE = 0.2
 
 @dataclass(slots=True)
 class _LiveStudy:
-    """The newest snapshot of a study with its revision, and a lock: one reader at a time brings it up to date."""
+    """The newest snapshot of a study, and a lock: one reader at a time brings it up to date."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     snapshot: StudySnapshot | None = None
-    revision: int = 0
 
 
 class LiveSnapshots:
@@ -52,12 +51,12 @@ class LiveSnapshots:
         async with live.lock, self._pool.acquire() as connection, _reading(connection):
             current = await repository.projection_position(connection, study_id)
             earlier = live.snapshot if live.snapshot and live.snapshot.epoch == current.epoch else None
-            if earlier is None or live.revision != current.revision:
-                self._words.extend(await read_words(connection, self._words.last_code))
-                changed = await repository.changed_participants(connection, study_id, live.revision) if earlier else []
-                earlier = await self._read(connection, study_id, current, earlier, changed)
-                live.snapshot, live.revision = earlier, current.revision
-        return earlier
+            if earlier and earlier.revision == current.revision:
+                return earlier
+            self._words.extend(await read_words(connection, self._words.known_codes))
+            changed = await repository.changed_participants(connection, study_id, earlier.revision) if earlier else []
+            live.snapshot = await self._read(connection, study_id, current, earlier, changed)
+            return live.snapshot
 
     async def _read(
         self,
@@ -78,7 +77,16 @@ class LiveSnapshots:
             }
         else:
             tables = {name: await read_table(connection, name, study_id) for name in self._tables}
-        return StudySnapshot(study_id, current.position, current.recorded_at, study, tables, self._words, current.epoch)
+        return StudySnapshot(
+            study_id=study_id,
+            position=current.position,
+            recorded_at=current.recorded_at,
+            study=study,
+            tables=tables,
+            words=self._words,
+            epoch=current.epoch,
+            revision=current.revision,
+        )
 
 
 def _reading(connection: PooledConnection) -> Transaction:

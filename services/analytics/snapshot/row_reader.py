@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,11 @@ def _has_expected_lengths(block: NDArray[Any], row: type[Row]) -> bool:
     return bool(all(np.all(equal) for equal in lengths) and np.all(block["fields"] == len(kinds)))
 
 
-async def read_words(connection: PooledConnection, after: int = 0) -> Mapping[int, str]:
-    """Returns the words with codes above `after`."""
-    rows = await connection.fetch("select code, word from derived_word where code > $1 order by code", after)
+async def read_words(connection: PooledConnection, known_codes: Collection[int] = ()) -> Mapping[int, str]:
+    """Returns the words of all codes but the known ones.
+
+    A word is not new because its code is higher: of two transactions, the one with the lower code may commit last.
+    """
+    query = "select code, word from derived_word where code <> all($1::integer[])"
+    rows = await connection.fetch(query, list(known_codes))
     return {row["code"]: row["word"] for row in rows}

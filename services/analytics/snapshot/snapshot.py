@@ -30,7 +30,8 @@ class DataCut:
 class StudySnapshot:
     """A study as of a position, as far as one member may see it.
 
-    `epoch` changes when positions are counted anew. `study`: the study's own facts at the position. `tables`: derived
+    `epoch` changes when positions are counted anew, and `revision` with every derivation, also at the same position; it
+    is 0 for rows that were derived for one request. `study`: the study's own facts at the position. `tables`: derived
     rows by table, at least those that the analysis needs. Participants who are in no analysis today have only their row
     in `subject`, at past positions too.
     """
@@ -42,6 +43,7 @@ class StudySnapshot:
     tables: Mapping[str, Table]
     words: Words
     epoch: str = ""
+    revision: int = 0
 
     @property
     def subjects(self) -> Table:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.analytics.cohort.participants import UnreadableFact
 from services.analytics.derivation.rows import TABLES
 from services.analytics.snapshot import repository
 from services.analytics.snapshot.access import may_see_participants
@@ -27,7 +28,7 @@ from shared.eventstore.study_cache import StudyState, load_rights
 from shared.gate.study_timeline import latest_site_today, study_day
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.clock import Clock
-from shared.kernel.errors import NotFound, NothingPublished
+from shared.kernel.errors import NotFound, NothingPublished, UnreadableFacts
 from shared.kernel.record import Record
 from shared.postgres.tenancy import PooledConnection, Tenant, transaction
 from shared.security.grants import Rights, readable_tenants
@@ -137,7 +138,7 @@ class StudyReader:
         """Returns the rows of a study as of a position, which are derived from its facts there.
 
         `study` has the study's own facts of today. `excluded`: participants who are in no analysis, beside those who
-        were in none at the position; None: those who are in none today.
+        were in none at the position; None: those who are in none today. Raises UnreadableFacts.
         """
         recorded_at = await self.recorded_at(study_id, position)
         study_at_position = await repository.study_record_at(self._system_pool, study_id, position)
@@ -149,7 +150,10 @@ class StudyReader:
             events=await self._facts(study_id, position, visible_to),
             excluded=await self.excluded_participants(study_id) if excluded is None else excluded,
         )
-        return await asyncio.to_thread(derive_snapshot, facts)
+        try:
+            return await asyncio.to_thread(derive_snapshot, facts)
+        except UnreadableFact as error:
+            raise UnreadableFacts from error
 
     async def _facts(self, study_id: str, position: int, visible_to: Rights | None) -> Sequence[Event]:
         if visible_to is None:

@@ -13,6 +13,7 @@ const LONGEST_PAUSE = 30_000; // milliseconds
 let stream = null;
 let failures = 0;
 let isSignedOut = false;
+let wasLost = false;
 
 function showState(label) {
   if (state.textContent !== label) state.textContent = label; // a screen reader reads every assignment
@@ -84,7 +85,12 @@ function receive(message) {
     if (current && message.data !== current.dataset.version) refresh(message.event);
     return;
   }
-  if (message.state === 'open') failures = 0;
+  if (message.state === 'open') {
+    failures = 0;
+    if (wasLost) for (const element of parts()) refresh(element.dataset.live); // changes may have been missed
+    wasLost = false;
+  }
+  if (message.state === 'lost') wasLost = true;
   showState(STATE_LABELS[message.state]);
   // The browser gives no reason for the refusal. The answer to the fetch of a part shows whether the session has ended.
   if (message.state === 'refused') refresh(parts()[0].dataset.live);

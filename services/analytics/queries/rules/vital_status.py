@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.analytics.cohort.participant import is_excluded
 from services.analytics.cohort.vital_status import implies_alive
 from services.analytics.queries.case import Case, QueryFinding, query_rule
 from services.analytics.queries.phrasing import ask_exact_date, describe_fact
@@ -50,11 +49,11 @@ def fact_after_withdrawal(case: Case) -> Iterator[QueryFinding]:
 @query_rule("consent_without_data_use")
 def consent_without_data_use(case: Case) -> Iterator[QueryFinding]:
     """Asks about a last consent without the use of data, because of which the participant is in no analysis."""
-    if is_excluded(case.record):
-        for consent in sorted(case.stated(ConsentSigned), key=lambda stated: stated.fact.signed_on.latest)[-1:]:
-            if not consent.fact.options.data_use:
-                text = "The last consent does not allow the use of data, so the participant is in no analysis."
-                yield QueryFinding(f"{text} Is that right?", (consent,))
+    last_consent = case.participant.last_consent
+    for consent in case.stated(ConsentSigned):
+        if consent.fact is last_consent and not consent.fact.options.data_use:
+            text = "The last consent does not allow the use of data, so the participant is in no analysis."
+            yield QueryFinding(f"{text} Is that right?", (consent,))
 
 
 @query_rule("death_without_date")
