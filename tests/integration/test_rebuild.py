@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import date
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from services.analytics.derivation.rows import TABLES
+from services.analytics.deriver.deriver import Deriver
 from services.analytics.rebuild.rebuild import rebuild
 from services.analytics.snapshot.columns import day_number
+from shared.contracts.event import Event
+from shared.kernel.clock import Clock
+from shared.postgres.tenancy import open_pool
+from shared.terminology.ctcae import TermNames
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import follow_up_recorded, participant_died
+from shared.testing.builders.messages import as_messages
+from shared.testing.builders.participant_history import ParticipantHistory
 from tests.conftest import Database, PostgresServer
-from tests.integration.support.analytics_database import own_analytics_database
+from tests.integration.support.analytics_database import own_analytics_database, project_messages
 from tests.integration.support.derived_study import TREATED, DerivedStudy, open_derived_study
 
 ROW_TABLES = (*(f"derived_{name}" for name in TABLES), "derived_data_query")
@@ -150,6 +158,37 @@ async def test_facts_that_arrive_during_a_rebuild_are_kept(study: DerivedStudy) 
     assert day_number(date.fromisoformat(facts.day(200))) in newest.subjects["died_on"]
     assert await rebuild(study.database.urls["system"]) == 0
     assert await table_rows(study.database) == after
+
+
+async def test_facts_that_are_derived_between_two_steps_of_a_rebuild_are_kept(study: DerivedStudy) -> None:
+    history, added = await study.add(*TREATED), list[Any]()
+    await study.derive()
+    newcomer = ParticipantHistory(study.study_id)
+    newcomer.record(*TREATED)
+    events = [history.record(participant_died(200)), *newcomer.events]
+
+    def report(done: int, of: int) -> None:
+        """Facts are copied when it is called first, and rows are derived next."""
+        if not added:
+            added.extend(events)
+            thread = Thread(target=lambda: asyncio.run(project_and_derive(study, events)))
+            thread.start()
+            thread.join()
+
+    assert await rebuild(study.database.urls["system"], report) == 0
+    newest = await study.reader.newest(study.study_id)
+    assert day_number(date.fromisoformat(facts.day(200))) in newest.subjects["died_on"]
+    assert newcomer.participant_id.encode() in newest.subjects["participant_id"][newest.subjects["is_screened"]]
+
+
+async def project_and_derive(study: DerivedStudy, events: Sequence[Event]) -> None:
+    """Applies events and derives rows as other processes do, with connections of its own."""
+    pool = await open_pool(study.database.urls["system"])
+    try:
+        await project_messages(pool, as_messages(events))
+        await Deriver(pool, TermNames(), Clock()).derive_study(study.study_id)
+    finally:
+        await pool.close()
 
 
 async def test_participant_whose_derivation_fails_keeps_the_rows_in_a_rebuild(study: DerivedStudy) -> None:

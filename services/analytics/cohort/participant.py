@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
 from functools import cached_property
@@ -48,16 +48,6 @@ class Participant:
     participant_id: str
     record: Record
     known_on: Mapping[UUID, date]
-
-    @classmethod
-    def from_events(cls, participant_id: str, events: Iterable[Event]) -> Participant:
-        """Builds a participant from the events of the current facts, in any order. Unreadable ones are left out."""
-        readable = [event for event in events if event.is_readable]
-        return cls(
-            participant_id=participant_id,
-            record=Record(tuple(event.stated_fact() for event in readable)),
-            known_on={event.event_id: known_on(event) for event in readable},
-        )
 
     def facts(self, fact_type: type[F], until: date) -> Sequence[F]:
         """Returns the facts of a type dated on or before `until`, in the order in which they were recorded.

@@ -174,7 +174,7 @@ def _derive_queries(
     case = build_case(participant, plans, events, term_names)
     queries = queries_with_status(case)
     if subject.is_excluded:
-        return [query for query in queries if query.query and query.query.rule == "consent_without_data_use"]
+        return [query for query in queries if query.is_about_exclusion]
     return queries
 
 

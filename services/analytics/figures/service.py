@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Hashable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
 from services.analytics.figures.parameters import FigureRequest
@@ -17,6 +17,7 @@ from services.analytics.snapshot.as_of import LATEST, ResolvedPosition
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.study_reader import StudyReader
+from shared.async_cache import AsyncCache
 from shared.contracts.study import StudyOpened
 from shared.eventstore.study_cache import StudyState, load_rights
 from shared.gate.study_timeline import require_site
@@ -28,11 +29,11 @@ CACHE_SIZE = 64
 
 
 class FigureService:
-    """Computes figures off the event loop, and caches the newest answers."""
+    """Computes figures off the event loop, and keeps the answers that were asked for last."""
 
     def __init__(self, reader: StudyReader) -> None:
         self._reader, self._publications = reader, Publications(reader)
-        self._cache: OrderedDict[Hashable, FigureAnswer] = OrderedDict()
+        self._answers = AsyncCache[FigureAnswer](CACHE_SIZE)
 
     async def figure(self, name: str, study_id: str, member: str, request: FigureRequest) -> FigureAnswer:
         """Returns a figure as the member may see it; readers see publications.
@@ -52,21 +53,23 @@ class FigureService:
         Raises NotFound, Forbidden, PositionGone or RequestRejected for a request that holds for no figure.
         """
         rights, study = await load_rights(self._reader.studies, study_id, member)
-        newest = await self._reader.newest(study_id)
-        if not newest.study.facts_of(StudyOpened):
-            newest = replace(newest, study=study.record)  # nothing has been derived yet
+        if rights.is_reader:
+            compute = partial(self._publications.figure, study_id, study.record, rights, request)
+        else:
+            newest = await self._newest(study_id, study.record)
+            compute = partial(self._figure, study, rights, request, newest)
         for name in names:
             try:
-                figure = _require_figure(name)
-                if rights.is_reader:
-                    yield await self._publications.figure(figure, study_id, study.record, rights, request)
-                else:
-                    yield await self._figure(figure, study, rights, request, newest)
+                yield await compute(_require_figure(name))
             except RequestError as refusal:
                 yield refusal
 
+    async def _newest(self, study_id: str, study: Record) -> StudySnapshot:
+        newest = await self._reader.newest(study_id)
+        return newest if newest.study.facts_of(StudyOpened) else replace(newest, study=study)  # nothing is derived yet
+
     async def _figure(
-        self, figure: type[Figure], study: StudyState, rights: Rights, request: FigureRequest, newest: StudySnapshot
+        self, study: StudyState, rights: Rights, request: FigureRequest, newest: StudySnapshot, figure: type[Figure]
     ) -> FigureAnswer:
         _require_stratification(figure, request.by)
         scope = read_scope(rights, request.site, participant_level=figure.DISCLOSURE.person_level)
@@ -87,13 +90,13 @@ class FigureService:
             scope,
             visible_tenants,
         )
-        if key not in self._cache:
+
+        async def compute() -> FigureAnswer:
             snapshot = await self._snapshot(newest, study.record, resolved.position, visible_to)
             selection = Selection(cut_date, scope.enrolling_sites, request.subset, request.by)
-            self._cache[key] = await asyncio.to_thread(_compute, figure, snapshot, selection, scope)
-            while len(self._cache) > CACHE_SIZE:
-                self._cache.popitem(last=False)
-        return self._cache[key]
+            return await asyncio.to_thread(_compute, figure, snapshot, selection, scope)
+
+        return await self._answers.get(key, compute)
 
     async def _resolve(self, study_id: str, request: FigureRequest, newest: StudySnapshot) -> ResolvedPosition:
         """Returns the position that the request selects; without a selection that of the newest snapshot."""
@@ -125,8 +128,7 @@ class FigureService:
             raise parameter_error("cut", f"Give no day after the study's today, {today.isoformat()}.")
         if chosen := request.cut_date or resolved.named_cut_date:
             return chosen
-        recorded_at = await self._reader.recorded_at(study_id, resolved.position)
-        return self._reader.default_cut_date(study_id, study, request.as_of, recorded_at)
+        return await self._reader.default_cut_date(study_id, study, request.as_of, resolved.position)
 
 
 def _require_figure(name: str) -> type[Figure]:

@@ -6,7 +6,7 @@ They are derived from the facts of one participant and not stored: a query exist
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import date
 from hashlib import sha256
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from services.analytics.queries.case import RULES, Case, QueryFinding
 from services.analytics.queries.rules import follow_up, toxicity, treatment, vital_status
 from shared.contracts.follow_up import QueryExplained
 
+EXCLUSION_RULE = "consent_without_data_use"
 RULE_MODULES = (follow_up, vital_status, toxicity, treatment)
 """Importing them registers their rules."""
 
@@ -47,10 +48,10 @@ def derive_queries(case: Case) -> list[DataQuery]:
 
 
 def _to_data_query(case: Case, rule: str, finding: QueryFinding) -> DataQuery:
-    """Returns the query, open since its last fact was recorded (day in UTC), or since its due day if that is later."""
+    """Returns the query, open since its last fact was recorded, by the study's day, or since its due day if later."""
     event_ids = tuple(sorted({stated.event_id for stated in finding.facts}))
-    last_recorded_on = max(case.recorded_at[event] for event in event_ids).astimezone(UTC).date()
-    since = max(last_recorded_on, finding.opens_on)
+    known_on = max(case.participant.known_on[event] for event in event_ids)
+    since = max(known_on, finding.opens_on)
     return DataQuery(rule, event_ids, finding.text, since, finding.opens_on, finding.closes_on)
 
 
@@ -68,6 +69,11 @@ class QueryWithStatus:
     query: DataQuery | None
     explained_by: tuple[UUID, ...]
     since: date
+
+    @property
+    def is_about_exclusion(self) -> bool:
+        """Returns whether it asks why the participant is in no analysis. Such a participant has no page."""
+        return self.query is not None and self.query.rule == EXCLUSION_RULE
 
     @property
     def text(self) -> str:
@@ -95,7 +101,7 @@ def queries_with_status(case: Case) -> list[QueryWithStatus]:
 
 
 def _with_status(case: Case, key: str, query: DataQuery | None, explained_by: tuple[UUID, ...]) -> QueryWithStatus:
-    since = query.since if query else min(case.recorded_at[event] for event in explained_by).astimezone(UTC).date()
+    since = query.since if query else min(case.participant.known_on[event] for event in explained_by)
     return QueryWithStatus(
         participant_id=case.participant.participant_id,
         site_id=case.site_id,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import asyncpg
+
 from services.analytics.derivation.derive import DERIVATION_VERSION
 from services.analytics.deriver.deriver import batches, changed_participants, derive_batch, digest_plans
 from services.analytics.deriver.repository import Derivation, DerivedState, lock_state, store_state
@@ -78,8 +80,12 @@ class StudyCopy:
         return sorted(await differing_subjects(self._connection, tables, self._study_id, among))
 
     async def _catch_up(self) -> set[str]:
-        """Computes what is new since the last call, all at first; returns the subjects that were computed."""
-        return {*await self._copy_facts(), *await self._derive_rows()}
+        """Computes what is new since the last call, all at first; returns the subjects that were computed.
+
+        How far the running rows are derived is read first: the facts that are copied then reach at least so far.
+        """
+        running = await self._connection.fetchrow(SQL["derived_state"], self._study_id)
+        return {*await self._copy_facts(), *await self._derive_rows(running)}
 
     async def _copy_facts(self) -> Sequence[str]:
         position = await self._connection.fetchval(SQL["applied_position"], self._study_id)
@@ -92,9 +98,8 @@ class StudyCopy:
         self._position = position
         return subjects
 
-    async def _derive_rows(self) -> Sequence[str]:
-        """Derives the rows at the position of the running ones, from the copied facts."""
-        running = await self._connection.fetchrow(SQL["derived_state"], self._study_id)
+    async def _derive_rows(self, running: asyncpg.Record | None) -> Sequence[str]:
+        """Derives the rows at the position of the running ones, from the copied facts. `running`: their state."""
         if running is None or running["derivation_version"] != DERIVATION_VERSION:
             self._state = _NOT_DERIVED
             return []

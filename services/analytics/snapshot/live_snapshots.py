@@ -13,8 +13,7 @@ import numpy as np
 from asyncpg.transaction import Transaction
 
 from services.analytics.snapshot import repository
-from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Words, replace_participants
-from services.analytics.snapshot.repository import ProjectionPosition
+from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Table, Words, replace_participants
 from services.analytics.snapshot.row_reader import read_table, read_words
 from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.postgres.tenancy import PooledConnection
@@ -26,10 +25,14 @@ _MAX_CHANGED_SHARE = 0.2
 
 @dataclass(slots=True)
 class _LiveStudy:
-    """The newest snapshot of a study, and a lock: one reader at a time brings it up to date."""
+    """The newest snapshot of a study, and a lock: one reader at a time brings it up to date.
+
+    `words`: those of the snapshot's epoch. A database that was set back may give their codes to other words.
+    """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     snapshot: StudySnapshot | None = None
+    words: Words = field(default_factory=Words)
 
 
 class LiveSnapshots:
@@ -39,7 +42,7 @@ class LiveSnapshots:
     """
 
     def __init__(self, system_pool: asyncpg.Pool[Any], tables: frozenset[str]) -> None:
-        self._pool, self._tables, self._words = system_pool, sorted(tables), Words()
+        self._pool, self._tables = system_pool, sorted(tables)
         self._studies: OrderedDict[str, _LiveStudy] = OrderedDict()
 
     async def newest(self, study_id: str) -> StudySnapshot:
@@ -53,40 +56,34 @@ class LiveSnapshots:
             earlier = live.snapshot if live.snapshot and live.snapshot.epoch == current.epoch else None
             if earlier and earlier.revision == current.revision:
                 return earlier
-            self._words.extend(await read_words(connection, self._words.known_codes))
+            if earlier is None:
+                live.words = Words()
+            live.words.extend(await read_words(connection, live.words.known_codes))
             changed = await repository.changed_participants(connection, study_id, earlier.revision) if earlier else []
-            live.snapshot = await self._read(connection, study_id, current, earlier, changed)
+            tables = await self._read_tables(connection, study_id, earlier, changed)
+            live.snapshot = StudySnapshot(
+                study_id=study_id,
+                position=current.position,
+                recorded_at=current.recorded_at,
+                study=await repository.study_record_at(connection, study_id, current.position),
+                tables=tables,
+                words=live.words,
+                epoch=current.epoch,
+                revision=current.revision,
+            )
             return live.snapshot
 
-    async def _read(
-        self,
-        connection: PooledConnection,
-        study_id: str,
-        current: ProjectionPosition,
-        earlier: StudySnapshot | None,
-        changed: Sequence[str],
-    ) -> StudySnapshot:
-        study = await repository.study_record_at(connection, study_id, current.position)
-        if earlier and len(changed) <= max(1, _MAX_CHANGED_SHARE * len(earlier.subjects)):
-            ids = np.unique(np.array([name.encode() for name in changed], dtype=PARTICIPANT_DTYPE))
-            tables = {
-                name: replace_participants(
-                    earlier.tables[name], await read_table(connection, name, study_id, changed), ids
-                )
-                for name in self._tables
-            }
-        else:
-            tables = {name: await read_table(connection, name, study_id) for name in self._tables}
-        return StudySnapshot(
-            study_id=study_id,
-            position=current.position,
-            recorded_at=current.recorded_at,
-            study=study,
-            tables=tables,
-            words=self._words,
-            epoch=current.epoch,
-            revision=current.revision,
-        )
+    async def _read_tables(
+        self, connection: PooledConnection, study_id: str, earlier: StudySnapshot | None, changed: Sequence[str]
+    ) -> dict[str, Table]:
+        """Returns the tables of the earlier snapshot with the rows of changed participants replaced, or all anew."""
+        if earlier is None or len(changed) > max(1, _MAX_CHANGED_SHARE * len(earlier.subjects)):
+            return {name: await read_table(connection, name, study_id) for name in self._tables}
+        ids = np.unique(np.array([name.encode() for name in changed], dtype=PARTICIPANT_DTYPE))
+        return {
+            name: replace_participants(earlier.tables[name], await read_table(connection, name, study_id, changed), ids)
+            for name in self._tables
+        }
 
 
 def _reading(connection: PooledConnection) -> Transaction:

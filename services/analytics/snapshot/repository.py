@@ -53,6 +53,12 @@ async def recorded_at(connection: Connection, study_id: str, position: int) -> d
     return timestamp
 
 
+async def day_of_position(connection: Connection, study_id: str, position: int) -> date | None:
+    """Returns the latest day on which facts up to the position were recorded; None at position 0."""
+    day: date | None = await connection.fetchval(SQL["day_of_position"], study_id, position)
+    return day
+
+
 async def position_as_of(connection: Connection, study_id: str, moment: datetime) -> int | None:
     """Returns the last position up to which every fact had been recorded by that time; None: the latest position."""
     position: int | None = await connection.fetchval(SQL["position_as_of"], study_id, moment)

@@ -9,6 +9,10 @@ select coalesce(d.position, 0) as position, p.epoch::text as epoch, d.recorded_a
 -- The latest time of recording up to a position: facts of different streams are not applied in the order of recording.
 select max(recorded_at) from journal where study_id = $1 and position <= $2
 
+-- name: day_of_position
+-- The latest day, at the sites that stated them, on which facts up to a position were recorded.
+select max(known_on) from journal where study_id = $1 and position <= $2
+
 -- name: position_as_of
 -- The position before the first fact that was recorded after a time; null if no fact was.
 select min(position) - 1 from journal where study_id = $1 and recorded_at > $2

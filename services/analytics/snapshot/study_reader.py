@@ -25,7 +25,7 @@ from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.event import Event
 from shared.contracts.study import SiteActivated, StudyOpened
 from shared.eventstore.study_cache import StudyState, load_rights
-from shared.gate.study_timeline import latest_site_today, study_day
+from shared.gate.study_timeline import latest_site_today
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.clock import Clock
 from shared.kernel.errors import NotFound, NothingPublished, UnreadableFacts
@@ -105,14 +105,15 @@ class StudyReader:
         """Returns the calendar day at each site of the study."""
         return {site.site_id: self._clock.today(study_id, site.time_zone) for site in study.facts_of(SiteActivated)}
 
-    def default_cut_date(self, study_id: str, study: Record, as_of: AsOf, recorded_at: datetime | None) -> date:
-        """Returns the data cut-off of a request that gives none: today, or the study's day at an earlier position.
+    async def default_cut_date(self, study_id: str, study: Record, as_of: AsOf, position: int) -> date:
+        """Returns the data cut-off of a request that gives none: today, or the day of the position that it selects.
 
-        `recorded_at`: the time by which everything up to the position had been recorded.
+        The day of a position is stored with the facts, so that no later change of a clock moves it.
         """
-        if as_of == LATEST or recorded_at is None:
-            return self.latest_today(study_id, study)
-        return study_day(self._clock, study_id, study, None, recorded_at)
+        today = self.latest_today(study_id, study)
+        if as_of == LATEST:
+            return today
+        return min(await repository.day_of_position(self._system_pool, study_id, position) or today, today)
 
     async def newest(self, study_id: str) -> StudySnapshot:
         """Returns the newest rows of all participants of a study."""

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from services.analytics.cohort.episodes import LASTING_ENDS, LASTING_STARTS, EpisodeId, episode_of
 from services.analytics.cohort.participant import Participant
+from services.analytics.cohort.participants import participant_of_events
 from services.analytics.cohort.participation_status import participation_status
 from services.analytics.timeline.answers import Lane, TimelineAnswer, TimelineEntry
 from services.analytics.timeline.descriptions.context import DescriptionContext
@@ -70,9 +71,10 @@ def assemble_timeline(
     """Returns the timeline of one screened participant.
 
     `events`: the current facts of all services. `term_names`: names of toxicity terms by id. `corrected_ids`: the
-    events that were corrected. Facts about the record (an explained query, a reminder) are left out.
+    events that were corrected. Facts about the record (an explained query, a reminder) are left out, and facts of types
+    that only a later release has. Raises UnreadableFact for content that cannot be read.
     """
-    participant = Participant.from_events(events[0].stream_id, events)
+    participant = participant_of_events(events[0].stream_id, [event for event in events if event.is_readable])
     dated_facts = list(_with_imputed_days(events, participant))
     spans = SpanContext(dated_facts, _open_end(dated_facts, context.today))
     descriptions = DescriptionContext(participant.record, term_names or {})

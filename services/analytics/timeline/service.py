@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from services.analytics.cohort.participants import UnreadableFact
 from services.analytics.snapshot.as_of import AsOf
 from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.timeline.answers import TimelineAnswer
 from services.analytics.timeline.entries import TimelineContext, assemble_timeline
+from shared.kernel.errors import UnreadableFacts
 from shared.offload import offload
 
 
@@ -21,20 +23,24 @@ class TimelineService:
         """Returns the timeline of a participant as of a position.
 
         Raises NotFound for a participant who is unknown, at a site that the member does not see, or excluded; Forbidden
-        for a member who sees no participants; PositionGone or RequestRejected for a state that cannot be shown.
+        for a member who sees no participants; PositionGone, RequestRejected or UnreadableFacts for a state that cannot
+        be shown.
         """
         current = await self._reader.projection_position(study_id)  # before the facts: none applied since is missed
         rights, study = await self._reader.participant_rights(study_id, member)
         resolved = await self._reader.resolve_position(study_id, current, as_of)
         facts = await self._reader.participant_facts(study_id, participant_id, rights, resolved.position)
-        recorded_at = await self._reader.recorded_at(study_id, resolved.position)
+        cut_date = resolved.named_cut_date
         context = TimelineContext(
             position=resolved.position,
-            recorded_at=recorded_at,
-            today=resolved.named_cut_date or self._reader.default_cut_date(study_id, study.record, as_of, recorded_at),
+            recorded_at=await self._reader.recorded_at(study_id, resolved.position),
+            today=cut_date or await self._reader.default_cut_date(study_id, study.record, as_of, resolved.position),
         )
-        return await offload(
-            member,
-            lambda: assemble_timeline(facts.events, context, self._term_names, facts.corrected_ids),
-            item_count=len(facts.events),
-        )
+        try:
+            return await offload(
+                member,
+                lambda: assemble_timeline(facts.events, context, self._term_names, facts.corrected_ids),
+                item_count=len(facts.events),
+            )
+        except UnreadableFact as error:
+            raise UnreadableFacts from error

@@ -59,7 +59,7 @@ class ParticipantHistory:
     def stream(self, service: str) -> EventStream:
         return self.streams.setdefault(service, EventStream(self.study_id, self.participant_id, service, self.site_id))
 
-    def standing_events(self, known_on: date = KNOWN_ON) -> list[Event]:
+    def standing_events(self, known_on: date | None = KNOWN_ON) -> list[Event]:
         """Returns the events whose facts are current, each with its current content, as analytics reads them."""
         event_by_id = {event.event_id: event for event in self.events}
         return [

@@ -22,7 +22,7 @@ from shared.contracts.event import Event
 from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.record import Record
 from shared.testing.builders import facts
-from shared.testing.builders.participant_history import ParticipantHistory, participant_events
+from shared.testing.builders.participant_history import KNOWN_ON, ParticipantHistory, participant_events
 from shared.testing.builders.toxicity_facts import toxicity_assessed
 
 RECORDED_AT = datetime(2024, 2, 1, 9, tzinfo=UTC)
@@ -86,9 +86,13 @@ def build_cases(study: Record, events: Sequence[Event], excluded: frozenset[str]
 
 @dataclass
 class QueriedHistory(ParticipantHistory):
-    """The history of a participant with its data queries. `plan` changes the protocol of the study."""
+    """The history of a participant with its data queries. `plan` changes the protocol of the study.
+
+    `known_on`: the day by which everything is known; None: each fact by the day on which it was recorded.
+    """
 
     plan: dict[str, Any] = field(default_factory=dict)
+    known_on: date | None = KNOWN_ON
     closed_on: date | None = None
     is_excluded: bool = False
 
@@ -96,7 +100,7 @@ class QueriedHistory(ParticipantHistory):
         closing_facts = [facts.study_closed(self.closed_on.isoformat())] if self.closed_on else []
         study = record_of(facts.study_opened(facts.protocol(**self.plan)), *closing_facts)
         excluded = frozenset([self.participant_id] if self.is_excluded else [])
-        return build_cases(study, self.standing_events(), excluded)
+        return build_cases(study, self.standing_events(self.known_on), excluded)
 
     def queries(self, today: date = TODAY) -> list[DataQuery]:
         return [row.query for row in self.queries_with_status(today) if row.query]

@@ -101,6 +101,7 @@ def test_query_closes_with_a_correction_and_reopens_when_reverted(rule: str, wro
 
 def test_query_is_dated_by_the_last_recorded_of_its_facts() -> None:
     history = treated_participant()
+    history.known_on = None
     history.record(participant_died(60), recorded_at=RECORDED_AT + timedelta(days=70))
     history.record(toxicity_assessed(61), recorded_at=RECORDED_AT + timedelta(days=90))
     (query,) = history.queries_of_rule("fact_after_death")
@@ -165,6 +166,7 @@ def test_complex_history_opens_queries_of_at_least_nine_rules() -> None:
 
 def test_explanations_mark_their_query_or_are_listed_by_key_without_one() -> None:
     history = treated_participant(participant_died(None))
+    history.known_on = None
     (query,) = history.queries()
     unknown_key = "0" * 64
     first_explanation, second_explanation = (

@@ -24,13 +24,15 @@ def test_query_with_a_deadline_opens_and_is_dated_on_the_day_after() -> None:
         ),
     ]
     for rule, build_history, first in opens:
-        assert build_history().queries_of_rule(rule, day_after_start(first - 1)) == []
-        (query,) = build_history().queries_of_rule(rule, day_after_start(first))
+        history = build_history()
+        history.known_on = None
+        assert history.queries_of_rule(rule, day_after_start(first - 1)) == []
+        (query,) = history.queries_of_rule(rule, day_after_start(first))
         assert query.since == day_after_start(first)
 
 
 def test_baseline_is_missing_14_days_after_enrollment_or_at_treatment_start() -> None:
-    waiting = QueriedHistory(recorded_at=RECORDED_AT)
+    waiting = QueriedHistory(recorded_at=RECORDED_AT, known_on=None)
     waiting.record(*facts.ENROLLMENT_FACTS)
     assert waiting.queries_of_rule("missing_baseline", day_after_start(13)) == []
     (query,) = waiting.queries_of_rule("missing_baseline", day_after_start(14))
