@@ -2,15 +2,19 @@
 
 Two publications of a division are compared by their readers. A division is therefore published anew only if in every
 group nobody changed, or enough participants that no change can be traced to one of them. Otherwise readers get the
-last edition again.
+last edition again. The same holds for every day at whose end a figure shows how many there are: between any two counts
+of two editions, nobody or enough participants came, left or changed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
 
 from services.analytics.disclosure.policy import GroupSize
 
@@ -37,28 +41,84 @@ Members = Mapping[str, Membership]
 class DividedCut:
     """A division at a data cut.
 
-    `members`: its participants, without those who were excluded from every analysis when the cut was taken. `minimum`:
-    the smallest group then. `may_divide`: whether its groups were large enough. `is_complete`: whether all of its
-    participants may still be analyzed today.
+    `cut_on`: its last day. `members`: its participants, without those who were excluded from every analysis when the
+    cut was taken. `minimum`: the smallest group then. `may_divide`: whether its groups were large enough.
+    `is_complete`: whether all of its participants may still be analyzed today.
     """
 
+    cut_on: date
     members: Members
     minimum: int
     may_divide: bool
     is_complete: bool = True
 
 
-def find_edition(cuts: Sequence[DividedCut]) -> int | None:
-    """Returns the index of the cut whose division readers see once the last of these cuts, by position, is taken.
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """A division as it was published: the index of its cut, and the days at whose end it shows counts, if any."""
+
+    index: int
+    cut: DividedCut
+    days: tuple[date, ...]
+
+
+ShownDays = Callable[[DividedCut, Sequence[Edition]], tuple[date, ...] | None]
+"""Chooses the days at whose end a division shows counts, after the earlier editions; None: it shows none safely."""
+
+
+def find_edition(cuts: Sequence[DividedCut], shown_days: ShownDays) -> Edition | None:
+    """Returns the edition that readers see once the last of these cuts, by position, is taken.
 
     None: the division was never published, or its last edition is not complete. That edition cannot be computed again,
     and without the participants excluded since it would differ by them from what its readers have.
     """
-    editions: list[int] = []
+    editions = list[Edition]()
     for index, cut in enumerate(cuts):
-        if cut.may_divide and all(_may_follow(cuts[earlier], cut) for earlier in editions):
-            editions.append(index)
-    return editions[-1] if editions and cuts[editions[-1]].is_complete else None
+        if cut.may_divide and all(_may_follow(earlier.cut, cut) for earlier in editions):
+            days = shown_days(cut, editions)
+            if days is not None:
+                editions.append(Edition(index, cut, days))
+    return editions[-1] if editions and editions[-1].cut.is_complete else None
+
+
+class DayComparison:
+    """Compares how many participants of a division are shown on a day with what an earlier edition shows."""
+
+    def __init__(self, edition: Edition, cut: DividedCut) -> None:
+        earlier, later = edition.cut.members, cut.members
+        names = sorted(earlier.keys() | later.keys())
+        groups = sorted({membership.group for members in (earlier, later) for membership in members.values()})
+        codes = {group: code for code, group in enumerate(groups)}
+        self._minimum, self._group_count = cut.minimum, len(groups)
+        self._days = [day.toordinal() for day in edition.days]
+        self._earlier, self._later = (_columns(members, names, codes) for members in (earlier, later))
+
+    def allows(self, day: date) -> bool:
+        """Returns whether from each count of the edition to that of the day nobody changed in a group, or enough."""
+        (earlier_groups, earlier_days), (later_groups, later_days) = self._earlier, self._later
+        is_in_later = later_days <= day.toordinal()
+        for earlier_day in self._days:
+            is_in_earlier = earlier_days <= earlier_day
+            stays = is_in_earlier & is_in_later & (earlier_groups == later_groups)
+            left, came = earlier_groups[is_in_earlier & ~stays], later_groups[is_in_later & ~stays]
+            changes = np.bincount(np.concatenate([left, came]), minlength=self._group_count)
+            if np.any((changes > 0) & (changes < self._minimum)):
+                return False
+        return True
+
+
+def _columns(
+    members: Members, names: Sequence[str], codes: Mapping[str, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the group and the first day of each participant; those who are no members never begin."""
+    memberships = [members.get(name) for name in names]
+    never = date.max.toordinal() + 1
+    return (
+        np.array([codes[membership.group] if membership else -1 for membership in memberships], dtype=np.int64),
+        np.array(
+            [membership.entered_on.toordinal() if membership else never for membership in memberships], dtype=np.int64
+        ),
+    )
 
 
 def group_sizes(members: Members) -> list[GroupSize]:

@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from services.analytics.charts.svg import document
-from services.analytics.disclosure.accrual_months import published_days
+from services.analytics.disclosure.accrual_months import edition_days, published_days
 from services.analytics.disclosure.declaration import Disclosure
-from services.analytics.disclosure.editions import Members, Membership
+from services.analytics.disclosure.editions import DividedCut, Edition, Members, Membership
 from services.analytics.figures.accrual_chart import CHART_WIDTH, AccrualPlan, GroupRow, Steps, draw_accrual
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.snapshot.columns import Column, day_of_number
@@ -95,14 +95,16 @@ class Accrual(Figure):
     def _counted(snapshot: StudySnapshot, selection: Selection) -> Mask:
         return selection.subjects(snapshot) & (snapshot.subjects["enrolled_on"] <= selection.cut_number)
 
+    @classmethod
+    def edition_days(cls, cut: DividedCut, editions: Sequence[Edition]) -> tuple[date, ...] | None:
+        return edition_days(cut, editions)
+
     def published(self, minimum: int, cut_date: date) -> Self:
         """Returns the counts at ends of months: a month with few newcomers in a group is shown with the next."""
-        days = [_enrollment_days(group) for group in self.groups]
-        publication_days = published_days(days, cut_date, minimum)
-        groups = [
-            _group(group.name, group_days, publication_days)
-            for group, group_days in zip(self.groups, days, strict=True)
-        ]
+        return self.published_on(published_days([_enrollment_days(group) for group in self.groups], cut_date, minimum))
+
+    def published_on(self, days: Sequence[date]) -> Self:
+        groups = [_group(group.name, _enrollment_days(group), days) for group in self.groups]
         return self.model_copy(update={"groups": tuple(groups)})
 
     def narrowed_to(self, group: str) -> Self:

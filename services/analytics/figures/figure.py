@@ -7,7 +7,7 @@ see and the schema in OpenAPI follow from the class.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, ClassVar, Self
@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.analytics.disclosure.declaration import Disclosure, require_declared_numbers
-from services.analytics.disclosure.editions import Members
+from services.analytics.disclosure.editions import DividedCut, Edition, Members
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.wording.phrasing import count_noun, humanize
@@ -118,12 +118,27 @@ class Figure(BaseModel, ABC):
         """Returns the participants that a divided figure counts, with their groups. Raises SmallGroups if undivided."""
         raise SmallGroups
 
+    @classmethod
+    def edition_days(cls, cut: DividedCut, editions: Sequence[Edition]) -> tuple[date, ...] | None:
+        """Returns the days at whose end a published division shows counts, of a figure that shows them over time.
+
+        `editions`: the earlier editions, which readers compare it with. None: the division cannot be published anew.
+        """
+        return ()
+
     @abstractmethod
     def published(self, minimum: int, cut_date: date) -> Self:
         """Returns the figure as readers see it: without a day of an event, or a time in which few had one.
 
         `minimum`: the smallest group. `cut_date`: the data cut-off. Raises ReadersSeeCuts for a person-level figure.
         """
+
+    def published_on(self, days: Sequence[date]) -> Self:
+        """Returns a divided figure as readers see it, with counts at the ends of its `edition_days` alone.
+
+        Raises SmallGroups for a figure without groups.
+        """
+        raise SmallGroups
 
     def narrowed_to(self, group: str) -> Self:
         """Returns the figure of one group of a divided figure. Raises SmallGroups for a figure without groups."""

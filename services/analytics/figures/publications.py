@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 
-from services.analytics.disclosure.editions import DividedCut, find_edition
+from services.analytics.disclosure.editions import DividedCut, Edition, find_edition
 from services.analytics.figures.figure import Figure, FigureAnswer
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.publishing import (
@@ -52,6 +53,7 @@ class Publications:
     def __init__(self, reader: StudyReader) -> None:
         self._reader = reader
         self._answers = AsyncCache[FigureAnswer](ANSWER_CACHE_SIZE)
+        self._editions = AsyncCache[Edition | None](ANSWER_CACHE_SIZE)
         self._divisions = AsyncCache[DividedCut](DIVISION_CACHE_SIZE)
 
     async def figure(
@@ -74,20 +76,25 @@ class Publications:
             record=study,
             excluded=await self._reader.excluded_participants(study_id),
         )
-        edition = await self._find_edition(figure_type, published, cuts, division.by) if division else cuts[-1]
-        return await self._answer(figure_type, published, edition, cuts[-1], division)
+        if division is None:
+            return await self._answer(figure_type, published, cuts[-1], cuts[-1])
+        edition = await self._find_edition(figure_type, published, cuts, division.by)
+        return await self._answer(figure_type, published, cuts[edition.index], cuts[-1], division, edition.days)
 
     async def _find_edition(
         self, figure_type: type[Figure], published: PublishedStudy, cuts: Sequence[DataCut], by: str
-    ) -> DataCut:
-        """Returns the cut that a division was last published with. Raises SmallGroups if there is none."""
-        divided = [await self._divided_cut(figure_type, published, cut, by) for cut in cuts]
-        edition = find_edition(
-            [replace(part, is_complete=published.excluded.isdisjoint(part.members)) for part in divided]
-        )
-        if edition is None:
+    ) -> Edition:
+        """Returns the edition of a division that readers see. Raises SmallGroups if there is none."""
+
+        async def compute() -> Edition | None:
+            divided = [await self._divided_cut(figure_type, published, cut, by) for cut in cuts]
+            complete = [replace(part, is_complete=published.excluded.isdisjoint(part.members)) for part in divided]
+            return await asyncio.to_thread(find_edition, complete, figure_type.edition_days)
+
+        key = (published.study_id, published.epoch, figure_type.NAME, tuple(cuts), by, published.excluded)
+        if (edition := await self._editions.get(key, compute)) is None:
             raise SmallGroups
-        return cuts[edition]
+        return edition
 
     async def _divided_cut(
         self, figure_type: type[Figure], published: PublishedStudy, cut: DataCut, by: str
@@ -107,7 +114,8 @@ class Publications:
         published: PublishedStudy,
         edition: DataCut,
         requested_cut: DataCut,
-        division: Division | None,
+        division: Division | None = None,
+        days: Sequence[date] = (),
     ) -> FigureAnswer:
         key = (
             published.study_id,
@@ -124,6 +132,6 @@ class Publications:
                 published.study_id, published.record, edition.position, excluded=published.excluded
             )
             publish = partial(publish_at_cut, figure_type, snapshot, edition)
-            return await asyncio.to_thread(partial(publish, requested_cut=requested_cut, division=division))
+            return await asyncio.to_thread(partial(publish, requested_cut=requested_cut, division=division, days=days))
 
         return await self._answers.get(key, compute)

@@ -31,15 +31,15 @@ class Division:
     group: str | None = None
 
 
-def publish(figure: F, minimum: int, cut_date: date, group: str | None = None) -> F:
+def publish(figure: F, minimum: int, cut_date: date, group: str | None = None, days: Sequence[date] = ()) -> F:
     """Returns a figure as readers see it. Each file and page of a publication is made of this result.
 
-    `minimum`: the smallest group. `group`: the only group that is shown; None: all. Raises ReadersSeeCuts for a figure
-    with rows of single participants.
+    `minimum`: the smallest group. `group`: the only group that is shown; None: all. `days`: those of the edition of a
+    division. Raises ReadersSeeCuts for a figure with rows of single participants.
     """
     if figure.DISCLOSURE.person_level:
         raise ReadersSeeCuts
-    published = figure.published(minimum, cut_date)
+    published = figure.published_on(days) if days else figure.published(minimum, cut_date)
     return published if group is None else published.narrowed_to(group)
 
 
@@ -89,6 +89,7 @@ def divide(figure_type: type[Figure], snapshot: StudySnapshot, cut_date: date, b
     minimum = smallest_group(snapshot.study, cut_date)
     is_refused = by == "site" and has_two_sites(snapshot.study)
     return DividedCut(
+        cut_on=cut_date,
         members=members,
         minimum=minimum,
         may_divide=not is_refused and may_divide(group_sizes(members), minimum),
@@ -102,10 +103,12 @@ def publish_at_cut(
     *,
     requested_cut: DataCut,
     division: Division | None = None,
+    days: Sequence[date] = (),
 ) -> FigureAnswer:
     """Returns a figure as published with `cut`, for readers who asked for `requested_cut`.
 
-    A division has the participants that it was published with. Those who are excluded since are in no figure.
+    A division has the participants that it was published with, and shows counts on the `days` of its edition. Those
+    who are excluded since are in no figure.
     """
     selection = Selection(cut.cut_on, by=division.by if division else None)
     figure = figure_type.compute(snapshot, selection)
@@ -119,7 +122,7 @@ def publish_at_cut(
     )
     minimum = smallest_group(snapshot.study, cut.cut_on)
     return FigureAnswer(
-        figure=publish(figure, minimum, cut.cut_on, division.group if division else None), context=context
+        figure=publish(figure, minimum, cut.cut_on, division.group if division else None, days), context=context
     )
 
 

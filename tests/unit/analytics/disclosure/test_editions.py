@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import combinations
@@ -9,10 +10,17 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.disclosure.editions import DividedCut, Members, Membership, count_changes, find_edition
+from services.analytics.disclosure.editions import (
+    DividedCut,
+    Edition,
+    Members,
+    Membership,
+    count_changes,
+    find_edition,
+)
 from services.analytics.disclosure.policy import GroupSize, may_divide
 
-DAY, LATER = date(2024, 1, 1), date(2024, 2, 1)
+DAY, LATER, CUT_ON = date(2024, 1, 1), date(2024, 2, 1), date(2024, 6, 20)
 MINIMUM = 5
 MEMBERSHIPS = st.builds(
     Membership,
@@ -32,14 +40,24 @@ def divided_cut(participants: Members, minimum: int = MINIMUM, *, is_complete: b
     groups = {membership.group for membership in participants.values()}
     sizes = [GroupSize(sum(participant.group == group for participant in participants.values())) for group in groups]
     return DividedCut(
-        members=participants, minimum=minimum, may_divide=may_divide(sizes, minimum), is_complete=is_complete
+        cut_on=CUT_ON,
+        members=participants,
+        minimum=minimum,
+        may_divide=may_divide(sizes, minimum),
+        is_complete=is_complete,
     )
 
 
 def editions_of(history: list[Members]) -> list[int | None]:
     """Returns the edition that readers see at each cut."""
     cuts = [divided_cut(participants) for participants in history]
-    return [find_edition(cuts[: index + 1]) for index in range(len(cuts))]
+    editions = [find_edition(cuts[: index + 1], without_days) for index in range(len(cuts))]
+    return [edition.index if edition else None for edition in editions]
+
+
+def without_days(cut: DividedCut, editions: Sequence[Edition]) -> tuple[date, ...]:
+    """The days of a figure that shows no counts over time."""
+    return ()
 
 
 def test_division_is_published_anew_once_enough_participants_entered() -> None:
@@ -90,7 +108,8 @@ def test_change_of_exit_or_status_counts() -> None:
 
 def test_edition_of_which_somebody_was_excluded_since_is_refused() -> None:
     complete, incomplete = divided_cut(members(a=5)), divided_cut(members(a=10), is_complete=False)
-    assert [find_edition([complete, incomplete]), find_edition([complete])] == [None, 0]
+    assert find_edition([complete, incomplete], without_days) is None
+    assert find_edition([complete], without_days) == Edition(0, complete, ())
 
 
 @given(HISTORIES)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.disclosure.editions import DividedCut, Members, count_changes, find_edition
+from services.analytics.disclosure.editions import DividedCut, Edition, Members, count_changes, find_edition
 from services.analytics.figures.accrual import Accrual
 from services.analytics.figures.figure import Figure
 from services.analytics.figures.parameters import FigureRequest
@@ -42,13 +42,18 @@ BY_SEX = Division("sex")
 
 @dataclass
 class StudyHistory:
-    """A study that readers look at after every step; `shown` is every division by sex that they were shown."""
+    """A study that readers look at after every step.
+
+    `shown`: the participants of every division by sex that they were shown. `shown_counts`: for each number that they
+    were shown of a group at the end of a day, the participants whom it counts.
+    """
 
     participants: dict[str, dict[str, Any]] = field(default_factory=dict)
     cuts: list[DataCut] = field(default_factory=list)
     events_at_cuts: list[list[Event]] = field(default_factory=list)
     divided: list[DividedCut] = field(default_factory=list)
     shown: list[Members] = field(default_factory=list)
+    shown_counts: dict[str, set[frozenset[str]]] = field(default_factory=dict)
 
     def enroll(self, sex: str, on: date) -> None:
         self.participants[f"P{len(self.participants):03}"] = {"sex": sex, "on": on, "is_voided": False}
@@ -59,26 +64,39 @@ class StudyHistory:
             name = sorted(self.participants)[index % len(self.participants)]
             self.participants[name] |= changed
 
-    def take_cut(self) -> None:
-        self.cuts.append(DataCut(f"cut{len(self.cuts)}", TODAY, len(self.cuts) + 1, RECORDED_AT))
+    def take_cut(self, on: date = TODAY) -> None:
+        self.cuts.append(DataCut(f"cut{len(self.cuts)}", on, len(self.cuts) + 1, RECORDED_AT))
         self.events_at_cuts.append(self._events())
-        self.divided.append(divide(Accrual, snapshot_of_events(self.events_at_cuts[-1]), TODAY, "sex"))
+        self.divided.append(divide(Accrual, snapshot_of_events(self.events_at_cuts[-1]), on, "sex"))
 
     def look(self) -> dict[str, int] | None:
         """Returns the counts by sex that readers are shown now; None for a refusal."""
         excluded = frozenset(name for name, participant in self.participants.items() if participant["is_voided"])
-        edition = find_edition([replace(cut, is_complete=excluded.isdisjoint(cut.members)) for cut in self.divided])
+        divided = [replace(cut, is_complete=excluded.isdisjoint(cut.members)) for cut in self.divided]
+        edition = find_edition(divided, Accrual.edition_days)
         if edition is None:
             return None
-        self.shown.append(self.divided[edition].members)
-        return self._published_counts(edition, excluded, self.divided[edition])
+        self.shown.append(edition.cut.members)
+        return self._published_counts(edition, excluded)
 
-    def _published_counts(self, edition: int, excluded: frozenset[str], divided: DividedCut) -> dict[str, int]:
-        snapshot = snapshot_of_events(self.events_at_cuts[edition], excluded=excluded)
-        answer = publish_at_cut(Accrual, snapshot, self.cuts[edition], requested_cut=self.cuts[-1], division=BY_SEX)
+    def _published_counts(self, edition: Edition, excluded: frozenset[str]) -> dict[str, int]:
+        snapshot = snapshot_of_events(self.events_at_cuts[edition.index], excluded=excluded)
+        answer = publish_at_cut(
+            Accrual,
+            snapshot,
+            self.cuts[edition.index],
+            requested_cut=self.cuts[-1],
+            division=BY_SEX,
+            days=edition.days,
+        )
         assert isinstance(answer.figure, Accrual)
+        for group in answer.figure.groups:
+            for step in group.curve:
+                counted = counted_participants(edition.cut.members, group.name, step.on)
+                assert len(counted) == step.cumulative
+                self.shown_counts.setdefault(group.name, set()).add(counted)
         counts = {group.name: group.enrolled for group in answer.figure.groups}
-        assert counts == Counter(membership.group for membership in divided.members.values())
+        assert counts == Counter(membership.group for membership in edition.cut.members.values())
         return counts
 
     def _events(self) -> list[Event]:
@@ -96,11 +114,18 @@ class StudyHistory:
         ]
 
 
+def counted_participants(members: Members, group: str, day: date) -> frozenset[str]:
+    """Returns the members of a group who were enrolled by the end of a day."""
+    return frozenset(
+        name for name, membership in members.items() if membership.group == group and membership.entered_on <= day
+    )
+
+
 DAYS = st.dates(date(2024, 2, 1), TODAY)
 SEXES = st.sampled_from(["female", "male"])
 STEPS = st.one_of(
     st.tuples(st.just("enroll"), SEXES, DAYS, st.integers(1, 7)),
-    st.tuples(st.just("cut")),
+    st.tuples(st.just("cut"), DAYS),
     st.tuples(st.just("void"), st.integers(0, 60), st.booleans()),
     st.tuples(st.just("correct"), st.integers(0, 60), DAYS),
 )
@@ -115,8 +140,8 @@ def take_step(history: StudyHistory, step: tuple[Any, ...]) -> None:
             history.change(index, is_voided=is_voided)
         case "correct", index, on:
             history.change(index, on=on)
-        case _:
-            history.take_cut()
+        case "cut", on:
+            history.take_cut(on)
 
 
 @given(st.lists(STEPS, min_size=4, max_size=30))
@@ -128,6 +153,22 @@ def test_two_divisions_that_were_shown_differ_in_a_group_by_nobody_or_by_enough(
         history.look()
     for earlier, later in combinations(history.shown, 2):
         assert all(changes >= MINIMUM for changes in count_changes(earlier, later).values())
+    for counted in history.shown_counts.values():
+        assert all(len(earlier ^ later) >= MINIMUM for earlier, later in combinations(counted, 2))
+
+
+def test_newcomer_of_a_month_does_not_show_beside_an_earlier_edition() -> None:
+    """One woman enrolled after the first cut and before the end of its month, five in the next month."""
+    history = StudyHistory()
+    for sex in ("female", "male"):
+        take_step(history, ("enroll", sex, date(2024, 5, 2), 10))
+    history.take_cut(date(2024, 5, 10))
+    assert history.look() == {"female": 10, "male": 10}
+    take_step(history, ("enroll", "female", date(2024, 5, 20), 1))
+    take_step(history, ("enroll", "female", date(2024, 6, 3), 5))
+    history.take_cut(date(2024, 6, 30))
+    assert history.look() == {"female": 16, "male": 10}
+    assert {len(counted) for counted in history.shown_counts["female"]} == {10, 16}
 
 
 def test_history_of_the_property_shows_renews_holds_back_and_refuses() -> None:
