@@ -157,9 +157,14 @@ class Accrual(Figure):
             self._plan(context),
             target.participants if target else 0,
             context.cut_date,
-            [GroupRow(group.name, group.enrolled, group.curve[-1].on if group.curve else None) for group in groups],
+            [GroupRow(group.name, group.enrolled, self._latest(group, context)) for group in groups],
         )
         return document(self.NAME, self.TITLE, self.caption(context), (CHART_WIDTH, height), body)
+
+    @staticmethod
+    def _latest(group: AccrualGroup, context: FigureContext) -> date | None:
+        """Returns the day of the last enrollment; None in a publication, whose steps are no days of enrollment."""
+        return group.curve[-1].on if group.curve and not context.publication else None
 
     def _enrolled(self) -> int:
         return sum(group.enrolled for group in self.groups)

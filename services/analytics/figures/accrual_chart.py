@@ -26,6 +26,7 @@ CHART_WIDTH = 640
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 620, 44, 286
 _ROW_HEIGHT = 24
 _MIN_POINT_DISTANCE = 1.0
+_LEAST_NAME_WIDTH, _CHARACTER_WIDTH = 170, 7.6  # of a wide font, so that names end before the bars
 
 Steps = list[tuple[date, int]]
 """Days on which the count changed, with the number enrolled by the end of each."""
@@ -48,7 +49,7 @@ class AccrualPlan:
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """A row below the curve: the number enrolled in a group, and the last day of its curve."""
+    """A row below the curve: the number enrolled in a group, and the last day of enrollment if it is shown."""
 
     name: str
     enrolled: int
@@ -137,11 +138,13 @@ def _downsample(points: Sequence[tuple[float, float]]) -> list[tuple[float, floa
 def _group_rows(groups: Sequence[GroupRow]) -> Iterator[Element]:
     if not groups:
         return
-    top, left, right = _BOTTOM + 58, 170, 470
+    longest_name = max(len(group.name) for group in groups)
+    top, left, right = _BOTTOM + 58, max(_LEAST_NAME_WIDTH, longest_name * _CHARACTER_WIDTH + 14), 470
     largest = max(group.enrolled for group in groups) or 1
     yield secondary_text(0, top, "Group")
     yield secondary_text(right + 50, top, "Enrolled", "end")
-    yield secondary_text(_RIGHT, top, "Latest", "end")
+    if any(group.latest for group in groups):
+        yield secondary_text(_RIGHT, top, "Latest", "end")
     for index, group in enumerate(groups, 1):
         base = top + index * _ROW_HEIGHT
         yield text(0, base, group.name)
@@ -150,4 +153,5 @@ def _group_rows(groups: Sequence[GroupRow]) -> Iterator[Element]:
             width = (right - left) * group.enrolled / largest
             yield element("rect", x=left, y=base - 11, width=width, height=14, rx=3, fill=ACCENT, class_="accent")
         yield text(right + 50, base, str(group.enrolled), "end", font_weight=600)
-        yield secondary_text(_RIGHT, base, group.latest.isoformat() if group.latest else "–", "end")
+        if group.latest:
+            yield secondary_text(_RIGHT, base, group.latest.isoformat(), "end")
