@@ -52,6 +52,28 @@ async def test_live_streams_are_closed_when_the_listener_connection_is_lost(anal
         await asyncio.gather(listener_task, return_exceptions=True)
 
 
+async def test_repair_at_the_same_position_closes_the_streams_so_that_pages_load_again(
+    analytics_database: Database,
+) -> None:
+    live = LiveUpdates()
+    reader = StudyReader(analytics_database.app, analytics_database.system, Clock())
+    listener_task = asyncio.create_task(listen(analytics_database.urls["system"], reader, live))
+    try:
+        await wait_for_listener(analytics_database)
+        stream = live.stream("study")
+        await anext(stream)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            for position in ("7", "8", "8"):
+                await analytics_database.system.execute("select pg_notify('quartal_live', $1)", f"study:{position}")
+                if position == "7":
+                    assert b"data: 7" in await anext(stream)
+            assert all(b"data: 8" in frame for frame in [frame async for frame in stream])
+        assert live.count_readers("study") == 0
+    finally:
+        listener_task.cancel()
+        await asyncio.gather(listener_task, return_exceptions=True)
+
+
 async def test_malformed_notification_only_restarts_the_listener(analytics_database: Database) -> None:
     live = LiveUpdates()
     reader = StudyReader(analytics_database.app, analytics_database.system, Clock())

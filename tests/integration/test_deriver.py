@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,12 +15,14 @@ from infra.simulator.participants import simulate_participant
 from services.analytics.deriver.deriver import Deriver
 from services.analytics.figures.registry import FIGURES
 from services.analytics.projection.epoch import begin_epoch
+from services.analytics.snapshot.as_of import AsOf
 from services.analytics.snapshot.columns import day_number
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.contracts import catalogue
 from shared.kernel.clock import Clock
+from shared.kernel.errors import UnreadableFacts
 from shared.terminology.ctcae import TermNames
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import follow_up_recorded, participant_died
@@ -162,6 +165,68 @@ async def test_unreadable_fact_does_not_keep_a_voided_participant_in_analyses(st
     await study.derive()
     assert await study.failures() == []
     assert tuple(await study.row(history.participant_id, "is_excluded")) == (True,)
+
+
+async def test_unreadable_fact_does_not_keep_in_analyses_who_refused_the_use_of_data(study: DerivedStudy) -> None:
+    history = await study.add(*TREATED)
+    refusal = facts.consent_signed(50, options={"data_use": False, "registry": False, "recontact": False})
+    contact = history.record(follow_up_recorded(40))
+    await study.project([contact, history.record(refusal)])
+    await study.damage(contact)
+    await study.derive()
+    assert (await study.failures(), (await study.row(history.participant_id, "is_excluded"))[0]) == ([], True)
+
+
+async def test_past_position_with_an_unreadable_fact_is_refused_and_not_computed_without_it(
+    study: DerivedStudy,
+) -> None:
+    readable, damaged = await study.add(*TREATED), await study.add(*TREATED)
+    await study.derive()
+    before = await study.reader.newest(study.study_id)
+    contact = damaged.record(follow_up_recorded(40))
+    await study.project([contact, readable.record(follow_up_recorded(50))])
+    await study.derive()
+    await study.damage(contact)
+    newest = await study.reader.newest(study.study_id)
+    past = await study.reader.past(study.study_id, newest.study, before.position)
+    assert len(past.subjects) == len(newest.subjects)
+    with pytest.raises(UnreadableFacts):
+        await study.reader.past(study.study_id, newest.study, newest.position)
+
+
+async def test_word_whose_code_is_committed_last_is_read(study: DerivedStudy) -> None:
+    """Another study's transaction takes a code first and commits it last."""
+    await study.add(*TREATED)
+    await study.derive()
+    word = f"site-{secrets.token_hex(6)}"
+    async with study.database.system.acquire() as other, other.transaction():
+        await other.execute("insert into derived_word (word) values ($1)", word)
+        await study.project([study.study.record(facts.site_activated("berlin"))])
+        await study.add(facts.participant_screened(site_id="berlin"), *TREATED[1:], site="berlin")
+        await study.derive()
+        assert (await study.reader.newest(study.study_id)).words.code(word) == -1
+    await study.project([study.study.record(facts.site_activated(word))])
+    await study.add(facts.participant_screened(site_id=word), *TREATED[1:], site=word)
+    await study.derive()
+    newest = await study.reader.newest(study.study_id)
+    assert word in {newest.words.word(code) for code in newest.subjects["enrolling_site"]}
+
+
+async def test_as_of_a_time_selects_no_position_that_is_not_derived_yet(study: DerivedStudy) -> None:
+    await study.add(*TREATED)
+    await study.derive()
+    derived = await study.reader.projection_position(study.study_id)
+    later = ParticipantHistory(study.study_id)
+    later.record(*TREATED, recorded_at=datetime(2030, 1, 1, tzinfo=UTC))
+    await study.project(
+        [*later.events, later.record(follow_up_recorded(40), recorded_at=datetime(2031, 1, 1, tzinfo=UTC))]
+    )
+    times = [datetime(year, 6, 1, tzinfo=UTC) for year in (1990, 2029, 2030, 2031)]
+    resolved = [
+        (await study.reader.resolve_position(study.study_id, derived, AsOf(recorded_until=time))).position
+        for time in times
+    ]
+    assert resolved == [0, derived.position, derived.position, derived.position]
 
 
 async def test_clock_that_steps_back_derives_nothing_twice(study: DerivedStudy) -> None:

@@ -56,6 +56,18 @@ async def open_study(database: Database) -> DerivedStudy:
     return await open_derived_study(database, f"study-{secrets.token_hex(6)}")
 
 
+async def test_words_of_a_database_that_was_set_back_replace_the_earlier_ones(own_database: Database) -> None:
+    study = await open_study(own_database)
+    await study.add(*TREATED)
+    await study.derive()
+    await study.reader.newest(study.study_id)
+    await study.execute("update derived_word set word = 'RT-of-others' where word = 'RT1'")
+    await begin_epoch(own_database.system)
+    await study.derive()
+    newest = await study.reader.newest(study.study_id)
+    assert {newest.words.word(code) for code in newest.tables["course"]["course"]} == {"RT-of-others"}
+
+
 async def test_rows_follow_the_facts_and_a_new_epoch_within_seconds(own_database: Database) -> None:
     study = await open_study(own_database)
     history = await study.add(*TREATED)

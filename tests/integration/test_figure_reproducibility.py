@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,24 @@ async def test_figures_at_a_position_and_cut_do_not_depend_on_todays_date(
         assert snapshots[0]["accrual"]["groups"][0]["curve"] == [{"on": RECORDED_ON, "cumulative": 1}]
         assert snapshots[0]["days"] == ["2024-02-01", *[RECORDED_ON] * 4]
         assert f"Analyses use {RECORDED_ON}" in str(snapshots[0]["queries"])
+
+
+async def test_default_cut_of_a_position_stays_when_the_clock_of_the_study_is_advanced(
+    analytics_database: Database, tmp_path: Path, study_id: str
+) -> None:
+    async with open_analytics_study(analytics_database, tmp_path, study_id) as analytics_study:
+        await analytics_study.add_participant("rome", participant_screened(), participant_enrolled(PARTIAL_DATE))
+        user, position = f"investigator.{study_id}", analytics_study.position
+        cuts = [
+            (await FigureService(reader).figure("flow", study_id, user, FigureRequest(as_of=as_of))).context.cut_date
+            for as_of in (AsOf(at=str(position)), AsOf(recorded_until=FIRST_RECORDED_AT + timedelta(days=1)))
+            for reader in (
+                StudyReader(
+                    analytics_database.app,
+                    analytics_database.system,
+                    Clock(now=lambda: FIRST_RECORDED_AT + timedelta(days=500), advanced_days=partial(dict, advance)),
+                )
+                for advance in ({}, {study_id: 400})
+            )
+        ]
+        assert [cut.isoformat() for cut in cuts] == [RECORDED_ON] * 4

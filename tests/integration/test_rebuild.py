@@ -13,6 +13,9 @@ import pytest
 
 from services.analytics.derivation.rows import TABLES
 from services.analytics.deriver.deriver import Deriver
+from services.analytics.figures.parameters import FigureRequest
+from services.analytics.figures.participant_flow import ParticipantFlow
+from services.analytics.figures.service import FigureService
 from services.analytics.rebuild.rebuild import rebuild
 from services.analytics.snapshot.columns import day_number
 from shared.contracts.event import Event
@@ -113,6 +116,33 @@ async def test_rebuild_repairs_facts_and_rows_and_live_figures_notice(study: Der
     assert await rebuild(study.database.urls["system"]) == 1
     assert await table_rows(study.database) == before
     assert 1900 not in (await study.reader.newest(study.study_id)).subjects["birth_year"]
+
+
+async def test_figure_is_computed_again_after_a_repair_at_the_same_position(study: DerivedStudy) -> None:
+    history = await study.add(*TREATED, participant_died(200))
+    await study.project([study.study.record(facts.member_granted("ina", "investigator"))])
+    await study.derive()
+    figures = FigureService(study.reader)
+
+    async def died() -> tuple[int, int]:
+        answer = await figures.figure("flow", study.study_id, "ina", FigureRequest())
+        assert isinstance(answer.figure, ParticipantFlow)
+        return answer.figure.died, answer.context.position
+
+    right = await died()
+    await study.execute(
+        "update derived_subject set dead_from = 'infinity' where participant_id = $1", history.participant_id
+    )
+    await study.execute("update derived_study set revision = revision + 1 where study_id = $1", study.study_id)
+    await study.execute(
+        "update derived_subject set revision = (select revision from derived_study where study_id = $2)"
+        " where participant_id = $1",
+        history.participant_id,
+        study.study_id,
+    )
+    wrong = await died()
+    assert await rebuild(study.database.urls["system"]) == 1
+    assert (wrong, await died()) == ((right[0] - 1, right[1]), right)
 
 
 @pytest.mark.parametrize("calls", [1, 2])

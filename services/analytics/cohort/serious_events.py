@@ -46,7 +46,7 @@ def serious_events(record: Record) -> dict[str, SeriousEvent]:
 
     Reports apply in the order in which the site became aware of them, whenever they were recorded.
     """
-    first_reports = sorted(record.stated_of(SeriousEventReported), key=lambda stated: stated.event_id)
+    first_reports = sorted(record.stated_of(SeriousEventReported), key=_chronological_key)
     follow_up_reports: list[StatedFact[SeriousEventFact]] = [
         *record.stated_of(SeriousEventUpdated),
         *record.stated_of(SeriousEventResolved),

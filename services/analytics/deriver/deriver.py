@@ -113,7 +113,7 @@ async def derive_batch(
             results.append(derive_participant(participant_id, own_events, plans, term_names))
         except Exception as error:  # of any kind: a fault about one participant stops nobody else
             _log.exception("the rows of a participant cannot be derived", extra={"study_id": study_id})
-            failures[participant_id] = type(error).__name__
+            failures[participant_id] = type(error.__cause__ or error).__name__
     await repository.replace_rows(connection, study_id, derivation, results)
     await repository.clear_failures(connection, study_id, [result.participant_id for result in results])
     for participant_id, error_name in failures.items():

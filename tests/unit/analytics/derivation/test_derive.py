@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.analytics.cohort.date_imputation import MONTH, YEAR
+from services.analytics.cohort.date_imputation import EXACT, MONTH, UNDATED, YEAR
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.derive import derive
@@ -70,6 +70,29 @@ def test_partial_date_is_an_imputed_day_with_its_precision() -> None:
 def test_death_without_a_date_is_no_event_but_counts_as_dead_from_the_last_proof_of_life() -> None:
     (row,) = rows_of(*TREATED, follow_up.follow_up_recorded(100), follow_up.participant_died(None)).subject
     assert (row.died_on, row.dead_from, row.alive_on) == (NEVER, day(100), day(100))
+
+
+def test_death_without_a_date_has_no_precision_and_so_counts_as_imputed() -> None:
+    (row,) = rows_of(*TREATED, follow_up.participant_died(None)).subject
+    assert (row.died_on, row.died_precision) == (NEVER, UNDATED)
+
+
+def test_last_proof_of_life_is_as_precise_as_the_most_precise_of_its_day() -> None:
+    contacts = (follow_up.follow_up_recorded("2024-07-01"), follow_up.follow_up_recorded("2024"))
+    for stated in (contacts, contacts[::-1]):
+        (row,) = rows_of(*TREATED, *stated).subject
+        assert (row.alive_on, row.alive_precision) == (date(2024, 7, 1), EXACT)
+
+
+def test_refusal_of_data_use_counts_although_an_earlier_consent_may_be_dated_later() -> None:
+    """A consent of 2024 is taken as signed in the middle of the year at the latest, so one of August is later."""
+    screened, _, enrolled = facts.ENROLLMENT_FACTS
+    consents = [
+        facts.consent_signed("2024", options={"data_use": True, "registry": True, "recontact": True}),
+        facts.consent_signed("2024-08-01", options={"data_use": False, "registry": True, "recontact": True}),
+    ]
+    (row,) = rows_of(screened, *consents, enrolled).subject
+    assert row.is_excluded
 
 
 def test_nothing_but_death_counts_after_the_withdrawal_of_consent() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import accumulate
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.analytics.figures.accrual import Accrual, AccrualStep
+from services.analytics.figures.figure import Publication
 from services.analytics.snapshot.selection import Selection
 from shared.testing.builders import facts
 from shared.testing.builders.participant_history import participant_events
@@ -52,6 +54,14 @@ def test_accrual_is_stratified_by_enrolling_site() -> None:
         Accrual.compute(snapshot_of(facts_by_participant), Selection(TODAY, frozenset({"milan"}))).groups[0].enrolled
         == 1
     )
+
+
+def test_publication_has_no_plan_because_its_first_step_is_no_day_of_enrollment() -> None:
+    answer = accrual(groups=accrual_by_site()["groups"])
+    figure, context = figure_of(answer), context_of(answer)
+    published = replace(context, publication=Publication(cut="first", edition="first"))
+    assert ("constant rate" in figure.caption(context), "constant rate" in figure.caption(published)) == (True, False)
+    assert ("Latest" in figure.draw(context), "Latest" in figure.draw(published)) == (True, False)
 
 
 @pytest.mark.parametrize("day", [1, 10, 20])
