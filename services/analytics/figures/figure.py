@@ -159,7 +159,7 @@ class Figure(BaseModel, ABC):
         """Returns the last sentence of a caption: the state of the study, imputed dates, excluded participants."""
         imputed = count_noun(self.imputed_dates, "imputed date")
         excluded = f"{count_noun(self.left_out, 'participant')} excluded"
-        reason = " (voided, or consent to data use withdrawn)" if self.left_out else ""
+        reason = " (voided, or without consent to the use of data)" if self.left_out else ""
         filters = "".join(f", {humanize(name)} {value}" for name, value in context.filters.active().items())
         state = f"Data cut-off {context.cut_date}, position {context.position}{_publication_words(context)}{filters}"
         return f"{state}; {_scope_words(context)}{imputed}, {excluded}{reason}."
