@@ -83,7 +83,7 @@ class ParticipantFlow(Figure):
     lost: int
 
     @classmethod
-    def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+    def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         flow = CohortFlow.of(snapshot, selection)
         enrolled, stereotactic = flow.count(flow.enrolled), flow.count(flow.stereotactic)
         share, interval = _share(stereotactic, enrolled) if selection.subset == "all" else (None, None)
