@@ -108,8 +108,8 @@ class DerivationDigest:
         return cls(DERIVATION_VERSION, sorted(RULES), digests)
 
     @classmethod
-    def stored(cls) -> DerivationDigest:
-        content: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
+    def stored(cls, file: Path = FILE) -> DerivationDigest:
+        content: dict[str, Any] = json.loads(file.read_text("utf-8"))
         return cls(**content)
 
     def to_text(self) -> str:
@@ -153,9 +153,9 @@ def what_to_do(stored: DerivationDigest, current: DerivationDigest) -> str:
     )
 
 
-def main() -> None:
-    if not FILE.exists() or DerivationDigest.stored().version != DERIVATION_VERSION:
-        FILE.write_text(DerivationDigest.current().to_text(), "utf-8")
+def main(file: Path = FILE) -> None:
+    if not file.exists() or DerivationDigest.stored(file).version != DERIVATION_VERSION:
+        file.write_text(DerivationDigest.current().to_text(), "utf-8")
 
 
 if __name__ == "__main__":

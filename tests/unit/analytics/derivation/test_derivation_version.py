@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from services.analytics.derivation.rows import TABLES
-from tests.contracts.derivation_digest import DerivationDigest, derive_histories, what_to_do
+from tests.contracts.derivation_digest import DerivationDigest, derive_histories, main, what_to_do
 
 
 def test_rows_and_data_queries_change_only_with_the_version() -> None:
@@ -33,6 +34,15 @@ def test_changed_rows_ask_for_a_new_version() -> None:
 def test_added_rule_asks_for_a_new_version_even_if_it_finds_nothing() -> None:
     current = DerivationDigest.current()
     assert "rules: new_rule" in what_to_do(current, replace(current, rules=[*current.rules, "new_rule"]))
+
+
+def test_digests_of_one_version_are_never_overwritten(tmp_path: Path) -> None:
+    current, file = DerivationDigest.current(), tmp_path / "digest.json"
+    for version, is_kept in ((current.version, True), (current.version - 1, False)):
+        earlier = replace(current, version=version, histories={})
+        file.write_text(earlier.to_text(), "utf-8")
+        main(file)
+        assert DerivationDigest.stored(file) == (earlier if is_kept else current)
 
 
 def test_new_version_asks_for_new_digests() -> None:
