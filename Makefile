@@ -30,7 +30,7 @@ types: $(DEV)
 bench: $(DEV) servers
 	$(PY) -m bench
 
-# OpenAPI documents and problem types; schemas and golden files of new facts: what is published is never overwritten.
+# OpenAPI documents, problem types, digests of derived rows; schemas and golden files of new facts: what is published is never overwritten.
 contracts: $(DEV)
 	$(PY) -m tests.contracts.snapshots
 	$(PY) -m shared.contracts.json_schemas write

@@ -78,7 +78,7 @@ class LiveStudy:
 
     @classmethod
     async def fill(cls, stack: Stack, study_id: str, participants: int) -> LiveStudy:
-        """Fill analytics with simulated participants, and both analytics and followup with those who are followed."""
+        """Fills analytics with simulated participants, and both analytics and followup with those who are followed."""
         histories = [ParticipantHistory(study_id, site_id=SITES[0].site_id) for _ in range(FOLLOWED_PARTICIPANTS)]
         for history in histories:
             history.record(participant_screened(site_id=SITES[0].site_id), consent_signed(), participant_enrolled())

@@ -95,9 +95,9 @@ async def advance(
 
 
 async def wait_for_day(producers: list[Pool], analytics: Pool, study_id: str) -> int:
-    """Returns when analytics has applied every fact of the study recorded by now; return how many it has applied.
+    """Waits until analytics has derived rows from every fact of the study recorded by now; returns their position.
 
-    A day of the study is done then. What else follows a day (derived rows, reminders) is to be waited for here.
+    A day of the study is done then. Raises TimeoutError after `CATCH_UP_TIMEOUT_SECONDS`.
     """
     recorded = sum([await count_study_events(pool, study_id) for pool in producers])
 

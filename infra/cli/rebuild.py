@@ -13,10 +13,10 @@ from services.analytics.rebuild.rebuild import rebuild
 
 
 def command(service: Annotated[Literal["analytics"], typer.Argument(help="the only value")]) -> None:
-    """Compute the tables of analytics again from its journal, while figures go on being served. They do not change."""
+    """Compute the tables of analytics again from its journal. Figures keep being served."""
     settings = read_settings(command_environment())
     with progress("Rebuilding", "participants") as report:
         repaired = asyncio.run(rebuild(settings.database_url("analytics", "system"), report))
     typer.echo(f"{service}: rebuilt from the journal")
     if repaired:
-        typer.echo(f"The tables of {repaired} participants or studies were wrong, and are right now.", err=True)
+        typer.echo(f"Repaired {repaired} participants or studies whose tables differed from the journal.", err=True)

@@ -26,7 +26,7 @@ class _Reader:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, frames: Mapping[str, bytes]) -> None:
-        """Queue the frames that the reader may get and does not have."""
+        """Queues the frames that the reader may get and does not have."""
         for part, frame in frames.items():
             if (self.parts is None or part in self.parts) and self.newest.get(part) != frame:
                 self.newest[part] = self.pending[part] = frame

@@ -23,14 +23,16 @@ VAGUE_BEGINNINGS = frozenset(
     | {"Of", "As", "By", "At", "To", "In", "For", "From", "Until", "And", "Also", "So", "Meanwhile", "Otherwise"}
     | {"Is"}
 )
+VAGUE_SENTENCE = re.compile(r"(?:^|[.!?:]\s+)((?:Whoever|Whatever)\b[^.]*)")
+"""A sentence anywhere in a docstring whose subject is no noun."""
 IMPERATIVE = re.compile(
     r"""(
-    Accept | Acquire | Add | Append | Apply | Ask | Assert | Await | Begin | Build | Call | Check | Close |
+    Accept | Acquire | Add | Announce | Append | Apply | Ask | Assert | Await | Begin | Build | Call | Check | Close |
     Collect | Commit | Compare | Compute | Connect | Convert | Copy | Correct | Count | Create | Decide |
     Declare | Decode | Define | Delete | Deliver | Derive | Drain | Draw | Edit | Encode | Encrypt | End |
-    Enroll | Ensure | Evaluate | Execute | Export | Fail | Fetch | Find | Generate | Get | Give | Hang | Import
+    Enroll | Ensure | Evaluate | Execute | Export | Fail | Fetch | Fill | Find | Generate | Get | Give | Hang | Import
     | Insert | Install | Keep | Kill | Let | List | Load | Lock | Log | Look | Make | Migrate | Move | Note |
-    Open | Parse | Print | Project | Publish | Put | Raise | Read | Rebuild | Record | Refuse | Register |
+    Open | Parse | Print | Project | Publish | Put | Queue | Raise | Read | Rebuild | Record | Refuse | Register |
     Remove | Render | Repeat | Replace | Report | Require | Restore | Retry | Return | Run | Save | Send | Serve
     | Set | Show | Sign | Simulate | Skip | Sort | Start | Stop | Store | Take | Transfer | Try | Update | Use |
     Validate | Verify | Void | Wait | Withdraw | Write | Yield
@@ -79,6 +81,8 @@ def vague_docstrings(nodes: Sequence[ast.AST]) -> Iterator[str]:
     for text in docstrings(nodes):
         if text.split()[0].rstrip(",.:;") in VAGUE_BEGINNINGS:
             yield text.splitlines()[0]
+        else:
+            yield from (" ".join(sentence.split()) for sentence in VAGUE_SENTENCE.findall(text))
 
 
 def imperative_docstrings(nodes: Sequence[ast.AST]) -> Iterator[str]:
@@ -157,9 +161,23 @@ def test_other_names_are_allowed(code: str) -> None:
     assert list(vague_names(parse_nodes(code))) == []
 
 
-@pytest.mark.parametrize("code", ['"""Who reads."""', 'def read():\n    """Of a fact."""', 'LIMIT = 1\n"""By day."""'])
+@pytest.mark.parametrize(
+    "code",
+    [
+        '"""Who reads."""',
+        'def read():\n    """Of a fact."""',
+        'LIMIT = 1\n"""By day."""',
+        '"""Reads facts. Whoever asks gets them."""',
+        '"""Reads facts.\n\n    Whatever fails\n    is tried again.\n"""',
+    ],
+)
 def test_vague_docstring_is_recognized(code: str) -> None:
     assert len(list(vague_docstrings(parse_nodes(code)))) == 1
+
+
+@pytest.mark.parametrize("text", ["Returns facts, whatever day it is.", "Sends it to whoever asks. Others wait."])
+def test_sentence_with_a_pronoun_that_is_not_its_subject_is_allowed(text: str) -> None:
+    assert list(vague_docstrings(parse_nodes(f'"""{text}"""'))) == []
 
 
 def test_imperative_docstring_is_recognized() -> None:

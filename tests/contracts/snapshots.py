@@ -1,6 +1,7 @@
-"""`python -m tests.contracts.snapshots`: writes OpenAPI documents, problem types, and the list of data query rules.
+"""`python -m tests.contracts.snapshots`: writes what is generated from the code and is in the repository.
 
-A commit then shows every change. `make contracts` runs it.
+These are OpenAPI documents, problem types, the list of data query rules, and digests of derived rows. A commit then
+shows every change. `make contracts` runs it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from shared.contracts.problem_types import PROBLEMS, describe_problem_types
 from shared.kernel.objection import ProblemType
 from shared.settings import Settings
 from shared.web.problem_types import SHARED_PROBLEM_TYPES
-from tests.contracts import data_query_list
+from tests.contracts import data_query_list, derivation_digest
 
 FOLDER = Path(__file__).parent / "openapi"
 SERVICE_PROCESSES = {f"{process.name}.json": process for process in (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)}
@@ -54,6 +55,7 @@ def main() -> None:
     write_openapi_documents()
     PROBLEMS.write_text(problem_types_json(), "utf-8")
     data_query_list.main()
+    derivation_digest.main()
 
 
 if __name__ == "__main__":

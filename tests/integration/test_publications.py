@@ -138,10 +138,12 @@ async def test_refusal_of_a_division_does_not_tell_which_group_is_small(study: A
     assert {group["name"]: group["enrolled"] for group in by_sex["groups"]} == {"female": 13, "male": 6}
 
 
-async def test_study_of_two_sites_is_not_divided_by_site(
-    analytics_database: Database, tmp_path: Path, study_id: str
+@pytest.mark.parametrize("empty_sites", [(), ("paris",)])
+async def test_participants_of_two_sites_are_not_divided_by_site(
+    analytics_database: Database, tmp_path: Path, study_id: str, empty_sites: tuple[str, ...]
 ) -> None:
     async with open_analytics_study(analytics_database, tmp_path, study_id) as study:
+        await study.project([study.study.record(facts.site_activated(site)) for site in empty_sites])
         for site in ("rome", "milan"):
             await enroll(study, *["2024-03-01"] * 8, site=site, sex="male" if site == "rome" else "female")
         await take_cut(study, "first", FIRST_CUT)

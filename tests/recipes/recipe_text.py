@@ -17,6 +17,7 @@ _EDIT = re.compile(
     r"(?P<placement>In a new file|At the end of|In),? `(?P<file>[\w./-]+)`"
     r"(?:, (?P<side>above|below|in place of) the line `(?P<anchor>[^`]+)`)?:\s*$"
 )
+_VERSION = re.compile(r"^(DERIVATION_VERSION = )(\d+)$", re.MULTILINE)
 _PLUGINS_OF_OTHER_TESTS = ("cacheprovider", "playwright", "schemathesis")
 
 
@@ -81,6 +82,19 @@ def edits(heading: str) -> list[Edit]:
         groups = match.groupdict(default="")
         parsed_edits.append(Edit(**groups, text=block[2]))
     return parsed_edits
+
+
+def raises_derivation_version(heading: str) -> bool:
+    """Returns whether a step of a recipe is to raise the version of the derivation."""
+    return "Raise `DERIVATION_VERSION` in `services/analytics/derivation/derive.py` by one" in section(heading)
+
+
+def raise_derivation_version(folder: Path) -> None:
+    """Raises the version in a copy of the code by one."""
+    path = folder / "services/analytics/derivation/derive.py"
+    text, count = _VERSION.subn(lambda match: f"{match[1]}{int(match[2]) + 1}", path.read_text("utf-8"))
+    assert count == 1, "the version is not a number on a line of its own"
+    path.write_text(text, "utf-8")
 
 
 def new_files() -> set[str]:

@@ -10,14 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.recipes.recipe_text import Edit, assert_tests_pass, copy_code, edits, run_python
+from services.analytics.derivation.derive import DERIVATION_VERSION
+from tests.recipes.recipe_text import (
+    Edit,
+    assert_tests_pass,
+    copy_code,
+    edits,
+    raise_derivation_version,
+    raises_derivation_version,
+    run_python,
+)
 
 QUERY_RULE = "A new data query rule"
 FIGURE = "A new figure"
 MIGRATION = "A new migration"
+COLUMN = "A new derived column"
 SETTING = "A new setting"
 PAGE = "A new page"
-RECIPES = (QUERY_RULE, FIGURE, MIGRATION, SETTING, PAGE)
+RECIPES = (QUERY_RULE, FIGURE, MIGRATION, COLUMN, SETTING, PAGE)
 TESTS_OF_EVERY_PAGE = (
     "tests/unit/analytics/test_study_header.py::test_address_of_every_page_is_one_of_its_own_routes",
     "tests/architecture/test_read_log.py",
@@ -50,6 +60,17 @@ except ValueError as error:
     print(error, logging.getLevelName(logging.getLogger().level))
 """
 MIGRATION_TESTS = ("tests/integration/test_migrations.py", "tests/integration/test_row_level_security.py")
+TESTS_OF_EVERY_COLUMN = (
+    "tests/unit/analytics/derivation",
+    "tests/unit/analytics/snapshot",
+    *(
+        f"tests/integration/test_{name}"
+        for name in (
+            "deriver.py::test_rows_read_from_the_database_equal_those_derived_from_the_facts",
+            "rebuild.py::test_rows_after_a_rebuild_equal_those_before",
+        )
+    ),
+)
 TESTS_OF_EVERY_FIGURE = (
     "tests/unit/analytics/figures/test_answers.py",
     "tests/unit/analytics/live/test_parts.py",
@@ -79,6 +100,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for heading in RECIPES:
         for edit in edits(heading):
             edit.apply(folder)
+        if raises_derivation_version(heading):
+            raise_derivation_version(folder)
     run_python(folder, "-m", "tests.contracts.snapshots")
     return folder
 
@@ -101,6 +124,17 @@ def test_new_rule_asks_and_is_listed(tree: Path) -> None:
     assert_tests_pass(tree, "tests/unit/analytics/queries", "tests/contracts/test_data_query_list.py")
     page = (tree / "docs/architecture/analytics/data-query-rules.md").read_text("utf-8")
     assert "- `course_before_enrollment`: Asks about a course" in page
+
+
+def test_new_rule_and_new_column_raise_the_derivation_version(tree: Path) -> None:
+    assert [heading for heading in RECIPES if raises_derivation_version(heading)] == [QUERY_RULE, COLUMN]
+    digest = json.loads((tree / "tests/contracts/derivation_digest.json").read_text("utf-8"))
+    assert digest["version"] == DERIVATION_VERSION + 2
+    assert "course_before_enrollment" in digest["rules"]
+
+
+def test_new_column_is_derived_stored_and_read(tree: Path) -> None:
+    assert_tests_pass(tree, *TESTS_OF_EVERY_COLUMN)
 
 
 def test_new_figure_is_answered_and_published_as_every_figure(tree: Path) -> None:

@@ -20,7 +20,10 @@ from services.analytics.derivation.toxicity import dated_assessments, derive_ass
 from services.analytics.derivation.treatment import derive_courses, derive_lines, derive_targets, target_versions
 
 DERIVATION_VERSION = 2
-"""Increased whenever rows of the same facts change; then every participant is derived again."""
+"""Raised whenever the same facts give other rows or data queries: then every participant is derived again.
+
+docs/architecture/analytics/derivation.md says how a test holds both together.
+"""
 
 
 def derive(participant: Participant, plans: StudyPlans) -> ParticipantRows:

@@ -23,9 +23,10 @@ class SubjectRow(NamedTuple):
     """A participant: milestones, the end of participation, and the baseline. One row for each participant.
 
     An excluded participant has only this row, without days. `enrolling_site` divides figures; the current site stands
-    beside each row for row-level security. `alive_on`: the last proof of life, up to the withdrawal. `died_on`: the day
-    of a dated death; `dead_from`: the same, or `alive_on` for a death without a date, whose `died_precision` is 3.
-    `participation_ends_on`: the day of the first withdrawal of consent.
+    beside each row for row-level security. `alive_on`: the last proof of life, up to the withdrawal; without one
+    `NEVER` (`alive_before` has `date.min`). `died_on`: the day of a dated death; `dead_from`: the same, or for a death
+    without a date the last proof of life, or `date.min`, and then `died_precision` is 3. `participation_ends_on`: the
+    first withdrawal of consent.
     """
 
     participant_id: str
@@ -249,7 +250,7 @@ class VisitRow(NamedTuple):
 
 
 class AbsenceRow(NamedTuple):
-    """A loss to follow-up. `alive_before`: the last proof of life on or before the loss; `date.min` without one."""
+    """A loss to follow-up. `alive_before`: the last proof of life by then; without one `date.min`, not `NEVER`."""
 
     participant_id: str
     lost_on: date

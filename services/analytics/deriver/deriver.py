@@ -1,7 +1,7 @@
 """Derives the rows of participants whose facts or plans have changed, and commits them with the position.
 
-One transaction brings a study up to date: readers see all rows at one position, before and after. Whatever ends it at
-any moment, the next run begins where the last commit was.
+One transaction brings a study up to date: readers see all rows at one position, before and after. A run that ends at
+any moment leaves nothing half done: the next one begins where the last commit was.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -45,6 +45,11 @@ def may_divide(groups: Iterable[GroupSize], minimum: int) -> bool:
     return is_large_enough and sum(group.participants for group in occupied) != LEAST_MINIMUM
 
 
-def has_two_sites(study: Record) -> bool:
-    """Returns whether the study has two sites: each could subtract its own participants from a division by site."""
-    return len({activation.site_id for activation in study.facts_of(SiteActivated)}) == 2
+def has_two_sites(study: Record, groups: Collection[GroupSize]) -> bool:
+    """Returns whether two sites share the participants: each could subtract its own from a division by site.
+
+    The study has two sites, or two of its sites have participants. `groups`: those of the division by site.
+    """
+    activated = {activation.site_id for activation in study.facts_of(SiteActivated)}
+    occupied = [group for group in groups if group.participants]
+    return 2 in (len(activated), len(occupied))

@@ -69,7 +69,7 @@ class Accrual(Figure):
     groups: tuple[AccrualGroup, ...]
 
     @classmethod
-    def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+    def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         enrolled = snapshot.subjects["enrolled_on"]
         counted = cls._counted(snapshot, selection)
         names = selection.group_names(snapshot)
@@ -82,7 +82,7 @@ class Accrual(Figure):
         )
 
     @classmethod
-    def members(cls, snapshot: StudySnapshot, selection: Selection) -> Members:
+    def _members(cls, snapshot: StudySnapshot, selection: Selection) -> Members:
         """Returns the enrolled participants, with the day of enrollment."""
         counted = cls._counted(snapshot, selection)
         numbers, days = snapshot.subjects["participant_id"][counted], snapshot.subjects["enrolled_on"][counted]

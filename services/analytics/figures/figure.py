@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, ClassVar, Self
 
@@ -27,6 +27,8 @@ Headline = list[tuple[str, str, str]]
 """The numbers that are read first: name, value, words."""
 _COMMON_NUMBERS = frozenset({"imputed_dates", "left_out", "position"})
 """Whole numbers of every answer. `left_out` counts participants."""
+_COMMON_TABLES = frozenset({"subject", "target"})
+"""The tables that a selection of participants needs."""
 
 
 class FigureFilters(BaseModel):
@@ -94,7 +96,10 @@ class Figure(BaseModel, ABC):
     DISCLOSURE: ClassVar[Disclosure]
     """The declaration to readers. A person-level figure is read under row-level security, and each read is logged."""
     TABLES: ClassVar[tuple[str, ...]] = ()
-    """The tables of derived rows that it is computed from, beside that of the participants and their targets."""
+    """The tables of derived rows that it is computed from, beside that of the participants and their targets.
+
+    It gets no others: the newest snapshot has only the tables that some figure declares.
+    """
     COLUMN_HEADINGS: ClassVar[Mapping[str, str]] = {}
     """Words for the columns of its table whose names are for programs."""
 
@@ -109,13 +114,27 @@ class Figure(BaseModel, ABC):
         require_declared_numbers(cls, cls.DISCLOSURE, _COMMON_NUMBERS)
 
     @classmethod
-    @abstractmethod
+    def tables(cls) -> frozenset[str]:
+        """Returns the tables of derived rows that the figure reads."""
+        return _COMMON_TABLES | frozenset(cls.TABLES)
+
+    @classmethod
     def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
-        """Returns the numbers of the selected participants of a snapshot."""
+        """Returns the numbers of the selected participants of a snapshot, from the tables of the figure."""
+        return cls._compute(cls._limited(snapshot), selection)
+
+    @classmethod
+    @abstractmethod
+    def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+        """Returns the numbers of the selected participants of a snapshot, which has the tables of the figure."""
 
     @classmethod
     def members(cls, snapshot: StudySnapshot, selection: Selection) -> Members:
         """Returns the participants that a divided figure counts, with their groups. Raises SmallGroups if undivided."""
+        return cls._members(cls._limited(snapshot), selection)
+
+    @classmethod
+    def _members(cls, snapshot: StudySnapshot, selection: Selection) -> Members:
         raise SmallGroups
 
     @classmethod
@@ -125,6 +144,11 @@ class Figure(BaseModel, ABC):
         `editions`: the earlier editions, which readers compare it with. None: the division cannot be published anew.
         """
         return ()
+
+    @classmethod
+    def _limited(cls, snapshot: StudySnapshot) -> StudySnapshot:
+        tables = {name: table for name, table in snapshot.tables.items() if name in cls.tables()}
+        return replace(snapshot, tables=tables)
 
     @abstractmethod
     def published(self, minimum: int, cut_date: date) -> Self:
@@ -174,7 +198,7 @@ class Figure(BaseModel, ABC):
         """Returns the last sentence of a caption: the state of the study, imputed dates, excluded participants."""
         imputed = count_noun(self.imputed_dates, "imputed date")
         excluded = f"{count_noun(self.left_out, 'participant')} excluded"
-        reason = " (voided, or consent to data use withdrawn)" if self.left_out else ""
+        reason = " (voided, or without consent to the use of data)" if self.left_out else ""
         filters = "".join(f", {humanize(name)} {value}" for name, value in context.filters.active().items())
         state = f"Data cut-off {context.cut_date}, position {context.position}{_publication_words(context)}{filters}"
         return f"{state}; {_scope_words(context)}{imputed}, {excluded}{reason}."

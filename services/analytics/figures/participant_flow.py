@@ -83,7 +83,7 @@ class ParticipantFlow(Figure):
     lost: int
 
     @classmethod
-    def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+    def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         flow = CohortFlow.of(snapshot, selection)
         enrolled, stereotactic = flow.count(flow.enrolled), flow.count(flow.stereotactic)
         share, interval = _share(stereotactic, enrolled) if selection.subset == "all" else (None, None)
@@ -205,8 +205,8 @@ def _main_boxes(figure: ParticipantFlow) -> Iterator[Element]:
 def _exits(figure: ParticipantFlow) -> Iterator[Element]:
     """Draws a box for the participants who leave, beside the arrow where they leave.
 
-    The treated and the enrolled are parts of the box above. Whoever failed screening after consent is not enrolled, and
-    is in that box alone.
+    The treated and the enrolled are parts of the box above. A participant who failed screening after consent is not
+    enrolled, and is in that box alone.
     """
     exits = (
         ("Failed before consent", figure.screen_failed - figure.screen_failed_after_consent),

@@ -83,16 +83,16 @@ def requested_division(figure_type: type[Figure], rights: Rights, request: Figur
 def divide(figure_type: type[Figure], snapshot: StudySnapshot, cut_date: date, by: str) -> DividedCut:
     """Returns the division of a figure as it was when a data cut was taken, and whether its groups are large enough.
 
-    A study of two sites is never divided by site: each could subtract itself.
+    Participants of two sites are never divided by site: each could subtract its own.
     """
     members = figure_type.members(snapshot, Selection(cut_date, by=by))
-    minimum = smallest_group(snapshot.study, cut_date)
-    is_refused = by == "site" and has_two_sites(snapshot.study)
+    minimum, groups = smallest_group(snapshot.study, cut_date), group_sizes(members)
+    is_refused = by == "site" and has_two_sites(snapshot.study, groups)
     return DividedCut(
         cut_on=cut_date,
         members=members,
         minimum=minimum,
-        may_divide=not is_refused and may_divide(group_sizes(members), minimum),
+        may_divide=not is_refused and may_divide(groups, minimum),
     )
 
 

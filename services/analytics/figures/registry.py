@@ -16,5 +16,5 @@ _FIGURES: tuple[type[Figure], ...] = (
 )
 FIGURES: Mapping[str, type[Figure]] = {figure.NAME: figure for figure in _FIGURES}
 """Every figure by its name in addresses."""
-FIGURE_TABLES = frozenset({"subject", "target", *(table for figure in _FIGURES for table in figure.TABLES)})
+FIGURE_TABLES = frozenset(table for figure in _FIGURES for table in figure.tables())
 """The tables of derived rows that figures are computed from."""

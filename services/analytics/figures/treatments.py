@@ -86,7 +86,7 @@ class Treatments(Figure):
     deliveries: tuple[DeliveryCount, ...]
 
     @classmethod
-    def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+    def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         shown = shown_targets(snapshot, selection)
         deliveries = sorted({row.delivery for row in shown.rows})
         return cls(

@@ -18,5 +18,5 @@ def publish_change(live_updates: LiveUpdates, study: str, position: int) -> None
 
 
 def publish_cut(live_updates: LiveUpdates, study: str, position: int) -> None:
-    """Announce that the last named data cut of a study is that at `position`."""
+    """Announces that the last named data cut of a study is that at `position`."""
     live_updates.publish(f"{study}/{READER_EVENT}", str(position))

@@ -3,7 +3,7 @@
 select distinct study_id from journal where known_on is null order by study_id
 
 -- name: lock_study
--- Locks the study as its projection does; it returns nothing of use.
+-- Locks the study as its projection does. The position is not needed.
 select position from study_position where study_id = $1 for update
 
 -- name: events_without_known_on

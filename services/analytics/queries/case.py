@@ -1,4 +1,4 @@
-"""The case of one participant, which data query rules examine: facts of every service, protocol, and today. Pure."""
+"""The case of one participant, which data query rules examine: facts of every service, and follow-up plans. Pure."""
 
 from __future__ import annotations
 

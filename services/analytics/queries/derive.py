@@ -1,6 +1,7 @@
 """Data queries: questions about facts that are possible but contradictory or incomplete. Pure.
 
-They are derived from the facts of one participant and not stored: a query exists as long as the facts raise it.
+They are derived from the facts of one participant and the study's plans. The deriver stores them with the participant's
+rows: a query exists as long as the facts raise it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Computes facts and derived rows again from the journal, beside the running tables, and repairs what differs.
 
-Live figures go on being served: readers wait for nothing, and the projection of a study waits only while what differs
-is replaced. Ended at any moment before that, a rebuild has changed nothing of the study.
+Figures stay available: readers wait for nothing, and the projection of a study waits only while what differs is
+replaced. Ended at any moment before that, a rebuild has changed nothing of the study.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STEPS = 2  # facts, then rows
 
 
 def _report_nothing(done: int, of: int) -> None:
-    """The progress of whoever does not look."""
+    """Reports no progress."""
 
 
 @dataclass(slots=True)

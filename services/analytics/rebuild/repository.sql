@@ -9,7 +9,7 @@ select p.study_id, count(distinct s.subject) as participants
 select position from study_position where study_id = $1
 
 -- name: lock_position
--- Keeps the projection from applying facts of a study until the commit; it returns nothing of use.
+-- Keeps the projection from applying facts of a study until the commit. The position is not needed.
 select position from study_position where study_id = $1 for update
 
 -- name: derived_state

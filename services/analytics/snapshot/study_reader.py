@@ -63,7 +63,8 @@ class StudyReader:
     async def projection_position(self, study_id: str) -> ProjectionPosition:
         """Returns the latest position. Read it before the facts: a fact applied in between is then not missed.
 
-        Every fact up to it has the day by which it was known, which facts of earlier releases get at the first read.
+        Every fact up to it has the day by which it was known. Facts of earlier releases have it since the start of the
+        worker, or since the derivation that came first.
         """
         return await repository.projection_position(self._system_pool, study_id)
 

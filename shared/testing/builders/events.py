@@ -77,7 +77,7 @@ class EventStream:
         return self.events[-1]
 
     def correct(self, event: Event, replacement: Fact | None, *, recorded_at: datetime | None = None) -> Event:
-        """Restates an event of the stream, or re-instate it after a void; without a replacement, void it."""
+        """Restates an event of the stream, or re-instates it after a void; without a replacement, voids it."""
         stream = catalogue.find_stream(self.service, is_study=self.study_id == self.stream_id)
         correction = stream.correction(event_id=event.event_id, reason_code="typing_error", replacement=replacement)
         return self._append(correction, {"corrects": {"type": event.type, "version": event.version}}, recorded_at)

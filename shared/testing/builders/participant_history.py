@@ -49,7 +49,7 @@ class ParticipantHistory:
         return self.events[-1]
 
     def correct(self, event: Event, replacement: Fact | None) -> Event:
-        """Restates an event, or re-instate it after a void; without a replacement, void it."""
+        """Restates an event, or re-instates it after a void; without a replacement, voids it."""
         self.events.append(self.stream(event.service).correct(event, replacement, recorded_at=self.recorded_at))
         return self.events[-1]
 

@@ -1,4 +1,4 @@
-"""What the deriver looks at: the studies of which it was notified, and regularly all of them."""
+"""The deriver looks at the studies of which it was notified, and regularly at all of them."""
 
 from __future__ import annotations
 

@@ -91,9 +91,19 @@ def test_smallest_group_is_that_of_the_protocol_in_force_on_the_day_of_the_cut()
     assert [smallest_group(amended, day) for day in days] == [5, 12]
 
 
-def test_only_two_sites_can_subtract_themselves_from_each_other() -> None:
-    assert [has_two_sites(study(*map(facts.site_activated, "abc"[:count]))) for count in (1, 2, 3)] == [
-        False,
-        True,
-        False,
-    ]
+@pytest.mark.parametrize(
+    ("sites", "table", "are_two"),
+    [
+        ("a", (9,), False),
+        ("ab", (9, 8), True),
+        ("ab", (9,), True),
+        ("abc", (9, 8, 7), False),
+        ("abc", (9, 8), True),
+        ("abc", (9, 8, 0), True),
+        ("abc", (9,), False),
+    ],
+)
+def test_only_two_sites_can_subtract_themselves_from_each_other(
+    sites: str, table: tuple[int, ...], are_two: bool
+) -> None:
+    assert has_two_sites(study(*map(facts.site_activated, sites)), sizes(*table)) is are_two

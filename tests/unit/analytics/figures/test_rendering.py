@@ -45,7 +45,7 @@ def test_figure_rendering_is_deterministic_and_within_its_frame(figure: dict[str
 def test_caption_states_cut_off_position_imputed_dates_and_exclusions(figure: dict[str, Any]) -> None:
     caption = caption_of(figure)
     provenance = r"Data cut-off 2025-01-31, position 412(, by site)?; 3 imputed dates, 1 participant excluded"
-    assert re.search(rf"{provenance} \(voided, or consent to data use withdrawn\)\.$", caption)
+    assert re.search(rf"{provenance} \(voided, or without consent to the use of data\)\.$", caption)
     everybody = caption_of({**figure, "left_out": 0})
     assert everybody.endswith("; 3 imputed dates, 0 participants excluded.")
 
