@@ -107,7 +107,7 @@ class Participant:
             known_on = self._known_on_by_fact[id(fact)]
             day = date_imputation.day_of_withdrawal(partial_date, self._participation_days, known_on)
         elif partial_date.is_exact:
-            day = partial_date.earliest
+            return AnalysisDay(partial_date.earliest)
         else:
             unadjusted_day = self._impute_alone(fact)
             day = self._adjusted_days.get(date_imputation.date_key(fact, unadjusted_day), unadjusted_day)

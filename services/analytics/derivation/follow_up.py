@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 from services.analytics.cohort.date_imputation import AnalysisDay
 from services.analytics.cohort.participant import Participant
-from services.analytics.derivation.days import analysis_day, counted, earliest
+from services.analytics.derivation.days import NO_DAY, analysis_day, counted
 from services.analytics.derivation.rows import NEVER, SymptomRow, VisitRow
 from shared.contracts.enrollment import BaselineRecorded
 from shared.contracts.follow_up import FollowUpRecorded, VisitMissed
@@ -17,13 +19,18 @@ from shared.protocol.schedule import INDEX_SCHEDULE, PlanPeriod, Schedule, Visit
 def derive_visits(participant: Participant, plans: Sequence[PlanPeriod]) -> Iterator[VisitRow]:
     """Yields the visits of every schedule and anchor, by schedule, day of validity and number."""
     precisions = _precisions_of_course_ends(participant)
-    contacts, declarations = _contacts(participant), counted(participant, VisitMissed)
+    contacts, declarations = _contacts(participant), counted(participant, VisitMissed)  # the earliest first
     for schedule in schedules(plans, participant.course_dates(NEVER)):
+        days = [day for day, course_id in contacts if _is_of_schedule(schedule, course_id)]
+        missed_days = {
+            missed.visit: participant.day(missed)
+            for missed in reversed(declarations)
+            if _is_of_schedule(schedule, missed.course_id)
+        }
         for visit in schedule.visits:
-            contact = earliest(_days_in_slot(contacts, schedule, visit))
-            missed = earliest(_days_of_declaration(participant, declarations, schedule, visit))
+            contact = _first_in_slot(days, visit)
             yield VisitRow(
-                participant_id=participant.participant_id,
+                participant.participant_id,
                 schedule=schedule.name,
                 anchor_on=schedule.anchor,
                 anchor_precision=precisions[schedule.course_id],
@@ -36,35 +43,24 @@ def derive_visits(participant: Participant, plans: Sequence[PlanPeriod]) -> Iter
                 slot_ends=visit.slot_ends,
                 contact_on=contact.on,
                 contact_precision=contact.precision,
-                missed_on=missed.on,
+                missed_on=missed_days.get(visit.number, NEVER),
             )
 
 
 def _contacts(participant: Participant) -> list[tuple[AnalysisDay, str | None]]:
-    """Returns the day and the course of each contact. News from a registry is no contact with the participant."""
-    contacts = (contact for contact in counted(participant, FollowUpRecorded) if contact.mode != "registry")
-    return [(analysis_day(participant, contact), contact.course_id) for contact in contacts]
+    """Returns the day and the course of each contact, of one day the most precise first.
+
+    News from a registry is no contact with the participant.
+    """
+    contacts = [contact for contact in counted(participant, FollowUpRecorded) if contact.mode != "registry"]
+    return sorted(((analysis_day(participant, contact), contact.course_id) for contact in contacts), key=itemgetter(0))
 
 
-def _days_in_slot(
-    contacts: Sequence[tuple[AnalysisDay, str | None]], schedule: Schedule, visit: Visit
-) -> list[AnalysisDay]:
-    return [
-        day
-        for day, course_id in contacts
-        if visit.opens <= day.on <= visit.slot_ends and _is_of_schedule(schedule, course_id)
-    ]
-
-
-def _days_of_declaration(
-    participant: Participant, declarations: Sequence[VisitMissed], schedule: Schedule, visit: Visit
-) -> list[AnalysisDay]:
-    """Returns the days on which the visit was declared missed."""
-    return [
-        analysis_day(participant, missed)
-        for missed in declarations
-        if missed.visit == visit.number and _is_of_schedule(schedule, missed.course_id)
-    ]
+def _first_in_slot(days: Sequence[AnalysisDay], visit: Visit) -> AnalysisDay:
+    """Returns the earliest of the days, which are in order, in the slot of a visit; `NO_DAY` if there is none."""
+    position = bisect_left(days, (visit.opens,))
+    first = days[position] if position < len(days) else NO_DAY
+    return first if first.on <= visit.slot_ends else NO_DAY
 
 
 def _is_of_schedule(schedule: Schedule, course_id: str | None) -> bool:

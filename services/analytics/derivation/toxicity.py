@@ -85,20 +85,20 @@ def derive_findings(participant: Participant, assessments: Sequence[DatedAssessm
         f"course:{course.course_id}": participant.day(course) for course in counted(participant, RadiotherapyStarted)
     }
     for assessment in assessments:
+        day = assessment.day
         for finding in assessment.fact.findings:
-            happened = assessment.day
+            happened = day
             if finding.onset_on:
                 happened = _event_day(participant, finding.term, finding.onset_on, assessments[: assessment.number + 1])
+            relation = _relation(finding.attribution, happened.on, course_starts)
             yield FindingRow(
                 participant.participant_id,
-                number=assessment.number,
-                term=finding.term,
-                grade=_grade(finding.grade),
-                assessed_on=assessment.day.on,
-                assessed_precision=assessment.day.precision,
-                event_on=happened.on,
-                event_precision=happened.precision,
-                relation=_relation(finding.attribution, happened.on, course_starts),
+                assessment.number,
+                finding.term,
+                _grade(finding.grade),
+                *day,
+                *happened,
+                relation,
             )
     for event in serious_events(participant.record).values():
         if finding_of_event := _finding_of_event(participant, event, course_starts):
