@@ -11,7 +11,6 @@ from uuid import UUID
 
 from services.analytics.cohort import date_imputation
 from services.analytics.cohort.date_imputation import AnalysisDay, impute, precision_of
-from services.analytics.cohort.treatment import current_targets
 from services.analytics.cohort.vital_status import COUNTED_AFTER_WITHDRAWAL, implies_alive
 from shared.contracts.enrollment import (
     ConsentSigned,
@@ -25,7 +24,6 @@ from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp, Particip
 from shared.contracts.participation import current_site, last_consent
 from shared.contracts.treatment import (
     CourseEnd,
-    PrescriptionChanged,
     RadiotherapyCompleted,
     RadiotherapyDiscontinued,
     RadiotherapyStarted,
@@ -35,7 +33,6 @@ from shared.kernel.fact import F, Fact
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import Record
 from shared.protocol.anchors import CourseDates
-from shared.protocol.protocol import Protocol
 
 
 @dataclass(frozen=True)
@@ -74,10 +71,6 @@ class Participant:
     def _counted_by_type(self) -> dict[type[Fact], Sequence[Any]]:
         """The facts that were asked for, by type."""
         return {}
-
-    def first_fact(self, fact_type: type[F], until: date = date.max) -> F | None:
-        """Returns the earliest of `facts`; None if there are none."""
-        return min(self.facts(fact_type, until), key=self.day, default=None)
 
     def day(self, fact: Fact) -> date:
         """Returns the day that analyses use for the fact; for a fact without a date, the day on which it was recorded.
@@ -186,11 +179,6 @@ class Participant:
     def lesions(self) -> Mapping[str, LesionRegistered]:
         return {lesion.lesion_id: lesion for lesion in self.record.facts_of(LesionRegistered)}
 
-    def targets(self, course: RadiotherapyStarted, until: date) -> tuple[Target, ...]:
-        """Returns the targets of the course as prescribed and treated until that day."""
-        changes = [change for change in self.facts(PrescriptionChanged, until) if change.course_id == course.course_id]
-        return current_targets(course, changes, self.course_end(course, until), self.day)
-
     def course_end(self, course: RadiotherapyStarted, until: date) -> CourseEnd | None:
         """Returns the completion or discontinuation of the course; None before it."""
         completed, discontinued = self.facts(RadiotherapyCompleted, until), self.facts(RadiotherapyDiscontinued, until)
@@ -214,26 +202,10 @@ class Participant:
     def _courses(self, until: date) -> list[RadiotherapyStarted]:
         return sorted(self.facts(RadiotherapyStarted, until), key=self.day)
 
-    def is_stereotactic(self, protocol: Protocol, until: date) -> bool:
-        """Returns whether a metastasis is treated stereotactically until that day.
-
-        A stereotactic target that names no lesion counts as a metastasis.
-        """
-        return any(
-            target.delivery in protocol.stereotactic.deliveries and self.treats_metastasis(target)
-            for course in self.facts(RadiotherapyStarted, until)
-            for target in self.targets(course, until)
-        )
-
     def treats_metastasis(self, target: Target) -> bool:
         """Returns whether the target names a metastasis, or no lesion at all."""
         kinds = [self.lesions[name].kind for name in target.lesion_ids if name in self.lesions]
         return not target.lesion_ids or "metastasis" in kinds
-
-    def count_imputed_dates(self, until: date, *fact_types: type[Fact]) -> int:
-        """Returns the number of facts of these types until that day whose date is known by month or year only."""
-        dated = (fact.happened_on for fact_type in fact_types for fact in self.facts(fact_type, until))
-        return sum(partial_date is not None and not partial_date.is_exact for partial_date in dated)
 
 
 def _has_day(fact: Fact) -> bool:

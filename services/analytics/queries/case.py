@@ -99,7 +99,9 @@ class Case:
 
     @cached_property
     def courses(self) -> Mapping[str, StatedFact[RadiotherapyStarted]]:
-        return {stated.fact.course_id: stated for stated in self.stated(RadiotherapyStarted)}
+        """The courses by their ids, the earliest first."""
+        ordered = sorted(self.stated(RadiotherapyStarted), key=lambda stated: self.day(stated.fact))
+        return {stated.fact.course_id: stated for stated in ordered}
 
     @cached_property
     def index_course(self) -> StatedFact[RadiotherapyStarted] | None:
@@ -109,8 +111,8 @@ class Case:
     def course_ends(self) -> Mapping[str, StatedFact[CourseEnd]]:
         """The end of each course, by its id."""
         ends: list[StatedFact[CourseEnd]] = [
-            *self.stated(RadiotherapyCompleted),
             *self.stated(RadiotherapyDiscontinued),
+            *self.stated(RadiotherapyCompleted),  # counts if both are recorded, as it does in figures
         ]
         return {stated.fact.course_id: stated for stated in ends}
 

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from services.analytics.cohort.date_imputation import EXACT, MONTH, UNDATED, YEAR
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.study_plans import StudyPlans
+from services.analytics.cohort.treatment import current_targets
 from services.analytics.derivation.derive import derive
 from services.analytics.derivation.rows import NEVER, ParticipantRows
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, TOXICITY
 from shared.contracts.enrollment import ParticipantEnrolled, ParticipantScreened
+from shared.contracts.treatment import PrescriptionChanged, RadiotherapyStarted
 from shared.gate.study_timeline import protocol_on
 from shared.kernel.fact import Fact
 from shared.protocol.protocol import Protocol
@@ -265,6 +267,20 @@ def test_rows_do_not_depend_on_the_order_in_which_facts_were_stated(
     assert rows_of(*shuffled, study=study) == rows_of(*everything, study=study)
 
 
+def treats_stereotactically(person: Participant, protocol: Protocol, until: date) -> bool:
+    """Returns, from the facts, whether a metastasis is treated stereotactically until that day."""
+    return any(
+        target.delivery in protocol.stereotactic.deliveries and person.treats_metastasis(target)
+        for course in person.facts(RadiotherapyStarted, until)
+        for target in current_targets(
+            course,
+            [change for change in person.facts(PrescriptionChanged, until) if change.course_id == course.course_id],
+            person.course_end(course, until),
+            person.day,
+        )
+    )
+
+
 @given(beginnings, participant_facts, protocols, DAYS)
 def test_days_of_rows_select_what_the_facts_until_a_day_say(
     beginning: tuple[Fact, ...], stated: list[Fact], plan: Protocol, cut: date
@@ -282,6 +298,6 @@ def test_days_of_rows_select_what_the_facts_until_a_day_say(
         target.delivery in deliveries and target.treats_metastasis and target.valid_from <= cut <= target.valid_to
         for target in rows.target
     )
-    assert is_stereotactic == person.is_stereotactic(protocol_on(record_of(*study), cut), cut)
+    assert is_stereotactic == treats_stereotactically(person, protocol_on(record_of(*study), cut), cut)
     is_lost = any(absence.lost_on <= cut < absence.resumed_on for absence in rows.absence)
     assert is_lost == (person.lost_to_follow_up_on(cut) is not None)
