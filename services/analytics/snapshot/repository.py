@@ -54,7 +54,7 @@ async def recorded_at(connection: Connection, study_id: str, position: int) -> d
 
 
 async def day_of_position(connection: Connection, study_id: str, position: int) -> date | None:
-    """Returns the latest day on which facts up to the position were recorded; None at position 0."""
+    """Returns the day on which the last fact up to the position was recorded; None at position 0."""
     day: date | None = await connection.fetchval(SQL["day_of_position"], study_id, position)
     return day
 

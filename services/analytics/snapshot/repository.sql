@@ -10,8 +10,8 @@ select coalesce(d.position, 0) as position, p.epoch::text as epoch, d.recorded_a
 select max(recorded_at) from journal where study_id = $1 and position <= $2
 
 -- name: day_of_position
--- The latest day, at the sites that stated them, on which facts up to a position were recorded.
-select max(known_on) from journal where study_id = $1 and position <= $2
+-- The day, at the site that stated it, on which the last fact up to a position was recorded.
+select known_on from journal where study_id = $1 and position <= $2 order by position desc limit 1
 
 -- name: position_as_of
 -- The position before the first fact that was recorded after a time; null if no fact was.
