@@ -45,8 +45,8 @@ def impute(partial_date: PartialDate, known_on: date) -> date:
     """
     if partial_date.is_exact:
         return partial_date.earliest
-    is_month = partial_date.earliest.month == partial_date.latest.month
-    middle = partial_date.earliest.replace(day=MID_MONTH) if is_month else date(partial_date.earliest.year, *MID_YEAR)
+    first = partial_date.earliest
+    middle = first.replace(day=MID_MONTH) if precision_of(partial_date) == MONTH else date(first.year, *MID_YEAR)
     return max(partial_date.earliest, min(middle, known_on))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from services.analytics.cohort.date_imputation import EXACT, AnalysisDay, precision_of
 from services.analytics.cohort.participant import Participant
@@ -25,14 +25,9 @@ def impute_day(participant: Participant, fact: Fact, partial_date: PartialDate |
     return AnalysisDay(participant.impute(fact, partial_date), precision_of(partial_date))
 
 
-def counted(participant: Participant, fact_type: type[F]) -> Sequence[F]:
-    """Returns the facts of a type that analyses count, the earliest first: none after a withdrawal of consent."""
-    return participant.counted(fact_type)
-
-
 def first(participant: Participant, fact_type: type[F]) -> F | None:
     """Returns the earliest of the facts that analyses count; None if there is none."""
-    return next(iter(counted(participant, fact_type)), None)
+    return next(iter(participant.counted(fact_type)), None)
 
 
 def latest(days: Iterable[AnalysisDay]) -> AnalysisDay:

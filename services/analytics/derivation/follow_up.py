@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from services.analytics.cohort.date_imputation import AnalysisDay
 from services.analytics.cohort.participant import Participant
-from services.analytics.derivation.days import NO_DAY, analysis_day, counted
+from services.analytics.derivation.days import NO_DAY, analysis_day
 from services.analytics.derivation.rows import NEVER, SymptomRow, VisitRow
 from shared.contracts.enrollment import BaselineRecorded
 from shared.contracts.follow_up import FollowUpRecorded, VisitMissed
@@ -19,7 +19,7 @@ from shared.protocol.schedule import INDEX_SCHEDULE, PlanPeriod, Schedule, Visit
 def derive_visits(participant: Participant, plans: Sequence[PlanPeriod]) -> Iterator[VisitRow]:
     """Yields the visits of every schedule and anchor, by schedule, day of validity and number."""
     precisions = _precisions_of_course_ends(participant)
-    contacts, declarations = _contacts(participant), counted(participant, VisitMissed)  # the earliest first
+    contacts, declarations = _contacts(participant), participant.counted(VisitMissed)  # the earliest first
     for schedule in schedules(plans, participant.course_dates(NEVER)):
         days = [day for day, course_id in contacts if _is_of_schedule(schedule, course_id)]
         missed_days = {
@@ -52,7 +52,7 @@ def _contacts(participant: Participant) -> list[tuple[AnalysisDay, str | None]]:
 
     News from a registry is no contact with the participant.
     """
-    contacts = [contact for contact in counted(participant, FollowUpRecorded) if contact.mode != "registry"]
+    contacts = [contact for contact in participant.counted(FollowUpRecorded) if contact.mode != "registry"]
     return sorted(((analysis_day(participant, contact), contact.course_id) for contact in contacts), key=itemgetter(0))
 
 
@@ -71,7 +71,7 @@ def _is_of_schedule(schedule: Schedule, course_id: str | None) -> bool:
 def _precisions_of_course_ends(participant: Participant) -> dict[str, int]:
     """Returns the precision of the end of each course, by its id."""
     ends = {
-        course.course_id: participant.course_end(course, NEVER) for course in counted(participant, RadiotherapyStarted)
+        course.course_id: participant.course_end(course, NEVER) for course in participant.counted(RadiotherapyStarted)
     }
     return {course_id: analysis_day(participant, end).precision for course_id, end in ends.items()}
 
@@ -81,12 +81,12 @@ def derive_symptoms(participant: Participant) -> Iterator[SymptomRow]:
     name = participant.participant_id
     rows = [
         SymptomRow(name, symptom.symptom, *analysis_day(participant, baseline), str(symptom.severity), "")
-        for baseline in counted(participant, BaselineRecorded)[:1]
+        for baseline in participant.counted(BaselineRecorded)[:1]
         for symptom in baseline.symptoms
     ]
     rows += [
         SymptomRow(name, symptom.symptom, *analysis_day(participant, contact), "", symptom.change)
-        for contact in counted(participant, FollowUpRecorded)
+        for contact in participant.counted(FollowUpRecorded)
         for symptom in contact.symptoms
     ]
     yield from sorted(rows)

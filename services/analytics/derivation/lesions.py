@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from services.analytics.cohort.date_imputation import AnalysisDay
 from services.analytics.cohort.participant import Participant
-from services.analytics.derivation.days import analysis_day, counted, earliest
+from services.analytics.derivation.days import analysis_day, earliest
 from services.analytics.derivation.rows import NEVER, LesionEpisodeRow, LesionStatusRow
 from services.analytics.derivation.treatment import TargetVersion
 from shared.contracts.enrollment import ProcedurePerformed
@@ -27,7 +27,7 @@ def derive_lesion_statuses(participant: Participant) -> Iterator[LesionStatusRow
             lesion.status,
             lesion.basis,
         )
-        for contact in counted(participant, FollowUpRecorded)
+        for contact in participant.counted(FollowUpRecorded)
         for lesion in (contact.disease.lesions if contact.disease else ())
         if lesion.status != "not_assessed"
     ]
@@ -39,7 +39,7 @@ def derive_lesion_statuses(participant: Participant) -> Iterator[LesionStatusRow
             "progressed",
             progression.basis,
         )
-        for progression in counted(participant, DiseaseProgressed)
+        for progression in participant.counted(DiseaseProgressed)
         if progression.kind == "local" and progression.lesion_id
     ]
     yield from sorted(rows)
@@ -53,7 +53,7 @@ def derive_lesion_episodes(
     named = {key: min(version.prescribed for version in of_episode) for key, of_episode in episodes.items()}
     procedures = [
         (name, analysis_day(participant, procedure))
-        for procedure in counted(participant, ProcedurePerformed)
+        for procedure in participant.counted(ProcedurePerformed)
         for name in procedure.lesion_ids
     ]
     for key in sorted(episodes):

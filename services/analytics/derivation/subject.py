@@ -9,7 +9,7 @@ from datetime import date
 from services.analytics.cohort.date_imputation import UNDATED, AnalysisDay
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.vital_status import implies_alive
-from services.analytics.derivation.days import NO_DAY, analysis_day, counted, first, impute_day, latest
+from services.analytics.derivation.days import NO_DAY, analysis_day, first, impute_day, latest
 from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, AbsenceRow, SubjectDayRow, SubjectRow
 from shared.contracts.baseline import NotReported, Performance
 from shared.contracts.enrollment import (
@@ -41,7 +41,7 @@ def derive_subject(participant: Participant) -> SubjectRow:
     """Returns the row of a participant who is in analyses."""
     screening = _screening(participant)
     screened, failed, consented, enrolled = (analysis_day(participant, first(participant, kind)) for kind in _STEPS)
-    index = next((course for course in counted(participant, RadiotherapyStarted) if course.index), None)
+    index = next((course for course in participant.counted(RadiotherapyStarted) if course.index), None)
     index_started = analysis_day(participant, index)
     index_ended = analysis_day(participant, participant.course_end(index, NEVER) if index else None)
     withdrawn = analysis_day(participant, first(participant, ConsentWithdrawn))
@@ -190,19 +190,19 @@ CodedFact = tuple[Fact, str, str]
 
 
 def _coded_facts(participant: Participant) -> Iterator[CodedFact]:
-    for consent in counted(participant, ConsentSigned):
+    for consent in participant.counted(ConsentSigned):
         yield consent, "consent", "data_use" if consent.options.data_use else "no_data_use"
         yield consent, "registry_consent", "yes" if consent.options.registry else "no"
-    for failure in counted(participant, ScreeningFailed):
+    for failure in participant.counted(ScreeningFailed):
         yield from ((failure, "screening_failure", code) for code in failure.reason_codes)
-    for withdrawal in counted(participant, ConsentWithdrawn):
+    for withdrawal in participant.counted(ConsentWithdrawn):
         yield withdrawal, "withdrawal", withdrawal.scope
-    for baseline in counted(participant, BaselineRecorded)[:1]:
+    for baseline in participant.counted(BaselineRecorded)[:1]:
         yield from ((baseline, "metastatic_site", site) for site in baseline.metastatic_sites)
         yield from ((baseline, "molecular_finding", code) for code in _molecular_codes(baseline))
-    for progression in counted(participant, DiseaseProgressed):
+    for progression in participant.counted(DiseaseProgressed):
         yield progression, "progression", _progression_code(participant, progression.kind, progression.lesion_id)
-    for contact in counted(participant, FollowUpRecorded):
+    for contact in participant.counted(FollowUpRecorded):
         yield contact, "contact", contact.mode
         if contact.response:
             yield contact, "response", contact.response
@@ -237,8 +237,8 @@ def _progression_code(participant: Participant, kind: str, lesion_id: str | None
 
 def derive_absences(participant: Participant) -> Iterator[AbsenceRow]:
     """Yields each loss to follow-up with the first resumption on or after its day."""
-    losses = counted(participant, LostToFollowUp)
-    resumptions = [analysis_day(participant, resumption) for resumption in counted(participant, FollowUpResumed)]
+    losses = participant.counted(LostToFollowUp)
+    resumptions = [analysis_day(participant, resumption) for resumption in participant.counted(FollowUpResumed)]
     proofs = proofs_of_life(participant) if losses else []
     for loss in losses:
         lost = analysis_day(participant, loss)

@@ -12,7 +12,7 @@ from services.analytics.cohort.date_imputation import AnalysisDay
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.serious_events import SeriousEvent, serious_events
 from services.analytics.cohort.study_plans import StudyPlans
-from services.analytics.derivation.days import analysis_day, counted, impute_day
+from services.analytics.derivation.days import analysis_day, impute_day
 from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, AssessmentRow, FindingRow
 from shared.contracts.toxicity import RELATED_LEVELS, Attribution, ToxicityAssessed
 from shared.contracts.treatment import RadiotherapyStarted
@@ -48,7 +48,7 @@ class DatedAssessment:
 def dated_assessments(participant: Participant, plans: StudyPlans) -> list[DatedAssessment]:
     """Returns the assessments that analyses count, the earliest first; of one day, in an order by their content."""
     assessments = list[DatedAssessment]()
-    for on, of_day in groupby(counted(participant, ToxicityAssessed), key=participant.day):
+    for on, of_day in groupby(participant.counted(ToxicityAssessed), key=participant.day):
         protocol = plans.protocol_on(on)
         for fact in _by_content(list(of_day)):
             day = analysis_day(participant, fact)
@@ -82,7 +82,7 @@ def derive_assessments(participant: Participant, assessments: Sequence[DatedAsse
 def derive_findings(participant: Participant, assessments: Sequence[DatedAssessment]) -> Iterator[FindingRow]:
     """Yields the findings of assessments by day, then a finding of each serious adverse event by id."""
     course_starts = {
-        f"course:{course.course_id}": participant.day(course) for course in counted(participant, RadiotherapyStarted)
+        f"course:{course.course_id}": participant.day(course) for course in participant.counted(RadiotherapyStarted)
     }
     for assessment in assessments:
         day = assessment.day

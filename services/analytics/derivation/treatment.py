@@ -10,7 +10,7 @@ from itertools import pairwise
 from services.analytics.cohort.date_imputation import AnalysisDay
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.treatment import current_targets, delivered_dose
-from services.analytics.derivation.days import analysis_day, counted
+from services.analytics.derivation.days import analysis_day
 from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, CourseRow, LineRow, PrescribedTargetRow
 from shared.contracts.treatment import (
     CourseEnd,
@@ -46,7 +46,7 @@ class TargetVersion:
 
 
 def derive_courses(participant: Participant) -> Iterator[CourseRow]:
-    for course in counted(participant, RadiotherapyStarted):
+    for course in participant.counted(RadiotherapyStarted):
         end = participant.course_end(course, NEVER)
         started, ended = analysis_day(participant, course), analysis_day(participant, end)
         yield CourseRow(
@@ -73,13 +73,13 @@ def target_versions(participant: Participant) -> list[TargetVersion]:
     """Returns the targets of every course, with a version for each day on which anything about the course changes."""
     return [
         version
-        for course in counted(participant, RadiotherapyStarted)
+        for course in participant.counted(RadiotherapyStarted)
         for version in _versions_of_course(participant, course)
     ]
 
 
 def _versions_of_course(participant: Participant, course: RadiotherapyStarted) -> Iterator[TargetVersion]:
-    changes = [change for change in counted(participant, PrescriptionChanged) if change.course_id == course.course_id]
+    changes = [change for change in participant.counted(PrescriptionChanged) if change.course_id == course.course_id]
     end = participant.course_end(course, NEVER)
     facts: list[Fact] = [course, *changes, *([end] if end else [])]
     started_on = participant.day(course)
@@ -147,8 +147,8 @@ def _treats_cns(participant: Participant, target: Target) -> bool:
 
 
 def derive_lines(participant: Participant) -> Iterator[LineRow]:
-    stops = {stop.line_id: stop for stop in counted(participant, SystemicTherapyStopped)}
-    for line in counted(participant, SystemicTherapyStarted):
+    stops = {stop.line_id: stop for stop in participant.counted(SystemicTherapyStopped)}
+    for line in participant.counted(SystemicTherapyStarted):
         stop = stops.get(line.line_id)
         started, stopped = analysis_day(participant, line), analysis_day(participant, stop)
         cycles_given = stop.cycles_given if stop else None
