@@ -1,7 +1,7 @@
 """Server-sent events that name the changed parts of a page, so that it fetches them again.
 
 A reader gets the newest version of every part of its study, or of some parts, and none in between: a slow reader has no
-queue. It gets no version twice.
+queue. It gets no version twice, and the next ones a second later at the earliest.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 RETRY_SECONDS = 2.0
 PING_SECONDS = 15.0
+FRAME_SECONDS = 1.0
+"""The least time between two frames of a stream: pages of a busy study are computed once a second and not per fact."""
 
 
 @dataclass(eq=False, slots=True)
@@ -20,10 +23,10 @@ class _Reader:
     """One open stream: `parts` limits what it gets, `newest` has the last frame of each part that it was offered."""
 
     parts: Collection[str] | None
-    is_ended: bool
     newest: dict[str, bytes] = field(default_factory=dict)
     pending: dict[str, bytes] = field(default_factory=dict)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, frames: Mapping[str, bytes]) -> None:
         """Queues the frames that the reader may get and does not have."""
@@ -36,8 +39,8 @@ class _Reader:
 class LiveUpdates:
     """The event streams of all studies. They belong to one event loop."""
 
-    def __init__(self, ping_seconds: float = PING_SECONDS) -> None:
-        self._ping_seconds = ping_seconds
+    def __init__(self, ping_seconds: float = PING_SECONDS, frame_seconds: float = FRAME_SECONDS) -> None:
+        self._ping_seconds, self._frame_seconds = ping_seconds, frame_seconds
         self._newest: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
         self._readers: defaultdict[str, set[_Reader]] = defaultdict(set)
         self._closed = False
@@ -70,16 +73,19 @@ class LiveUpdates:
         gets; None: all. Other parts do not delay its pings either.
         """
         initial_frames = {part: _frame(part, data) for part, data in (versions_at_load or {}).items()}
-        reader = _Reader(parts, is_ended=generation_at_load not in (None, self.generation))
+        reader = _Reader(parts)
+        if generation_at_load not in (None, self.generation):
+            reader.ended.set()
         reader.offer(initial_frames | self._newest.get(study, {}))
         self._readers[study].add(reader)
         try:
             yield f"retry: {RETRY_SECONDS * 1000:.0f}\n\n".encode()
-            while not (self._closed or reader.is_ended):
+            while not (self._closed or reader.ended.is_set()):
                 if reader.pending:
                     frames, reader.pending = b"".join(reader.pending.values()), {}
                     reader.wake.clear()
                     yield frames
+                    await self._pause(reader)
                 elif not await self._wait_for_change(reader):
                     yield b": ping\n\n"
         finally:
@@ -96,7 +102,7 @@ class LiveUpdates:
         self.generation += 1
         for readers in self._readers.values():
             for reader in readers:
-                reader.is_ended = True
+                reader.ended.set()
                 reader.wake.set()
 
     def count_readers(self, study: str) -> int:
@@ -110,6 +116,12 @@ class LiveUpdates:
         except TimeoutError:
             return False
         return True
+
+    async def _pause(self, reader: _Reader) -> None:
+        """Waits before the next frame, unless the stream ends."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._frame_seconds):
+                await reader.ended.wait()
 
     def _unsubscribe(self, study: str, reader: _Reader) -> None:
         self._readers[study].discard(reader)

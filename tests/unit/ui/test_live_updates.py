@@ -34,7 +34,7 @@ def frame(part: str, version: int) -> bytes:
 
 
 async def test_a_new_reader_is_sent_the_current_versions_at_once() -> None:
-    live = LiveUpdates()
+    live = LiveUpdates(frame_seconds=0)
     live.publish("atc-rt/flow", "7")
     live.publish("atc-rt/accrual", "7")
     live.publish("atc-rt/flow", "8")
@@ -43,7 +43,7 @@ async def test_a_new_reader_is_sent_the_current_versions_at_once() -> None:
 
 
 async def test_new_reader_gets_its_loaded_versions_unless_newer_ones_were_published() -> None:
-    live = LiveUpdates(ping_seconds=0.05)
+    live = LiveUpdates(ping_seconds=0.05, frame_seconds=0)
     live.publish("atc-rt/flow", "8")
     async with aclosing(await connected_stream(live, "atc-rt")) as earlier:
         assert await next_chunk(earlier) == frame("flow", 8)
@@ -55,7 +55,7 @@ async def test_new_reader_gets_its_loaded_versions_unless_newer_ones_were_publis
 
 
 async def test_versions_published_before_a_reset_are_not_sent() -> None:
-    live = LiveUpdates()
+    live = LiveUpdates(frame_seconds=0)
     live.publish("atc-rt/flow", "9")
     live.reset()
     stream_with_versions = cast("AsyncGenerator[bytes, None]", live.stream("atc-rt", {"flow": "7"}))
@@ -65,14 +65,14 @@ async def test_versions_published_before_a_reset_are_not_sent() -> None:
 
 
 async def test_reader_of_an_earlier_generation_is_disconnected() -> None:
-    live = LiveUpdates()
+    live = LiveUpdates(frame_seconds=0)
     generation = live.generation
     live.reset()
     assert [chunk async for chunk in live.stream("atc-rt", {"flow": "7"}, generation)] == [b"retry: 2000\n\n"]
 
 
 async def test_a_change_reaches_every_reader_of_its_study_and_no_other() -> None:
-    live = LiveUpdates(ping_seconds=0.05)
+    live = LiveUpdates(ping_seconds=0.05, frame_seconds=0)
     async with (
         aclosing(await connected_stream(live, "atc-rt")) as first,
         aclosing(await connected_stream(live, "atc-rt")) as second,
@@ -84,7 +84,7 @@ async def test_a_change_reaches_every_reader_of_its_study_and_no_other() -> None
 
 
 async def test_a_slow_reader_is_sent_the_newest_version_only() -> None:
-    live = LiveUpdates()
+    live = LiveUpdates(frame_seconds=0)
     async with aclosing(await connected_stream(live, "atc-rt")) as stream:
         for version in range(1, 1001):
             live.publish("atc-rt/flow", str(version))
@@ -93,7 +93,7 @@ async def test_a_slow_reader_is_sent_the_newest_version_only() -> None:
 
 
 async def test_a_change_while_a_frame_is_being_sent_is_not_lost() -> None:
-    live = LiveUpdates()
+    live = LiveUpdates(frame_seconds=0)
     live.publish("atc-rt/flow", "1")
     async with aclosing(await connected_stream(live, "atc-rt")) as stream:
         assert await next_chunk(stream) == frame("flow", 1)
@@ -102,12 +102,12 @@ async def test_a_change_while_a_frame_is_being_sent_is_not_lost() -> None:
 
 
 async def test_a_silent_stream_is_kept_open_by_pings() -> None:
-    async with aclosing(await connected_stream(LiveUpdates(ping_seconds=0.01), "atc-rt")) as stream:
+    async with aclosing(await connected_stream(LiveUpdates(ping_seconds=0.01, frame_seconds=0), "atc-rt")) as stream:
         assert [await next_chunk(stream) for _ in range(3)] == [b": ping\n\n"] * 3
 
 
 async def test_close_ends_waiting_and_later_streams() -> None:
-    live = LiveUpdates()
+    live = LiveUpdates(frame_seconds=0)
     stream = await connected_stream(live, "atc-rt")
     waiting = asyncio.ensure_future(anext(stream, b"ended"))
     await asyncio.sleep(0)
@@ -119,7 +119,7 @@ async def test_close_ends_waiting_and_later_streams() -> None:
 
 
 async def test_a_reader_that_leaves_is_forgotten() -> None:
-    live = LiveUpdates()
+    live = LiveUpdates(frame_seconds=0)
     stays, leaves = await connected_stream(live, "atc-rt"), await connected_stream(live, "atc-rt")
     assert live.count_readers("atc-rt") == 2
     await leaves.aclose()
@@ -129,7 +129,7 @@ async def test_a_reader_that_leaves_is_forgotten() -> None:
 
 
 async def test_disconnected_reader_is_forgotten() -> None:
-    live = LiveUpdates()
+    live = LiveUpdates(frame_seconds=0)
     stream = await connected_stream(live, "atc-rt")
     waiting = asyncio.ensure_future(next_chunk(stream))
     await asyncio.sleep(0)
@@ -151,7 +151,7 @@ async def test_disconnected_reader_is_forgotten() -> None:
 )
 async def test_topics_and_data_that_could_forge_an_event_are_refused(topic: str, data: str) -> None:
     with pytest.raises(ValueError, match="a topic is"):
-        LiveUpdates().publish(topic, data)
+        LiveUpdates(frame_seconds=0).publish(topic, data)
 
 
 def reader_stream(live: LiveUpdates, versions: dict[str, str]) -> AsyncGenerator[bytes, None]:
@@ -159,7 +159,7 @@ def reader_stream(live: LiveUpdates, versions: dict[str, str]) -> AsyncGenerator
 
 
 async def test_reader_of_publications_hears_of_data_cuts_alone() -> None:
-    live = LiveUpdates(ping_seconds=0.05)
+    live = LiveUpdates(ping_seconds=0.05, frame_seconds=0)
     publish_change(live, "atc-rt", 7)
     async with aclosing(reader_stream(live, {READER_EVENT: "5"})) as stream:
         assert await next_chunk(stream) == b"retry: 2000\n\n"
@@ -171,7 +171,7 @@ async def test_reader_of_publications_hears_of_data_cuts_alone() -> None:
 
 
 async def test_change_of_other_parts_does_not_even_delay_the_ping_of_a_reader() -> None:
-    live = LiveUpdates(ping_seconds=0.2)
+    live = LiveUpdates(ping_seconds=0.2, frame_seconds=0)
     async with aclosing(reader_stream(live, {})) as stream:
         assert await next_chunk(stream) == b"retry: 2000\n\n"
         ping = asyncio.create_task(next_chunk(stream))
@@ -183,9 +183,34 @@ async def test_change_of_other_parts_does_not_even_delay_the_ping_of_a_reader() 
 
 
 async def test_no_version_is_sent_twice() -> None:
-    live = LiveUpdates(ping_seconds=0.05)
+    live = LiveUpdates(ping_seconds=0.05, frame_seconds=0)
     async with aclosing(reader_stream(live, {READER_EVENT: "5"})) as stream:
         assert await next_chunk(stream) == b"retry: 2000\n\n"
         assert await next_chunk(stream) == frame(READER_EVENT, 5)
         publish_cut(live, "atc-rt", 5)
         assert await next_chunk(stream) == b": ping\n\n"
+
+
+async def test_versions_of_one_second_come_in_one_frame() -> None:
+    """The first is sent at once; the others wait for the end of the interval, and only the newest of them is sent."""
+    live = LiveUpdates(frame_seconds=0.2)
+    async with aclosing(await connected_stream(live, "atc-rt")) as stream:
+        live.publish("atc-rt/flow", "1")
+        begun = asyncio.get_running_loop().time()
+        assert b"data: 1" in await anext(stream)
+        for version in ("2", "3", "4"):
+            live.publish("atc-rt/flow", version)
+        assert await anext(stream) == b"event: flow\ndata: 4\n\n"
+        assert asyncio.get_running_loop().time() - begun >= 0.2
+
+
+async def test_stream_that_waits_for_the_next_frame_ends_at_once() -> None:
+    live = LiveUpdates(frame_seconds=3600)
+    async with aclosing(await connected_stream(live, "atc-rt")) as stream:
+        live.publish("atc-rt/flow", "1")
+        await anext(stream)
+        end = asyncio.create_task(anext(stream, None))
+        await asyncio.sleep(0)
+        live.reset()
+        async with asyncio.timeout(10):
+            assert await end is None
