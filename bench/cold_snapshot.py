@@ -35,7 +35,7 @@ async def run(size: Size) -> Measurements:
 
         async def read_columns() -> float:
             started_at = perf_counter()
-            await StudyReader(app, system, Clock(), frozenset(TABLES)).newest(study.study_id)
+            await StudyReader(app, system, Clock(), frozenset(TABLES)).newest_snapshot(study.study_id)
             return perf_counter() - started_at
 
         rounds = await run_alternately(size, read_columns, lambda: copy_rows(system))

@@ -63,13 +63,13 @@ async def test_rows_read_from_the_database_equal_those_derived_from_the_facts(st
         await study.project(simulated_history(study.study_id, index).events)
         if index % 13 == 0:
             await study.derive()
-            await study.reader.newest(study.study_id)
+            await study.reader.newest_snapshot(study.study_id)
     await study.derive()
-    newest = await study.reader.newest(study.study_id)
-    past = await study.reader.past(study.study_id, newest.study, newest.position)
+    newest = await study.reader.newest_snapshot(study.study_id)
+    past = await study.reader.past_snapshot(study.study_id, newest.study, newest.position)
     assert decoded(newest) == decoded(past)
     assert figures_of(newest) == figures_of(past)
-    anew = await StudyReader(study.database.app, study.database.system, Clock()).newest(study.study_id)
+    anew = await StudyReader(study.database.app, study.database.system, Clock()).newest_snapshot(study.study_id)
     assert decoded(newest) == decoded(anew)
 
 
@@ -117,7 +117,7 @@ async def test_voided_participant_keeps_a_row_without_days(study: DerivedStudy) 
     await study.derive()
     row = await study.row(history.participant_id, "is_excluded, enrolled_on::text")
     assert tuple(row) == (True, "infinity")
-    assert len((await study.reader.newest(study.study_id)).tables["course"]) == 0
+    assert len((await study.reader.newest_snapshot(study.study_id)).tables["course"]) == 0
 
 
 UNREADABLE = {"type": ("type = 'future.fact'", "KeyError"), "content": ("data = '{}'", "ValidationError")}
@@ -146,12 +146,12 @@ async def test_participant_who_failed_is_derived_once_the_facts_can_be_read(stud
     await study.damage(event, "type = 'future.fact'")
     await study.derive()
     assert len(await study.failures()) == 1
-    position = (await study.reader.newest(study.study_id)).position
+    position = (await study.reader.newest_snapshot(study.study_id)).position
     await study.damage(event, "type = 'participant.died'")
     assert await study.derive() == 0
     assert await study.deriver.derive_study(study.study_id, with_failed=True) == 1
     assert await study.failures() == []
-    newest = await study.reader.newest(study.study_id)
+    newest = await study.reader.newest_snapshot(study.study_id)
     assert newest.position == position
     assert newest.subjects["died_on"].tolist() == [day_number(date.fromisoformat(facts.day(200)))]
 
@@ -182,16 +182,16 @@ async def test_past_position_with_an_unreadable_fact_is_refused_and_not_computed
 ) -> None:
     readable, damaged = await study.add(*TREATED), await study.add(*TREATED)
     await study.derive()
-    before = await study.reader.newest(study.study_id)
+    before = await study.reader.newest_snapshot(study.study_id)
     contact = damaged.record(follow_up_recorded(40))
     await study.project([contact, readable.record(follow_up_recorded(50))])
     await study.derive()
     await study.damage(contact)
-    newest = await study.reader.newest(study.study_id)
-    past = await study.reader.past(study.study_id, newest.study, before.position)
+    newest = await study.reader.newest_snapshot(study.study_id)
+    past = await study.reader.past_snapshot(study.study_id, newest.study, before.position)
     assert len(past.subjects) == len(newest.subjects)
     with pytest.raises(UnreadableFacts):
-        await study.reader.past(study.study_id, newest.study, newest.position)
+        await study.reader.past_snapshot(study.study_id, newest.study, newest.position)
 
 
 async def test_word_whose_code_is_committed_last_is_read(study: DerivedStudy) -> None:
@@ -204,11 +204,11 @@ async def test_word_whose_code_is_committed_last_is_read(study: DerivedStudy) ->
         await study.project([study.study.record(facts.site_activated("berlin"))])
         await study.add(facts.participant_screened(site_id="berlin"), *TREATED[1:], site="berlin")
         await study.derive()
-        assert (await study.reader.newest(study.study_id)).words.code(word) == -1
+        assert (await study.reader.newest_snapshot(study.study_id)).words.code(word) == -1
     await study.project([study.study.record(facts.site_activated(word))])
     await study.add(facts.participant_screened(site_id=word), *TREATED[1:], site=word)
     await study.derive()
-    newest = await study.reader.newest(study.study_id)
+    newest = await study.reader.newest_snapshot(study.study_id)
     assert word in {newest.words.word(code) for code in newest.subjects["enrolling_site"]}
 
 
@@ -233,7 +233,7 @@ async def test_clock_that_steps_back_derives_nothing_twice(study: DerivedStudy) 
     first, second = await study.add(*TREATED), await study.add(*TREATED)
     await study.derive()
     before = await study.row(second.participant_id, "position, digest, revision")
-    newest = await study.reader.newest(study.study_id)
+    newest = await study.reader.newest_snapshot(study.study_id)
     earlier = replace(
         first.record(participant_died(200)), recorded_at=first.events[0].recorded_at - timedelta(days=400)
     )
@@ -241,14 +241,14 @@ async def test_clock_that_steps_back_derives_nothing_twice(study: DerivedStudy) 
     assert await study.derive() == 1
     assert await study.derive() == 0
     assert await study.row(second.participant_id, "position, digest, revision") == before
-    after = await study.reader.newest(study.study_id)
+    after = await study.reader.newest_snapshot(study.study_id)
     assert (after.position, after.recorded_at) == (newest.position + 1, newest.recorded_at)
 
 
 async def test_new_epoch_derives_everything_anew_from_the_facts_that_are_left(study: DerivedStudy) -> None:
     remaining, lost = await study.add(*TREATED), await study.add(*TREATED)
     await study.derive()
-    await study.reader.newest(study.study_id)
+    await study.reader.newest_snapshot(study.study_id)
     for table in ("fact", "inbox_stream", "subject_site"):
         await study.execute(f"delete from {table} where subject = $1", lost.participant_id)  # noqa: S608 - tables of the test
     await study.execute(
@@ -256,7 +256,7 @@ async def test_new_epoch_derives_everything_anew_from_the_facts_that_are_left(st
     )
     await begin_epoch(study.database.system)
     assert await study.derive() == 2
-    newest = await study.reader.newest(study.study_id)
+    newest = await study.reader.newest_snapshot(study.study_id)
     assert newest.position == len(study.study.events) + len(remaining.events)
     assert newest.subjects["is_screened"].sum() == 1
     assert len(newest.tables["course"]) == 1
@@ -266,11 +266,11 @@ async def test_new_epoch_derives_everything_anew_from_the_facts_that_are_left(st
 async def test_new_version_of_the_derivation_is_noticed_at_the_same_position(study: DerivedStudy) -> None:
     await study.add(*TREATED)
     await study.derive()
-    before = await study.reader.newest(study.study_id)
+    before = await study.reader.newest_snapshot(study.study_id)
     await study.execute("update derived_study set derivation_version = 0 where study_id = $1", study.study_id)
     await study.execute("update derived_subject set digest = '', birth_year = 1900 where study_id = $1", study.study_id)
     assert await study.derive() == 1
-    after = await study.reader.newest(study.study_id)
+    after = await study.reader.newest_snapshot(study.study_id)
     assert after is not before
     assert decoded(after) == decoded(before)
 

@@ -60,11 +60,11 @@ async def test_words_of_a_database_that_was_set_back_replace_the_earlier_ones(ow
     study = await open_study(own_database)
     await study.add(*TREATED)
     await study.derive()
-    await study.reader.newest(study.study_id)
+    await study.reader.newest_snapshot(study.study_id)
     await study.execute("update derived_word set word = 'RT-of-others' where word = 'RT1'")
     await begin_epoch(own_database.system)
     await study.derive()
-    newest = await study.reader.newest(study.study_id)
+    newest = await study.reader.newest_snapshot(study.study_id)
     assert {newest.words.word(code) for code in newest.tables["course"]["course"]} == {"RT-of-others"}
 
 

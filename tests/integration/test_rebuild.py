@@ -112,10 +112,10 @@ async def test_rebuild_repairs_facts_and_rows_and_live_figures_notice(study: Der
     await study.derive()
     before = await table_rows(study.database)
     await damage(study, history.participant_id)
-    assert 1900 in (await study.reader.newest(study.study_id)).subjects["birth_year"]
+    assert 1900 in (await study.reader.newest_snapshot(study.study_id)).subjects["birth_year"]
     assert await rebuild(study.database.urls["system"]) == 1
     assert await table_rows(study.database) == before
-    assert 1900 not in (await study.reader.newest(study.study_id)).subjects["birth_year"]
+    assert 1900 not in (await study.reader.newest_snapshot(study.study_id)).subjects["birth_year"]
 
 
 async def test_figure_is_computed_again_after_a_repair_at_the_same_position(study: DerivedStudy) -> None:
@@ -184,7 +184,7 @@ async def test_facts_that_arrive_during_a_rebuild_are_kept(study: DerivedStudy) 
     await tasks[0]
     await study.derive()
     after = await table_rows(study.database)
-    newest = await study.reader.newest(study.study_id)
+    newest = await study.reader.newest_snapshot(study.study_id)
     assert day_number(date.fromisoformat(facts.day(200))) in newest.subjects["died_on"]
     assert await rebuild(study.database.urls["system"]) == 0
     assert await table_rows(study.database) == after
@@ -206,7 +206,7 @@ async def test_facts_that_are_derived_between_two_steps_of_a_rebuild_are_kept(st
             thread.join()
 
     assert await rebuild(study.database.urls["system"], report) == 0
-    newest = await study.reader.newest(study.study_id)
+    newest = await study.reader.newest_snapshot(study.study_id)
     assert day_number(date.fromisoformat(facts.day(200))) in newest.subjects["died_on"]
     assert newcomer.participant_id.encode() in newest.subjects["participant_id"][newest.subjects["is_screened"]]
 

@@ -103,7 +103,9 @@ class Publications:
         key = (published.study_id, published.epoch, figure_type.NAME, cut, by)
 
         async def compute() -> DividedCut:
-            snapshot = await self._reader.past(published.study_id, published.record, cut.position, excluded=frozenset())
+            snapshot = await self._reader.past_snapshot(
+                published.study_id, published.record, cut.position, excluded=frozenset()
+            )
             return await asyncio.to_thread(divide, figure_type, snapshot, cut.cut_on, by)
 
         return await self._divisions.get(key, compute)
@@ -128,7 +130,7 @@ class Publications:
         )
 
         async def compute() -> FigureAnswer:
-            snapshot = await self._reader.past(
+            snapshot = await self._reader.past_snapshot(
                 published.study_id, published.record, edition.position, excluded=published.excluded
             )
             publish = partial(publish_at_cut, figure_type, snapshot, edition)

@@ -65,7 +65,7 @@ class FigureService:
                 yield refusal
 
     async def _newest(self, study_id: str, study: Record) -> StudySnapshot:
-        newest = await self._reader.newest(study_id)
+        newest = await self._reader.newest_snapshot(study_id)
         return newest if newest.study.facts_of(StudyOpened) else replace(newest, study=study)  # nothing is derived yet
 
     async def _figure(
@@ -111,7 +111,7 @@ class FigureService:
     ) -> StudySnapshot:
         """Returns the rows at a position of the participants that the member sees; of all without `visible_to`."""
         if newest.position != position:
-            return await self._reader.past(newest.study_id, study, position, visible_to)
+            return await self._reader.past_snapshot(newest.study_id, study, position, visible_to)
         if visible_to is None:
             return newest
         return newest.limited_to(await self._reader.visible_participants(newest.study_id, visible_to))

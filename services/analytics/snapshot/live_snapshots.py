@@ -45,13 +45,13 @@ class LiveSnapshots:
         self._pool, self._tables = system_pool, sorted(tables)
         self._studies: OrderedDict[str, _LiveStudy] = OrderedDict()
 
-    async def newest(self, study_id: str) -> StudySnapshot:
+    async def newest_snapshot(self, study_id: str) -> StudySnapshot:
         """Returns the rows of a study and their position, from one transaction."""
         live = self._studies.setdefault(study_id, _LiveStudy())
         self._studies.move_to_end(study_id)
         while len(self._studies) > MAX_STUDIES:
             self._studies.popitem(last=False)
-        async with live.lock, self._pool.acquire() as connection, _reading(connection):
+        async with live.lock, self._pool.acquire() as connection, _read_transaction(connection):
             current = await repository.projection_position(connection, study_id)
             earlier = live.snapshot if live.snapshot and live.snapshot.epoch == current.epoch else None
             if earlier and earlier.revision == current.revision:
@@ -86,6 +86,6 @@ class LiveSnapshots:
         }
 
 
-def _reading(connection: PooledConnection) -> Transaction:
+def _read_transaction(connection: PooledConnection) -> Transaction:
     """Returns a transaction in which all queries see one state of the database."""
     return connection.transaction(isolation="repeatable_read", readonly=True)

@@ -116,9 +116,9 @@ class StudyReader:
             return today
         return min(await repository.day_of_position(self._system_pool, study_id, position) or today, today)
 
-    async def newest(self, study_id: str) -> StudySnapshot:
+    async def newest_snapshot(self, study_id: str) -> StudySnapshot:
         """Returns the newest rows of all participants of a study."""
-        return await self._live_snapshots.newest(study_id)
+        return await self._live_snapshots.newest_snapshot(study_id)
 
     async def visible_participants(self, study_id: str, rights: Rights) -> list[str]:
         """Returns the participants whom the member sees, by their current site, as row-level security decides it."""
@@ -128,7 +128,7 @@ class StudyReader:
                 visible += await repository.visible_participants(connection, study_id)
         return visible
 
-    async def past(
+    async def past_snapshot(
         self,
         study_id: str,
         study: Record,

@@ -96,7 +96,7 @@ class StoredStudy:
     async def derived_rows(self) -> dict[str, list[tuple[Any, ...]]]:
         """Returns the rows that figures are computed from, by table."""
         async with await open_pool(self._system_url("analytics"), max_size=1) as pool:
-            return decoded(await LiveSnapshots(pool, frozenset(TABLES)).newest(self.study_id))
+            return decoded(await LiveSnapshots(pool, frozenset(TABLES)).newest_snapshot(self.study_id))
 
     async def standing_facts(self, service: str) -> dict[tuple[str, str], Any]:
         """The facts that a consumer stores as current, by stream and event."""
