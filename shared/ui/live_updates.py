@@ -1,6 +1,6 @@
 """Server-sent events that name the changed parts of a page, so that it fetches them again.
 
-A reader gets the newest version of every part of its study, or of some parts, and none in between: a slow reader has no
+A subscriber gets the newest version of every part of its study, or of some parts, and none in between: a slow subscriber has no
 queue. It gets no version twice, and the next ones a second later at the earliest.
 """
 
@@ -19,7 +19,7 @@ FRAME_SECONDS = 1.0
 
 
 @dataclass(eq=False, slots=True)
-class _Reader:
+class _Subscriber:
     """One open stream: `parts` limits what it gets, `newest` has the last frame of each part that it was offered."""
 
     parts: Collection[str] | None
@@ -29,7 +29,7 @@ class _Reader:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, frames: Mapping[str, bytes]) -> None:
-        """Queues the frames that the reader may get and does not have."""
+        """Queues the frames that the subscriber may get and does not have."""
         for part, frame in frames.items():
             if (self.parts is None or part in self.parts) and self.newest.get(part) != frame:
                 self.newest[part] = self.pending[part] = frame
@@ -42,12 +42,12 @@ class LiveUpdates:
     def __init__(self, ping_seconds: float = PING_SECONDS, frame_seconds: float = FRAME_SECONDS) -> None:
         self._ping_seconds, self._frame_seconds = ping_seconds, frame_seconds
         self._newest: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
-        self._readers: defaultdict[str, set[_Reader]] = defaultdict(set)
+        self._subscribers: defaultdict[str, set[_Subscriber]] = defaultdict(set)
         self._closed = False
         self.generation = 0
 
     def publish(self, topic: str, data: str) -> None:
-        """Sends a new version of a part to the readers of its study.
+        """Sends a new version of a part to the subscribers of its study.
 
         `topic` is `<study>/<part>`, and `data` is the version. Raises ValueError for a topic of another form, and for
         line breaks, with which a value could forge another event.
@@ -56,8 +56,8 @@ class LiveUpdates:
         if not (study and slash and part) or not (topic + data).isprintable():
             raise ValueError("a topic is <study>/<part>, and topic and data are one printable line")
         self._newest[study][part] = frame = _frame(part, data)
-        for reader in self._readers.get(study, ()):
-            reader.offer({part: frame})
+        for subscriber in self._subscribers.get(study, ()):
+            subscriber.offer({part: frame})
 
     async def stream(
         self,
@@ -66,30 +66,30 @@ class LiveUpdates:
         generation_at_load: int | None = None,
         parts: Collection[str] | None = None,
     ) -> AsyncIterator[bytes]:
-        """Yields the frames for one reader of a study: the current versions, then each change, with pings between.
+        """Yields the frames for one subscriber of a study: the current versions, then each change, with pings between.
 
-        `versions_at_load` are those that the reader loaded in the generation `generation_at_load`; versions published
-        since then replace them. The stream of an earlier generation ends at once. `parts` are those that the reader
+        `versions_at_load` are those that the subscriber loaded in the generation `generation_at_load`; versions published
+        since then replace them. The stream of an earlier generation ends at once. `parts` are those that the subscriber
         gets; None: all. Other parts do not delay its pings either.
         """
         initial_frames = {part: _frame(part, data) for part, data in (versions_at_load or {}).items()}
-        reader = _Reader(parts)
+        subscriber = _Subscriber(parts)
         if generation_at_load not in (None, self.generation):
-            reader.ended.set()
-        reader.offer(initial_frames | self._newest.get(study, {}))
-        self._readers[study].add(reader)
+            subscriber.ended.set()
+        subscriber.offer(initial_frames | self._newest.get(study, {}))
+        self._subscribers[study].add(subscriber)
         try:
             yield f"retry: {RETRY_SECONDS * 1000:.0f}\n\n".encode()
-            while not (self._closed or reader.ended.is_set()):
-                if reader.pending:
-                    frames, reader.pending = b"".join(reader.pending.values()), {}
-                    reader.wake.clear()
+            while not (self._closed or subscriber.ended.is_set()):
+                if subscriber.pending:
+                    frames, subscriber.pending = b"".join(subscriber.pending.values()), {}
+                    subscriber.wake.clear()
                     yield frames
-                    await self._pause(reader)
-                elif not await self._wait_for_change(reader):
+                    await self._pause(subscriber)
+                elif not await self._wait_for_change(subscriber):
                     yield b": ping\n\n"
         finally:
-            self._unsubscribe(study, reader)
+            self._unsubscribe(study, subscriber)
 
     def close(self) -> None:
         """Ends all streams, also those opened later: a server that shuts down waits for open streams."""
@@ -97,36 +97,36 @@ class LiveUpdates:
         self.reset()
 
     def reset(self) -> None:
-        """Ends all open streams. Their readers connect again and load what they may have missed."""
+        """Ends all open streams. Their subscribers connect again and load what they may have missed."""
         self._newest.clear()
         self.generation += 1
-        for readers in self._readers.values():
-            for reader in readers:
-                reader.ended.set()
-                reader.wake.set()
+        for subscribers in self._subscribers.values():
+            for subscriber in subscribers:
+                subscriber.ended.set()
+                subscriber.wake.set()
 
-    def count_readers(self, study: str) -> int:
+    def count_subscribers(self, study: str) -> int:
         """Returns the number of open streams of a study."""
-        return len(self._readers.get(study, ()))
+        return len(self._subscribers.get(study, ()))
 
-    async def _wait_for_change(self, reader: _Reader) -> bool:
+    async def _wait_for_change(self, subscriber: _Subscriber) -> bool:
         try:
             async with asyncio.timeout(self._ping_seconds):
-                await reader.wake.wait()
+                await subscriber.wake.wait()
         except TimeoutError:
             return False
         return True
 
-    async def _pause(self, reader: _Reader) -> None:
+    async def _pause(self, subscriber: _Subscriber) -> None:
         """Waits before the next frame, unless the stream ends."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._frame_seconds):
-                await reader.ended.wait()
+                await subscriber.ended.wait()
 
-    def _unsubscribe(self, study: str, reader: _Reader) -> None:
-        self._readers[study].discard(reader)
-        if not self._readers[study]:
-            del self._readers[study]
+    def _unsubscribe(self, study: str, subscriber: _Subscriber) -> None:
+        self._subscribers[study].discard(subscriber)
+        if not self._subscribers[study]:
+            del self._subscribers[study]
 
 
 def _frame(part: str, data: str) -> bytes:

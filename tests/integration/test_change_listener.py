@@ -68,7 +68,7 @@ async def test_repair_at_the_same_position_closes_the_streams_so_that_pages_load
                 if position == "7":
                     assert b"data: 7" in await anext(stream)
             assert all(b"data: 8" in frame for frame in [frame async for frame in stream])
-        assert live.count_readers("study") == 0
+        assert live.count_subscribers("study") == 0
     finally:
         listener_task.cancel()
         await asyncio.gather(listener_task, return_exceptions=True)

@@ -115,17 +115,17 @@ async def test_close_ends_waiting_and_later_streams() -> None:
     async with asyncio.timeout(TIMEOUT_SECONDS):
         assert await waiting == b"ended"
     assert [chunk async for chunk in live.stream("atc-rt")] == [b"retry: 2000\n\n"]
-    assert live.count_readers("atc-rt") == 0
+    assert live.count_subscribers("atc-rt") == 0
 
 
 async def test_a_reader_that_leaves_is_forgotten() -> None:
     live = LiveUpdates(frame_seconds=0)
     stays, leaves = await connected_stream(live, "atc-rt"), await connected_stream(live, "atc-rt")
-    assert live.count_readers("atc-rt") == 2
+    assert live.count_subscribers("atc-rt") == 2
     await leaves.aclose()
-    assert live.count_readers("atc-rt") == 1
+    assert live.count_subscribers("atc-rt") == 1
     await stays.aclose()
-    assert live.count_readers("atc-rt") == 0
+    assert live.count_subscribers("atc-rt") == 0
 
 
 async def test_disconnected_reader_is_forgotten() -> None:
@@ -135,7 +135,7 @@ async def test_disconnected_reader_is_forgotten() -> None:
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    assert live.count_readers("atc-rt") == 0
+    assert live.count_subscribers("atc-rt") == 0
 
 
 @pytest.mark.parametrize(
