@@ -43,8 +43,8 @@ def day_of_number(number: int) -> date:
     return date.min if number == _ALWAYS_NUMBER else date.fromordinal(int(number) + _EPOCH_ORDINAL)
 
 
-class Words:
-    """The words that codes stand for. Codes are those of the database, or given in the order of the first use."""
+class WordCodes:
+    """The words by their codes. Codes are those of the database, or given in the order of the first use."""
 
     def __init__(self, words: Mapping[int, str] | None = None) -> None:
         self._by_code = dict(words or {})
@@ -107,7 +107,7 @@ def column_types(row: type[Row]) -> dict[str, str]:
     }
 
 
-def table_of_rows(row: type[Row], rows: Sequence[Row], words: Words) -> Table:
+def table_of_rows(row: type[Row], rows: Sequence[Row], words: WordCodes) -> Table:
     """Returns rows as columns; their words are given codes."""
     kinds = _MEMBER_TYPES[row]
     values = zip(*rows, strict=True) if rows else iter([()] * len(kinds))
@@ -119,7 +119,7 @@ def table_of_rows(row: type[Row], rows: Sequence[Row], words: Words) -> Table:
     )
 
 
-def _encode(name: str, kind: type[object], values: Sequence[Any], words: Words) -> Sequence[Any]:
+def _encode(name: str, kind: type[object], values: Sequence[Any], words: WordCodes) -> Sequence[Any]:
     if name == "participant_id":
         return [value.encode() for value in values]
     if kind is date:
@@ -127,13 +127,13 @@ def _encode(name: str, kind: type[object], values: Sequence[Any], words: Words) 
     return [words.add(word) for word in values] if kind is str else values
 
 
-def tables_of_participants(participants: Iterable[ParticipantRows], words: Words) -> dict[str, Table]:
+def tables_of_participants(participants: Iterable[ParticipantRows], words: WordCodes) -> dict[str, Table]:
     """Returns the tables of participants, who come in the order of their numbers."""
-    everyone = list(participants)
-    return {
-        name: table_of_rows(row, [row_ for rows in everyone for row_ in getattr(rows, name)], words)
-        for name, row in TABLES.items()
-    }
+    rows_by_table: dict[str, list[Row]] = {name: [] for name in TABLES}
+    for participant_rows in participants:
+        for name, rows in rows_by_table.items():
+            rows += getattr(participant_rows, name)
+    return {name: table_of_rows(row_type, rows_by_table[name], words) for name, row_type in TABLES.items()}
 
 
 def replace_participants(table: Table, changed: Table, participant_ids: Column) -> Table:
@@ -148,20 +148,20 @@ def replace_participants(table: Table, changed: Table, participant_ids: Column) 
 
 
 def _slices_of(table: Table, participant_ids: Column) -> list[slice]:
-    """Returns the places of the rows of each participant; an empty place where those of one without rows would be."""
+    """Returns the slice of the rows of each participant; an empty slice where those of one without rows would be."""
     first, last = (np.searchsorted(table["participant_id"], participant_ids, side) for side in ("left", "right"))
     return [slice(start, end) for start, end in zip(first.tolist(), last.tolist(), strict=True)]
 
 
-def _equals_parts(values: Column, column: Column, places: Sequence[slice]) -> bool:
-    """Returns whether the values are those of a column at these places."""
-    return np.array_equal(values, np.concatenate([column[:0], *(column[rows] for rows in places)]))
+def _equals_parts(values: Column, column: Column, slices: Sequence[slice]) -> bool:
+    """Returns whether the values are those of a column in these slices."""
+    return np.array_equal(values, np.concatenate([column[:0], *(column[rows] for rows in slices)]))
 
 
 def _replace_parts(column: Column, changed: Column, old: Sequence[slice], new: Sequence[slice]) -> Column:
-    """Returns a column with other values at the old places."""
+    """Returns a column with other values in the old slices."""
     parts, kept_from = list[Column](), 0
-    for old_place, new_place in zip(old, new, strict=True):
-        parts += [column[kept_from : old_place.start], changed[new_place]]
-        kept_from = old_place.stop
+    for old_slice, new_slice in zip(old, new, strict=True):
+        parts += [column[kept_from : old_slice.start], changed[new_slice]]
+        kept_from = old_slice.stop
     return np.concatenate([*parts, column[kept_from:]])

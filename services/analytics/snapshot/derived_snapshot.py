@@ -1,4 +1,4 @@
-"""Makes a snapshot from facts: the slow way, for past positions and for comparison. Pure."""
+"""Derives a snapshot from facts, for past positions. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.derive import derive
 from services.analytics.derivation.rows import ParticipantRows
 from services.analytics.derivation.subject import excluded_subject
-from services.analytics.snapshot.columns import Words, tables_of_participants
+from services.analytics.snapshot.columns import WordCodes, tables_of_participants
 from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.contracts.event import Event
 from shared.kernel.record import Record
@@ -35,7 +35,7 @@ class StudyFacts:
 
 def derive_snapshot(facts: StudyFacts) -> StudySnapshot:
     """Returns the snapshot that the rows of the same facts in the database give."""
-    words = Words()
+    words = WordCodes()
     return StudySnapshot(
         study_id=facts.study_id,
         position=facts.position,
@@ -49,8 +49,8 @@ def derive_snapshot(facts: StudyFacts) -> StudySnapshot:
 def _derive_participants(facts: StudyFacts) -> Iterator[ParticipantRows]:
     """Yields the rows of each participant, in the order of their numbers."""
     plans = StudyPlans.from_record(facts.study)
-    for person in participants_of_events(facts.events):
-        if person.participant_id in facts.excluded:
-            yield ParticipantRows(subject=(excluded_subject(person),))
+    for participant in participants_of_events(facts.events):
+        if participant.participant_id in facts.excluded:
+            yield ParticipantRows(subject=(excluded_subject(participant),))
         else:
-            yield derive(person, plans)
+            yield derive(participant, plans)

@@ -13,7 +13,7 @@ import numpy as np
 from asyncpg.transaction import Transaction
 
 from services.analytics.snapshot import repository
-from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Table, Words, replace_participants
+from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Table, WordCodes, replace_participants
 from services.analytics.snapshot.row_reader import read_table, read_words
 from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.postgres.tenancy import PooledConnection
@@ -32,7 +32,7 @@ class _LiveStudy:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     snapshot: StudySnapshot | None = None
-    words: Words = field(default_factory=Words)
+    words: WordCodes = field(default_factory=WordCodes)
 
 
 class LiveSnapshots:
@@ -57,7 +57,7 @@ class LiveSnapshots:
             if earlier and earlier.revision == current.revision:
                 return earlier
             if earlier is None:
-                live.words = Words()
+                live.words = WordCodes()
             live.words.extend(await read_words(connection, live.words.known_codes))
             changed = await repository.changed_participants(connection, study_id, earlier.revision) if earlier else []
             tables = await self._read_tables(connection, study_id, earlier, changed)

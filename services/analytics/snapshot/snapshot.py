@@ -9,11 +9,11 @@ from datetime import date, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Table, Words
+from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Table, WordCodes
 from shared.kernel.record import Record
 
 Mask = NDArray[np.bool_]
-_EVERYWHERE = slice(None)
+_ALL_ROWS = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class StudySnapshot:
     recorded_at: datetime | None
     study: Record
     tables: Mapping[str, Table]
-    words: Words
+    words: WordCodes
     epoch: str = ""
     revision: int = 0
 
@@ -50,9 +50,9 @@ class StudySnapshot:
         """The participants, one row each, sorted by number."""
         return self.tables["subject"]
 
-    def subject_indexes(self, rows: Table, places: NDArray[np.intp] | slice = _EVERYWHERE) -> NDArray[np.intp]:
-        """Returns for each row, or those at these places, the index of its participant in `subjects`."""
-        return np.searchsorted(self.subjects["participant_id"], rows["participant_id"][places])
+    def subject_indexes(self, rows: Table, row_indexes: NDArray[np.intp] | slice = _ALL_ROWS) -> NDArray[np.intp]:
+        """Returns for each row, or those at `row_indexes`, the index of its participant in `subjects`."""
+        return np.searchsorted(self.subjects["participant_id"], rows["participant_id"][row_indexes])
 
     def subjects_with(self, rows: Table) -> Mask:
         """Returns which participants have any of these rows."""

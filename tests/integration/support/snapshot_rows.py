@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, get_type_hints
 
 from services.analytics.derivation.rows import TABLES
-from services.analytics.snapshot.columns import Table, Words
+from services.analytics.snapshot.columns import Table, WordCodes
 from services.analytics.snapshot.snapshot import StudySnapshot
 
 
@@ -14,7 +14,7 @@ def decoded(snapshot: StudySnapshot) -> dict[str, list[tuple[Any, ...]]]:
     return {name: _decode(snapshot.tables[name], name, snapshot.words) for name in TABLES}
 
 
-def _decode(table: Table, name: str, words: Words) -> list[tuple[Any, ...]]:
+def _decode(table: Table, name: str, words: WordCodes) -> list[tuple[Any, ...]]:
     kinds = get_type_hints(TABLES[name])
     columns = [
         [words.word(code) for code in column] if kinds[key] is str and key != "participant_id" else column.tolist()

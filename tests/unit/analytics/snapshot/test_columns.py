@@ -14,7 +14,7 @@ from services.analytics.derivation.rows import NEVER, AbsenceRow, Row
 from services.analytics.snapshot.columns import (
     PARTICIPANT_DTYPE,
     Table,
-    Words,
+    WordCodes,
     day_of_number,
     replace_participants,
     table_of_rows,
@@ -33,7 +33,9 @@ ROWS = st.dictionaries(st.sampled_from(NAMES), st.lists(DATED, max_size=3))
 
 
 def absences(rows: Mapping[str, Sequence[Dated]]) -> Table:
-    return table_of_rows(AbsenceRow, [absence(name, *dated) for name in sorted(rows) for dated in rows[name]], Words())
+    return table_of_rows(
+        AbsenceRow, [absence(name, *dated) for name in sorted(rows) for dated in rows[name]], WordCodes()
+    )
 
 
 def absence(name: str, lost_on: date, precision: int) -> Row:
@@ -81,7 +83,7 @@ def test_day_of_each_participant_is_the_most_precise_of_the_first_or_last_day(
     rows: dict[str, list[Dated]],
 ) -> None:
     everybody = absences({name: [(date(2024, 1, 1), 0)] for name in NAMES})
-    snapshot = StudySnapshot("study", 1, None, Record(), {"subject": everybody}, Words())
+    snapshot = StudySnapshot("study", 1, None, Record(), {"subject": everybody}, WordCodes())
     column = find(snapshot, absences(rows), "lost_on", "lost_precision")
     dated = [(day_of_number(day), precision) for day, precision in zip(column.day, column.precision, strict=True)]
     assert dated == [best(rows[name]) if rows.get(name) else (NEVER, 0) for name in NAMES]
