@@ -66,14 +66,14 @@ class TargetRow(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class ShownTargets:
+class SelectedTargets:
     """The targets of a selection on the cut-off, and the number of different imputed dates that are shown."""
 
     rows: tuple[TargetRow, ...]
     imputed_dates: int
 
 
-def shown_targets(snapshot: StudySnapshot, selection: Selection) -> ShownTargets:
+def select_targets(snapshot: StudySnapshot, selection: Selection) -> SelectedTargets:
     """Returns the targets of every course that the selected participants, once enrolled, had started by the cut-off.
 
     They are as prescribed last, by participant, course and order of the prescription.
@@ -94,7 +94,7 @@ def shown_targets(snapshot: StudySnapshot, selection: Selection) -> ShownTargets
     )
     reader = _RowReader(snapshot, chosen_targets, courses, cut)
     rows = tuple(reader.target_row(row, course) for row, course in zip(order, course_index[order], strict=True))
-    return ShownTargets(rows, _count_imputed_dates(chosen_targets, courses, course_index, cut))
+    return SelectedTargets(rows, _count_imputed_dates(chosen_targets, courses, course_index, cut))
 
 
 def _course_indexes(targets: Table, courses: Table) -> NDArray[np.intp]:
@@ -122,7 +122,7 @@ def _count_imputed_dates(targets: Table, courses: Table, course_index: NDArray[n
 
 @dataclass(frozen=True, slots=True)
 class _RowReader:
-    """Makes rows of people's words from columns of codes."""
+    """Decodes columns of codes into `TargetRow`."""
 
     snapshot: StudySnapshot
     targets: Table
@@ -183,9 +183,9 @@ def _known_gray(centigray: int) -> float | None:
 def _effective_doses(modality: str, fractions: int, fraction_cgy: int, *, treats_cns: bool) -> dict[str, float | None]:
     """Returns BED and EQD2 by the names of their members; null for a modality for which the formulas do not hold."""
     alpha_betas = {"10": ALPHA_BETA_TUMOR, "3": ALPHA_BETA_LATE} | ({"2": ALPHA_BETA_CNS} if treats_cns else {})
-    holds, dose = modality in LINEAR_QUADRATIC_MODALITIES, gray(fraction_cgy)
+    has_linear_quadratic_model, dose = modality in LINEAR_QUADRATIC_MODALITIES, gray(fraction_cgy)
     return {
-        f"{name}_{suffix}": float(formula(fractions, dose, alpha_beta)) if holds else None
+        f"{name}_{suffix}": float(formula(fractions, dose, alpha_beta)) if has_linear_quadratic_model else None
         for name, formula in (("bed", bed), ("eqd2", eqd2))
         for suffix, alpha_beta in alpha_betas.items()
     }

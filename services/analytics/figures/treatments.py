@@ -23,7 +23,7 @@ from services.analytics.charts.dot_stacks import (
 from services.analytics.charts.svg import Element, document, grid_line, secondary_text, text
 from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
-from services.analytics.figures.target_rows import TargetRow, shown_targets
+from services.analytics.figures.target_rows import TargetRow, select_targets
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.wording.phrasing import capitalize, count_noun, format_number, format_share, humanize
@@ -87,7 +87,7 @@ class Treatments(Figure):
 
     @classmethod
     def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
-        shown = shown_targets(snapshot, selection)
+        shown = select_targets(snapshot, selection)
         deliveries = sorted({row.delivery for row in shown.rows})
         return cls(
             targets=shown.rows,
