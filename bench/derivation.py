@@ -10,7 +10,7 @@ from bench.analytics_study import simulate_history, study_events
 from bench.cohort import DISTINCT_PARTICIPANTS
 from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
 from services.analytics.cohort.study_plans import StudyPlans
-from services.analytics.deriver.deriver import derive_participant
+from services.analytics.deriver.derivation_batch import derive_participant
 from shared.contracts.event import Event, stated_facts
 from shared.kernel.ids import new_participant_id
 from shared.kernel.record import Record, current_record

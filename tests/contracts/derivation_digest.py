@@ -17,7 +17,7 @@ from uuid import UUID
 
 from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.derive import DERIVATION_VERSION
-from services.analytics.deriver.deriver import derive_participant
+from services.analytics.deriver.derivation_batch import derive_participant
 from services.analytics.deriver.repository import ParticipantResult
 from services.analytics.queries.case import RULES
 from shared.contracts.event import Event

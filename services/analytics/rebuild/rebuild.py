@@ -1,7 +1,7 @@
 """Computes facts and derived rows again from the journal, beside the running tables, and repairs what differs.
 
 Figures stay available: readers wait for nothing, and the projection of a study waits only while what differs is
-replaced. Ended at any moment before that, a rebuild has changed nothing of the study.
+replaced. A rebuild that is interrupted before that changes nothing of the study.
 """
 
 from __future__ import annotations

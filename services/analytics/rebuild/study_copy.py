@@ -8,7 +8,8 @@ from pathlib import Path
 import asyncpg
 
 from services.analytics.derivation.derive import DERIVATION_VERSION
-from services.analytics.deriver.deriver import batches, changed_participants, derive_batch, digest_plans
+from services.analytics.deriver.derivation_batch import batches, derive_batch
+from services.analytics.deriver.derived_state import changed_participants, digest_plans
 from services.analytics.deriver.repository import Derivation, DerivedState, lock_state, store_state
 from services.analytics.rebuild.copied_tables import (
     FACT_TABLES,
@@ -72,8 +73,8 @@ class StudyCopy:
         await replace_from_copies(self._connection, ROW_TABLES, self._study_id, participants)
         await self._connection.execute(SQL["store_failures"], self._study_id)
         if participants or self._state != running:
-            moment = await recorded_at(self._connection, self._study_id, self._state.position)
-            await store_state(self._connection, self._study_id, self._state, revision, moment)
+            recorded_until = await recorded_at(self._connection, self._study_id, self._state.position)
+            await store_state(self._connection, self._study_id, self._state, revision, recorded_until)
         return participants
 
     async def _differing(self, tables: Sequence[CopiedTable], among: Sequence[str] | None) -> list[str]:

@@ -59,9 +59,9 @@ async def day_of_position(connection: Connection, study_id: str, position: int) 
     return day
 
 
-async def position_as_of(connection: Connection, study_id: str, moment: datetime) -> int | None:
+async def position_as_of(connection: Connection, study_id: str, recorded_until: datetime) -> int | None:
     """Returns the last position up to which every fact had been recorded by that time; None: the latest position."""
-    position: int | None = await connection.fetchval(SQL["position_as_of"], study_id, moment)
+    position: int | None = await connection.fetchval(SQL["position_as_of"], study_id, recorded_until)
     return position
 
 
