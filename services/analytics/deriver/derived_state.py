@@ -42,8 +42,6 @@ async def changed_participants(
         ("plans", state.plans != newest.plans),
     ):
         if is_changed:
-            return reason, await repository.participant_ids(connection, "participants", study_id, newest.position)
-    changed = await repository.participant_ids(
-        connection, "changed_participants", study_id, state.position, newest.position
-    )
+            return reason, await repository.participants_until(connection, study_id, newest.position)
+    changed = await repository.participants_changed_between(connection, study_id, state.position, newest.position)
     return "facts", changed

@@ -44,7 +44,7 @@ class Deriver:
         async with self._pool.acquire() as connection, connection.transaction():
             state, revision = await repository.lock_state(connection, study_id)
             study, newest = await newest_state(connection, study_id)
-            failed_ids = await repository.participant_ids(connection, "failed_participants", study_id)
+            failed_ids = await repository.failed_participants(connection, study_id)
             if newest is None or (newest == state and not (with_failed and failed_ids)):
                 return 0
             reason, participant_ids = await changed_participants(connection, study_id, state, newest)

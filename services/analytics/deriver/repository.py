@@ -77,9 +77,22 @@ async def store_state(
     await connection.execute(SQL["notify"], study_id, str(state.position))
 
 
-async def participant_ids(connection: PooledConnection, query: str, *arguments: object) -> list[str]:
-    """Returns the participants that a query names."""
-    return [row[0] for row in await connection.fetch(SQL[query], *arguments)]
+async def participants_until(connection: PooledConnection, study_id: str, position: int) -> list[str]:
+    """Returns the participants with facts up to a position, or with rows."""
+    return [row["subject"] for row in await connection.fetch(SQL["participants"], study_id, position)]
+
+
+async def participants_changed_between(
+    connection: PooledConnection, study_id: str, earlier_position: int, position: int
+) -> list[str]:
+    """Returns the participants of whom facts were applied after the earlier position, up to the later one."""
+    rows = await connection.fetch(SQL["changed_participants"], study_id, earlier_position, position)
+    return [row["subject"] for row in rows]
+
+
+async def failed_participants(connection: PooledConnection, study_id: str) -> list[str]:
+    """Returns the participants whose last derivation failed."""
+    return [row["participant_id"] for row in await connection.fetch(SQL["failed_participants"], study_id)]
 
 
 async def store_failure(
@@ -104,8 +117,14 @@ async def replace_rows(
     changed_ids = [result.participant_id for result in changed]
     codes = await _word_codes(connection, changed)
     await connection.execute(_DELETE_ROWS, study_id, changed_ids)
-    for name in TABLES:
-        await _insert_rows(connection, study_id, name, changed, codes, derivation if name == "subject" else None)
+    records = {name: _row_records(study_id, name, changed, codes) for name in TABLES}
+    records["subject"] = [
+        (*record, derivation.position, result.digest, derivation.reason, derivation.revision)
+        for record, result in zip(records["subject"], changed, strict=True)
+    ]
+    for name, table_records in records.items():
+        if table_records:
+            await connection.execute(_INSERTIONS[name], *zip(*table_records, strict=True))
     await connection.executemany(SQL["insert_query"], _query_records(study_id, changed))
 
 
@@ -146,14 +165,20 @@ async def _word_codes(connection: PooledConnection, results: Iterable[Participan
 
 
 _KEY_TYPES = {"study_id": "text", "participant_id": "text", "site_id": "text", "sequence": "integer"}
-_SUBJECT_TYPES = {"position": "bigint", "digest": "bytea", "reason": "text", "revision": "bigint"}
+_ORIGIN_TYPES = {"position": "bigint", "digest": "bytea", "reason": "text", "revision": "bigint"}
+"""The columns of `derived_subject` that say from which derivation the rows of a participant are."""
 _SQL_TYPES: Mapping[type[object], str] = {date: "date", int: "integer", bool: "boolean", str: "integer"}
+_COLUMN_TYPES = {
+    name: _KEY_TYPES
+    | {column: _SQL_TYPES[kind] for column, kind in get_type_hints(row).items() if column not in _KEY_TYPES}
+    for name, row in TABLES.items()
+}
+_COLUMN_TYPES["subject"] |= _ORIGIN_TYPES
 
 
 def _insertion(name: str) -> str:
     """Returns the statement that inserts rows from an array for each column."""
-    types = dict(_KEY_TYPES) | (_SUBJECT_TYPES if name == "subject" else {})
-    types |= {column: _SQL_TYPES[kind] for column, kind in get_type_hints(TABLES[name]).items() if column not in types}
+    types = _COLUMN_TYPES[name]
     arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(types.values(), 1))
     return f"insert into derived_{name} ({', '.join(types)}) select * from unnest({arrays})"  # noqa: S608 - names of our own columns
 
@@ -161,24 +186,19 @@ def _insertion(name: str) -> str:
 _INSERTIONS = {name: _insertion(name) for name in TABLES}
 
 
-async def _insert_rows(
-    connection: PooledConnection,
-    study_id: str,
-    name: str,
-    results: Sequence[ParticipantResult],
-    codes: Mapping[str, int],
-    derivation: Derivation | None,
-) -> None:
-    """Writes the rows of one table. `derivation`: for the table of participants, which says where rows come from."""
-    texts = _TEXT_COLUMNS[name]
+def _row_records(
+    study_id: str, name: str, results: Iterable[ParticipantResult], codes: Mapping[str, int]
+) -> list[tuple[object, ...]]:
+    """Returns the rows of one table with their keys, and with codes in place of words."""
+    text_columns = _TEXT_COLUMNS[name]
     records: list[tuple[object, ...]] = []
     for result in results:
         for sequence, row in enumerate(getattr(result.rows, name)):
-            values = [codes[value] if index in texts else value for index, value in enumerate(row)]
-            origin = derivation and (derivation.position, result.digest, derivation.reason, derivation.revision)
-            records.append((study_id, values[0], result.site_id, sequence, *(origin or ()), *values[1:]))
-    if records:
-        await connection.execute(_INSERTIONS[name], *zip(*records, strict=True))
+            participant_id, *values = (
+                codes[value] if index in text_columns else value for index, value in enumerate(row)
+            )
+            records.append((study_id, participant_id, result.site_id, sequence, *values))
+    return records
 
 
 def _query_records(study_id: str, results: Iterable[ParticipantResult]) -> list[tuple[object, ...]]:
