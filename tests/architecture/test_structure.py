@@ -50,7 +50,6 @@ MAY_IMPORT_ASYNCPG = (
     "shared/web/metrics.py",  # what an outage raises
     "services/analytics/snapshot/study_reader.py",
     "services/analytics/snapshot/live_snapshots.py",
-    "services/analytics/live/change_listener.py",  # listens for notifications of the projection
     "infra/cli/clock.py",
     "infra/cli/relay.py",
 )

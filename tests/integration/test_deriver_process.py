@@ -89,3 +89,16 @@ async def test_unreadable_fact_of_a_study_leaves_only_its_own_rows_behind(own_da
         assert await intact.row(history.participant_id, "is_screened")
     positions = await own_database.system.fetch("select study_id from derived_study where position > 0")
     assert [row["study_id"] for row in positions] == [intact.study_id]
+
+
+async def test_deriver_looks_at_all_studies_after_a_lost_connection(own_database: Database) -> None:
+    study = await open_study(own_database)
+    await study.add(*TREATED)
+    async with running_deriver(own_database):
+        await wait_until_derived(study)
+        await study.execute("update derived_study set position = 0")
+        await study.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and query like 'LISTEN%quartal_projected%'"
+        )
+        await wait_until_derived(study)

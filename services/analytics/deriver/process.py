@@ -11,18 +11,15 @@ import logging
 from functools import partial
 from time import monotonic
 
-import asyncpg
-
 from services.analytics.deriver.deriver import Deriver
+from services.analytics.projection.study_changes import PROJECTED_CHANNEL, StudyChange
 from shared.postgres.errors import UNAVAILABLE
+from shared.postgres.notifications import Notification, listen_for_notifications
 from shared.postgres.retry import retry_while_unavailable
 from shared.postgres.tenancy import open_pool
-from shared.retry import Backoff
 from shared.settings import Settings
 from shared.terminology.ctcae import TermNames
 
-PROJECTED_CHANNEL = "quartal_projected"
-_RECONNECT_SECONDS = 1.0
 _FULL_CHECK_SECONDS = 30.0  # at least so often all studies are looked at, whatever was notified
 _log = logging.getLogger(__name__)
 
@@ -104,24 +101,7 @@ class ChangedStudies:
 
 
 async def _listen(url: str, changed: ChangedStudies) -> None:
-    backoff = Backoff.constant(_RECONNECT_SECONDS)
-    while True:
-        try:
-            await _listen_until_disconnected(url, changed)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            _log.warning("no notifications from the projection, connecting again: %s", type(error).__name__)
-        await backoff.wait()
+    async def handle(notification: Notification) -> None:
+        changed.add(StudyChange.from_payload(notification.payload).study_id)
 
-
-async def _listen_until_disconnected(url: str, changed: ChangedStudies) -> None:
-    disconnected = asyncio.Event()
-    connection = await asyncpg.connect(url)
-    try:
-        connection.add_termination_listener(lambda _: disconnected.set())
-        await connection.add_listener(
-            PROJECTED_CHANNEL, lambda *arguments: changed.add(str(arguments[3]).partition(":")[0])
-        )
-        changed.add_all()
-        await disconnected.wait()
-    finally:
-        await connection.close()
+    await listen_for_notifications(url, (PROJECTED_CHANNEL,), changed.add_all, handle)

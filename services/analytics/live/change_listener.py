@@ -1,60 +1,54 @@
-"""Listens to the projection for changed studies, and publishes them to the open pages."""
+"""Listens to the projection and the deriver for changed studies, and publishes them to the open pages."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-
-import asyncpg
-
 from services.analytics.live.parts import publish_change, publish_cut
+from services.analytics.projection.study_changes import DERIVED_CHANNEL, PROJECTED_CHANNEL, StudyChange
 from services.analytics.snapshot.study_reader import StudyReader
-from shared.retry import Backoff
+from shared.postgres.notifications import Notification, listen_for_notifications
 from shared.ui.live_updates import LiveUpdates
-
-NOTIFY_CHANNEL, PROJECTED_CHANNEL = "quartal_live", "quartal_projected"
-RECONNECT_SECONDS = 1.0
-log = logging.getLogger(__name__)
 
 
 async def listen(url: str, reader: StudyReader, live: LiveUpdates) -> None:
     """Listens until cancelled. After a lost connection, open streams end, so that pages connect and load again."""
-    backoff = Backoff.constant(RECONNECT_SECONDS)
-    while True:
-        try:
-            await _listen_until_disconnected(url, reader, live)
-        except Exception as error:  # of any kind, because pages would silently stop following the record
-            log.warning("no notifications from the projection, connecting again: %s", type(error).__name__)
-        await backoff.wait()
+    listener = _ChangeListener(reader, live)
+    await listen_for_notifications(url, (PROJECTED_CHANNEL, DERIVED_CHANNEL), listener.reset, listener.handle)
 
 
-async def _listen_until_disconnected(url: str, reader: StudyReader, live: LiveUpdates) -> None:
-    notifications: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-    study_versions, positions = dict[str, int](), dict[str, str]()
-    connection = await asyncpg.connect(url)
-    try:
-        connection.add_termination_listener(lambda _: notifications.put_nowait(("", "")))
-        for channel in (PROJECTED_CHANNEL, NOTIFY_CHANNEL):
-            await connection.add_listener(channel, lambda _, __, *message: notifications.put_nowait(message))
-        live.reset()
-        while (notification := await notifications.get())[1]:
-            channel, payload = notification
-            study, position, *version = payload.split(":")
-            state = await (
-                reader.studies.at_version(study, int(version[0])) if version else reader.studies.reload(study)
-            )
-            if channel == NOTIFY_CHANNEL:
-                if positions.get(study) == position:
-                    live.reset()  # rows were repaired at the same position, so pages load them again
-                positions[study] = position
-                publish_change(live, study, int(position))
-                if study_versions.get(study) != state.version:
-                    study_versions[study] = state.version
-                    await _publish_last_cut(reader, live, study)
-    finally:
-        await connection.close()
+class _ChangeListener:
+    """Publishes what notifications say. It remembers the published positions and versions of studies."""
 
+    def __init__(self, reader: StudyReader, live: LiveUpdates) -> None:
+        self._reader, self._live = reader, live
+        self._positions, self._study_versions = dict[str, int](), dict[str, int]()
 
-async def _publish_last_cut(reader: StudyReader, live: LiveUpdates, study: str) -> None:
-    if cuts := await reader.data_cuts(study):
-        publish_cut(live, study, cuts[-1].position)
+    def reset(self) -> None:
+        """Ends the open streams: notifications may have been lost."""
+        self._positions.clear()
+        self._study_versions.clear()
+        self._live.reset()
+
+    async def handle(self, notification: Notification) -> None:
+        """Reads the study's own facts again if they have changed, and publishes a position of derived rows."""
+        change = StudyChange.from_payload(notification.payload)
+        studies, study_id = self._reader.studies, change.study_id
+        study = await (
+            studies.reload(study_id)
+            if change.study_version is None
+            else studies.at_version(study_id, change.study_version)
+        )
+        if notification.channel == DERIVED_CHANNEL:
+            self._publish_position(study_id, change.position)
+            if self._study_versions.get(study_id) != study.version:
+                self._study_versions[study_id] = study.version
+                await self._publish_last_cut(study_id)
+
+    def _publish_position(self, study_id: str, position: int) -> None:
+        if self._positions.get(study_id) == position:
+            self._live.reset()  # rows were repaired at the same position, so pages load them again
+        self._positions[study_id] = position
+        publish_change(self._live, study_id, position)
+
+    async def _publish_last_cut(self, study_id: str) -> None:
+        if cuts := await self._reader.data_cuts(study_id):
+            publish_cut(self._live, study_id, cuts[-1].position)
