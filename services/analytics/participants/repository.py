@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 
+from services.analytics.cohort.participation_status import first_status
 from services.analytics.derivation.rows import NEVER
-from shared.contracts.participation import ParticipationStatus
+from shared.contracts.participation import MILESTONES, ParticipationStatus
 from shared.postgres.named_queries import load_queries
 from shared.postgres.tenancy import PooledConnection
 
 SQL = load_queries(Path(__file__).with_name("repository.sql"))
-_MILESTONES: tuple[tuple[str, ParticipationStatus], ...] = (
-    ("enrolled_on", "enrolled"),
-    ("screen_failed_on", "screen_failed"),
-    ("consented_on", "consented"),
-)
-"""The columns with the days of milestones and the status from then on, the last milestone first."""
+_DAY_COLUMNS: Mapping[ParticipationStatus, str] = {
+    "died": "dead_from",
+    "withdrawn": "participation_ends_on",
+    **{milestone: f"{milestone}_on" for _, milestone in MILESTONES},
+}
+"""The column with the day from which each status holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,8 @@ async def load_page(connection: PooledConnection, study_id: str, after: str, lim
 
 
 def _status(row: asyncpg.Record) -> ParticipationStatus:
-    """Returns the status of a participant by all days, those to come included: the first that holds."""
-    if row["dead_from"] < NEVER:
-        return "died"
-    if row["participation_ends_on"] < NEVER:
-        return "withdrawn"
+    """Returns the status of a participant by all days, those to come included."""
+    statuses = {status for status, column in _DAY_COLUMNS.items() if row[column] < NEVER}
     if row["is_lost"]:
-        return "lost"
-    return next((status for column, status in _MILESTONES if row[column] < NEVER), "screening")
+        statuses.add("lost")
+    return first_status(statuses)
