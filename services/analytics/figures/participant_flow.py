@@ -84,7 +84,7 @@ class ParticipantFlow(Figure):
 
     @classmethod
     def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
-        flow = CohortFlow.of(snapshot, selection)
+        flow = CohortFlow.from_snapshot(snapshot, selection)
         enrolled, stereotactic = flow.count(flow.enrolled), flow.count(flow.stereotactic)
         share, interval = _share(stereotactic, enrolled) if selection.subset == "all" else (None, None)
         return cls(

@@ -12,13 +12,29 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from services.analytics.cohort.participation_status import FollowUpStatus
+from services.analytics.cohort.participation_status import END_STATUSES, FollowUpStatus
 from services.analytics.snapshot.columns import NEVER_NUMBER, Table
 from services.analytics.snapshot.selection import Selection, stereotactic_targets
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 
 _PRECISION_BITS, _MOST_PRECISION = 2, 3
 """A day and its precision are compared as one number: the precision has the last two bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayColumn:
+    """A day of each participant, `NEVER_NUMBER` where there is none, with the precision of its date."""
+
+    day: NDArray[np.int32]
+    precision: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Milestone:
+    """A step of participants, and the date that decides: `reached` are those who have it by the cut-off."""
+
+    reached: Mask
+    date: DayColumn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,49 +54,14 @@ class CohortFlow:
     used_dates: tuple[Mask, ...]
 
     @classmethod
-    def of(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+    def from_snapshot(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         """Returns the flow of a selection. A participant is treated who is enrolled and started a course."""
-        subjects, chosen, cut = snapshot.subjects, selection.subjects(snapshot), selection.cut_number
-        enrolled = chosen & (subjects["enrolled_on"] <= cut)
-        first_course = first_days(snapshot, snapshot.tables["course"], "started_on", "started_precision")
-        stereotactic = first_days(
-            snapshot, stereotactic_targets(snapshot, selection.cut_date), "valid_from", "prescribed_precision"
-        )
-        absence, completion = _last_absence(snapshot, cut), _completion(snapshot, cut)
-        treated = enrolled & (first_course.day <= cut)
-        ends: dict[FollowUpStatus, DayColumn] = {
-            "died": DayColumn(subjects["dead_from"], subjects["died_precision"]),
-            "withdrawn": DayColumn(subjects["participation_ends_on"], subjects["participation_ends_precision"]),
-            "lost": absence,
-        }
-        statuses, used, remaining = dict[FollowUpStatus, Mask](), list[Mask](), enrolled
-        for name, column in ends.items():
-            statuses[name] = remaining & (column.day <= cut)
-            used.append(statuses[name] & (column.precision > 0))
-            remaining = remaining & ~statuses[name]
-        statuses["awaiting_treatment"] = remaining & ~treated
-        statuses["completed"] = remaining & treated & (completion.day < cut)
-        statuses["in_follow_up"] = remaining & treated & ~statuses["completed"]
-        used.append(remaining & treated & (completion.precision > 0))
-        milestones = {
-            name: chosen & (subjects[f"{name}_on"] <= cut)
-            for name in ("screened", "screen_failed", "consented", "enrolled")
-        }
-        used += [mask & (subjects[f"{name}_precision"] > 0) for name, mask in milestones.items()]
-        used.append(treated & (first_course.precision > 0))
-        is_stereotactic = enrolled & (stereotactic.day <= cut)
-        differs_from_start = stereotactic.day != first_course.day
-        used.append(is_stereotactic & differs_from_start & (stereotactic.precision > 0))
-        return cls(
-            screened=milestones["screened"],
-            screen_failed=milestones["screen_failed"],
-            consented=milestones["consented"],
-            enrolled=enrolled,
-            treated=treated,
-            stereotactic=is_stereotactic,
-            statuses=statuses,
-            used_dates=tuple(used),
-        )
+        milestones = _milestones(snapshot, selection)
+        steps = {name: milestone.reached for name, milestone in milestones.items()}
+        status_dates = _status_dates(snapshot, selection.cut_number)
+        statuses = _statuses(status_dates, steps["enrolled"], steps["treated"], selection.cut_number)
+        used_dates = _used_dates(milestones, statuses, status_dates)
+        return cls(**steps, statuses=statuses, used_dates=used_dates)
 
     def count(self, mask: Mask) -> int:
         return int(np.sum(mask))
@@ -93,12 +74,63 @@ class CohortFlow:
         return sum(self.count(mask) for mask in self.used_dates)
 
 
-@dataclass(frozen=True, slots=True)
-class DayColumn:
-    """A day of each participant, `NEVER_NUMBER` where there is none, with the precision of its date."""
+def _milestones(snapshot: StudySnapshot, selection: Selection) -> dict[str, _Milestone]:
+    """Returns the steps by the members of `CohortFlow` that count them."""
+    subjects, chosen, cut = snapshot.subjects, selection.subjects(snapshot), selection.cut_number
+    milestones = dict[str, _Milestone]()
+    for name in ("screened", "screen_failed", "consented", "enrolled"):
+        date = DayColumn(subjects[f"{name}_on"], subjects[f"{name}_precision"])
+        milestones[name] = _Milestone(chosen & (date.day <= cut), date)
+    targets = stereotactic_targets(snapshot, selection.cut_date)
+    treatments = {
+        "treated": first_days(snapshot, snapshot.tables["course"], "started_on", "started_precision"),
+        "stereotactic": first_days(snapshot, targets, "valid_from", "prescribed_precision"),
+    }
+    enrolled = milestones["enrolled"].reached
+    return milestones | {name: _Milestone(enrolled & (date.day <= cut), date) for name, date in treatments.items()}
 
-    day: NDArray[np.int32]
-    precision: NDArray[np.int32]
+
+def _status_dates(snapshot: StudySnapshot, cut: int) -> dict[FollowUpStatus, DayColumn]:
+    """Returns the dates that decide the statuses."""
+    subjects = snapshot.subjects
+    return {
+        "died": DayColumn(subjects["dead_from"], subjects["died_precision"]),
+        "withdrawn": DayColumn(subjects["participation_ends_on"], subjects["participation_ends_precision"]),
+        "lost": _last_absence(snapshot, cut),
+        "completed": _completion(snapshot, cut),
+    }
+
+
+def _statuses(
+    dates: Mapping[FollowUpStatus, DayColumn], enrolled: Mask, treated: Mask, cut: int
+) -> dict[FollowUpStatus, Mask]:
+    """Returns the enrolled participants of each status: of those that hold, the first."""
+    statuses, remaining = dict[FollowUpStatus, Mask](), enrolled
+    for status in END_STATUSES:
+        statuses[status] = remaining & (dates[status].day <= cut)
+        remaining = remaining & ~statuses[status]
+    statuses["awaiting_treatment"] = remaining & ~treated
+    statuses["completed"] = remaining & treated & (dates["completed"].day < cut)
+    statuses["in_follow_up"] = remaining & treated & ~statuses["completed"]
+    return statuses
+
+
+def _used_dates(
+    milestones: Mapping[str, _Milestone],
+    statuses: Mapping[FollowUpStatus, Mask],
+    status_dates: Mapping[FollowUpStatus, DayColumn],
+) -> tuple[Mask, ...]:
+    """Returns which participants have an imputed date of each kind that fixed a step or their status.
+
+    The date of completion also keeps a participant in follow-up. A first stereotactic target that was prescribed when
+    treatment started has the same date as that start.
+    """
+    treated, stereotactic = milestones["treated"], milestones["stereotactic"]
+    used_dates = [(statuses[status], status_dates[status]) for status in END_STATUSES]
+    used_dates.append((statuses["completed"] | statuses["in_follow_up"], status_dates["completed"]))
+    used_dates += [(step.reached, step.date) for name, step in milestones.items() if name != "stereotactic"]
+    used_dates.append((stereotactic.reached & (stereotactic.date.day != treated.date.day), stereotactic.date))
+    return tuple(mask & (date.precision > 0) for mask, date in used_dates)
 
 
 def first_days(snapshot: StudySnapshot, rows: Table, day: str, precision: str) -> DayColumn:
