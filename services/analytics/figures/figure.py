@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from services.analytics.disclosure.declaration import Disclosure, require_declared_numbers
 from services.analytics.disclosure.editions import DividedCut, Edition, Members
 from services.analytics.snapshot.selection import Selection
-from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from services.analytics.wording.phrasing import count_noun, humanize
 from shared.kernel.errors import SmallGroups
 
@@ -68,7 +68,8 @@ class Publication(BaseModel):
 class FigureContext:
     """The state of the study that a figure shows.
 
-    `cut_date`: the last day that it counts. `publication`: the publication that a reader sees; None for all others.
+    `cut_date`: the last day that it counts. `publication`: the publication that a reader sees, with the data cut
+    that was asked for in `requested_cut`; both are None for all others.
     """
 
     study_id: str
@@ -77,6 +78,7 @@ class FigureContext:
     cut_date: date
     filters: FigureFilters
     publication: Publication | None = None
+    requested_cut: DataCut | None = None
 
 
 class Figure(BaseModel, ABC):

@@ -97,10 +97,10 @@ async def _render_cohort(request: Request, study: str, figure_request: FigureReq
 
 async def _publication_part(request: Request, study: str, context: FigureContext) -> PublicationPart | None:
     """Returns the publication that a reader sees; None for all other members."""
-    if context.publication is None:
+    published_cut = context.requested_cut
+    if published_cut is None:
         return None
     cuts = await get_container(request).get_resources(StudyResources).reader.data_cuts(study)
-    published_cut = next(cut for cut in cuts if cut.name == context.publication.cut)
     return PublicationPart(
         name=published_cut.name,
         source=urls.cohort_url(study, request.query_params),

@@ -119,6 +119,7 @@ def publish_at_cut(
         cut_date=cut.cut_on,
         filters=_filters(division),
         publication=Publication(cut=requested_cut.name, edition=cut.name),
+        requested_cut=requested_cut,
     )
     minimum = smallest_group(snapshot.study, cut.cut_on)
     return FigureAnswer(
