@@ -33,8 +33,8 @@ LATE_EXITS = st.builds(
 )
 
 
-def published(observed: Sequence[TimeAtRisk], minimum: int) -> LifeTable:
-    return life_table(observed, ("died", "failed", "progressed"), minimum)
+def published_table(times_at_risk: Sequence[TimeAtRisk], minimum: int) -> LifeTable:
+    return life_table(times_at_risk, ("died", "failed", "progressed"), minimum)
 
 
 def times(died: Sequence[int], censored: Sequence[int] = ()) -> list[TimeAtRisk]:
@@ -51,7 +51,7 @@ def survival(table: LifeTable) -> list[tuple[int, float, int]]:
 
 
 def test_survival_of_the_women_with_lung_cancer_is_that_of_r() -> None:
-    table = published(lung_women(), 5)
+    table = published_table(lung_women(), 5)
     assert survival(table) == [
         (3, 0.93, 80),
         (5, 0.88, 75),
@@ -65,14 +65,14 @@ def test_survival_of_the_women_with_lung_cancer_is_that_of_r() -> None:
 
 
 def test_landmark_is_the_last_published_point_at_or_before_it() -> None:
-    table = published(lung_women(), 5)
+    table = published_table(lung_women(), 5)
     estimates = {month: point and point.event_free for month in (2, 3, 12, 14, 60) for point in [table.landmark(month)]}
     assert estimates == {2: None, 3: 0.93, 12: 0.53, 14: 0.53, 60: 0.29}
 
 
 def test_median_is_null_while_more_than_half_are_event_free() -> None:
-    assert published(times([10] * 5, [100] * 20), 5).median is None
-    assert published(times([10] * 10, [100] * 10), 5).median == 1
+    assert published_table(times([10] * 5, [100] * 20), 5).median is None
+    assert published_table(times([10] * 10, [100] * 10), 5).median == 1
 
 
 @pytest.mark.parametrize(("day", "month"), [(0, 1), (1, 1), (30, 1), (31, 2), (60, 2), (61, 3), (365, 12), (366, 13)])
@@ -82,19 +82,19 @@ def test_month_has_a_twelfth_of_a_year(day: int, month: int) -> None:
 
 
 def test_curve_ends_where_few_are_at_risk() -> None:
-    assert survival(published(times([10] * 6, [900] * 4), 5)) == []
-    assert survival(published(times([10] * 6 + [40] * 6, [900] * 5), 5)) == [(1, 0.65, 10), (2, 0.29, 5)]
-    assert survival(published(times([10] * 6 + [100] * 6, [40] * 2 + [900] * 4), 5)) == [(1, 0.67, 10)]
+    assert survival(published_table(times([10] * 6, [900] * 4), 5)) == []
+    assert survival(published_table(times([10] * 6 + [40] * 6, [900] * 5), 5)) == [(1, 0.65, 10), (2, 0.29, 5)]
+    assert survival(published_table(times([10] * 6 + [100] * 6, [40] * 2 + [900] * 4), 5)) == [(1, 0.67, 10)]
 
 
 def test_nobody_and_nothing_have_an_empty_table() -> None:
-    assert published([], 5) == published(times([], [10, 20]), 5) == LifeTable(points=(), median=None)
+    assert published_table([], 5) == published_table(times([], [10, 20]), 5) == LifeTable(points=(), median=None)
 
 
 def test_incidences_of_competing_causes_grow_by_their_share_of_the_events() -> None:
     first = [TimeAtRisk(20, "failed")] * 4 + [TimeAtRisk(20, "died")] * 2 + [TimeAtRisk(20)] * 4
     second = [TimeAtRisk(50, "failed")] * 1 + [TimeAtRisk(50, "died")] * 4
-    table = published([*first, *second, *([TimeAtRisk(400)] * 15)], 5)
+    table = published_table([*first, *second, *([TimeAtRisk(400)] * 15)], 5)
     exposure = 30 - Fraction(4, 2)
     event_free = 1 - 6 / exposure
     assert [(point.month, point.at_risk) for point in table.points] == [(1, 20), (2, 15)]
@@ -108,21 +108,21 @@ def test_incidences_of_competing_causes_grow_by_their_share_of_the_events() -> N
 
 
 def test_who_enters_late_is_at_risk_for_half_of_the_block() -> None:
-    late = [TimeAtRisk(400, None, entry_day=20)] * 10
-    assert survival(published([*times([25] * 5, [400] * 20), *late], 5)) == [(1, 0.83, 30)]
-    assert survival(published([*times([25] * 5, [400] * 20), *([TimeAtRisk(400, None, entry_day=40)] * 10)], 5)) == [
-        (1, 0.8, 20)
-    ]
+    late_entries = [TimeAtRisk(400, None, entry_day=20)] * 10
+    assert survival(published_table([*times([25] * 5, [400] * 20), *late_entries], 5)) == [(1, 0.83, 30)]
+    assert survival(
+        published_table([*times([25] * 5, [400] * 20), *([TimeAtRisk(400, None, entry_day=40)] * 10)], 5)
+    ) == [(1, 0.8, 20)]
 
 
 def test_curve_begins_once_enough_have_entered() -> None:
-    late = [TimeAtRisk(400, None, entry_day=40)] * 20 + [TimeAtRisk(80, "died", entry_day=40)] * 5
-    assert survival(published(late, 5)) == [(3, 0.6, 20)]
+    late_entries = [TimeAtRisk(400, None, entry_day=40)] * 20 + [TimeAtRisk(80, "died", entry_day=40)] * 5
+    assert survival(published_table(late_entries, 5)) == [(3, 0.6, 20)]
 
 
 def test_more_events_than_average_exposure_end_the_curve() -> None:
-    late = [TimeAtRisk(29, "died", entry_day=28)] * 30 + [TimeAtRisk(400, None, entry_day=29)] * 6
-    assert survival(published(late, 5)) == []
+    late_entries = [TimeAtRisk(29, "died", entry_day=28)] * 30 + [TimeAtRisk(400, None, entry_day=29)] * 6
+    assert survival(published_table(late_entries, 5)) == []
 
 
 @pytest.mark.parametrize(("entry", "exit_day"), [(0, -1), (10, 10), (10, 9), (10, 0)])
@@ -132,22 +132,24 @@ def test_time_that_ends_before_it_begins_is_refused(entry: int, exit_day: int) -
 
 
 @given(TIMES, st.integers(2, 8))
-def test_each_point_stands_for_enough_events_and_enough_at_risk(observed: list[TimeAtRisk], minimum: int) -> None:
-    table = published(observed, minimum)
+def test_each_point_stands_for_enough_events_and_enough_at_risk(times_at_risk: list[TimeAtRisk], minimum: int) -> None:
+    table = published_table(times_at_risk, minimum)
     months = [0, *(point.month for point in table.points)]
-    event_months = [month_of(time.exit_day) for time in observed if time.cause]
+    event_months = [month_of(time.exit_day) for time in times_at_risk if time.cause]
     for earlier, later in pairwise(months):
         assert sum(earlier < month <= later for month in event_months) >= minimum
     for point in table.points:
-        at_risk = sum(month_of(time.exit_day) > point.month for time in observed)
+        at_risk = sum(month_of(time.exit_day) > point.month for time in times_at_risk)
         assert at_risk >= minimum
         assert point.at_risk % minimum == 0
         assert 0 <= at_risk - point.at_risk < minimum
 
 
 @given(st.lists(EXITS | LATE_EXITS, max_size=60), st.integers(2, 8))
-def test_estimates_are_proportions_that_add_up_and_never_turn_back(observed: list[TimeAtRisk], minimum: int) -> None:
-    points = published(observed, minimum).points
+def test_estimates_are_proportions_that_add_up_and_never_turn_back(
+    times_at_risk: list[TimeAtRisk], minimum: int
+) -> None:
+    points = published_table(times_at_risk, minimum).points
     for point in points:
         assert point.event_free + sum(point.incidence.values()) == pytest.approx(1, abs=0.0051 * 3)
         assert all(
@@ -160,44 +162,46 @@ def test_estimates_are_proportions_that_add_up_and_never_turn_back(observed: lis
 
 @given(st.lists(EXITS, min_size=20, max_size=60), st.integers(2, 8), st.data())
 def test_day_of_one_exit_within_its_block_does_not_show(
-    observed: list[TimeAtRisk], minimum: int, data: st.DataObject
+    times_at_risk: list[TimeAtRisk], minimum: int, data: st.DataObject
 ) -> None:
     """Two studies differ in the day of one participant's exit, within months that both of them show as one block."""
-    table = published(observed, minimum)
+    table = published_table(times_at_risk, minimum)
     neighbors = [
         neighbor
         for first, last in pairwise([0, *(point.month for point in table.points)])
-        for neighbor in _neighbors(observed, first + 1, last)
+        for neighbor in _neighbors(times_at_risk, first + 1, last)
         if _events(neighbor, first + 1, last - 1) < minimum
     ]
     if neighbors:
-        assert published(data.draw(st.sampled_from(neighbors)), minimum).model_dump_json() == table.model_dump_json()
+        assert (
+            published_table(data.draw(st.sampled_from(neighbors)), minimum).model_dump_json() == table.model_dump_json()
+        )
 
 
-def _neighbors(observed: Sequence[TimeAtRisk], first: int, last: int) -> Iterator[list[TimeAtRisk]]:
+def _neighbors(times_at_risk: Sequence[TimeAtRisk], first: int, last: int) -> Iterator[list[TimeAtRisk]]:
     """Yields studies in which one exit within these months is in another one of them, or on another day."""
-    for index, time in enumerate(observed):
+    for index, time in enumerate(times_at_risk):
         if first <= month_of(time.exit_day) <= last:
             for month in range(first, last + 1):
-                moved = replace(time, exit_day=int(month * DAYS_OF_MONTH) - time.exit_day % 29)
-                yield [*observed[:index], moved, *observed[index + 1 :]]
+                other_time = replace(time, exit_day=int(month * DAYS_OF_MONTH) - time.exit_day % 29)
+                yield [*times_at_risk[:index], other_time, *times_at_risk[index + 1 :]]
 
 
-def _events(observed: Sequence[TimeAtRisk], first: int, last: int) -> int:
-    return sum(first <= month_of(time.exit_day) <= last and time.cause is not None for time in observed)
+def _events(times_at_risk: Sequence[TimeAtRisk], first: int, last: int) -> int:
+    return sum(first <= month_of(time.exit_day) <= last and time.cause is not None for time in times_at_risk)
 
 
 @given(st.lists(EXITS | LATE_EXITS, min_size=1, max_size=60), st.integers(2, 8), st.data())
 def test_day_of_one_exit_within_its_month_never_shows(
-    observed: list[TimeAtRisk], minimum: int, data: st.DataObject
+    times_at_risk: list[TimeAtRisk], minimum: int, data: st.DataObject
 ) -> None:
-    index = data.draw(st.integers(0, len(observed) - 1))
-    moved = observed[index]
+    index = data.draw(st.integers(0, len(times_at_risk) - 1))
+    time = times_at_risk[index]
     days = [
         day
-        for day in range(max(0, moved.exit_day - 31), moved.exit_day + 32)
-        if month_of(day) == month_of(moved.exit_day) and day >= moved.entry_day + bool(moved.entry_day)
+        for day in range(max(0, time.exit_day - 31), time.exit_day + 32)
+        if month_of(day) == month_of(time.exit_day) and day >= time.entry_day + bool(time.entry_day)
     ]
-    other = [*observed]
-    other[index] = replace(moved, exit_day=data.draw(st.sampled_from(days)))
-    assert published(other, minimum) == published(observed, minimum)
+    neighbor = [*times_at_risk]
+    neighbor[index] = replace(time, exit_day=data.draw(st.sampled_from(days)))
+    assert published_table(neighbor, minimum) == published_table(times_at_risk, minimum)
