@@ -72,7 +72,7 @@ class EnrolledParticipants:
     """Enrolled participants, and the command handler that records further facts of them."""
 
     handler: CommandHandler
-    numbers: list[str] = field(default_factory=list)
+    participant_ids: list[str] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 
     async def measure_rate(self, facts: int) -> float:
@@ -81,10 +81,12 @@ class EnrolledParticipants:
         return await run_concurrently(CONNECTIONS, self.add_fact, facts)
 
     async def enroll(self, _: int) -> None:
-        self.numbers.append((await record_facts(self.handler, None, STAFF, *ENROLLMENT_FACTS)).stream_id)
+        self.participant_ids.append((await record_facts(self.handler, None, STAFF, *ENROLLMENT_FACTS)).stream_id)
 
     async def add_fact(self, index: int) -> None:
-        await record_facts(self.handler, random.choice(self.numbers), STAFF, self.facts[index], key=str(uuid4()))
+        await record_facts(
+            self.handler, random.choice(self.participant_ids), STAFF, self.facts[index], key=str(uuid4())
+        )
 
 
 async def enroll_participants(handler: CommandHandler, participants: int) -> EnrolledParticipants:

@@ -64,13 +64,13 @@ async def run(size: Size) -> Measurements:
     facts = size.choose(500, 50)
     async with bench_environment() as stack, run_programs(stack, COMMANDS):
         await wait_until_answering(port_of(stack), "/health/ready")
-        numbers = await open_study(stack, size.choose(200, 40))
+        participant_ids = await open_study(stack, size.choose(200, 40))
         await wait_until_answering(
             port_of(stack), f"{_ANALYTICS_PATH}/position", create_token(stack, STUDY, "investigator")
         )
         async with round_trip(stack) as trip:
             rounds = await run_alternately(
-                size, lambda: measure_facts(stack, numbers, facts), lambda: trip.measure(facts)
+                size, lambda: measure_facts(stack, participant_ids, facts), lambda: trip.measure(facts)
             )
     return {
         P50.name: [Pair(statistics.median(ours), statistics.median(bare)) for ours, bare in rounds],
@@ -116,14 +116,14 @@ class ReceivedPositions:
         return self.received_at[bisect_left(self.positions, position)]
 
 
-async def measure_facts(stack: Stack, numbers: Sequence[str], facts: int) -> list[float]:
+async def measure_facts(stack: Stack, participant_ids: Sequence[str], facts: int) -> list[float]:
     """Returns the milliseconds of each fact from the first byte sent to the live event that shows it."""
     sent: dict[UUID, float] = {}
     bearer = create_token(stack, STUDY, "site", SITE.site_id)
 
     async def post_fact(_: int) -> None:
         started_at = perf_counter()
-        response = await pool.post(_request(random.choice(numbers), bearer, host_of(stack)))
+        response = await pool.post(_request(random.choice(participant_ids), bearer, host_of(stack)))
         sent[UUID(json.loads(response)["event_id"])] = started_at
 
     with closing(ConnectionPool(port_of(stack))) as pool:
@@ -143,9 +143,9 @@ def host_of(stack: Stack) -> str:
     return f"{LOOPBACK}:{port_of(stack)}"
 
 
-def _request(number: str, bearer: str, host: str) -> bytes:
+def _request(participant_id: str, bearer: str, host: str) -> bytes:
     fact = procedure_performed(random.randrange(300)).model_dump_json(exclude_none=True)
-    path = f"/enrollment/v1/studies/{STUDY}/participants/{number}/facts/procedure.performed"
+    path = f"/enrollment/v1/studies/{STUDY}/participants/{participant_id}/facts/procedure.performed"
     return post_request(path, fact, bearer, host)
 
 

@@ -70,11 +70,11 @@ async def run(size: Size) -> Measurements:
 
 @dataclass(frozen=True)
 class LiveStudy:
-    """A study whose page is read live. `numbers`: the participants about whom facts are recorded."""
+    """A study whose page is read live. `participant_ids`: the participants about whom facts are recorded."""
 
     study_id: str
     stack: Stack
-    numbers: Sequence[str]
+    participant_ids: Sequence[str]
 
     @classmethod
     async def fill(cls, stack: Stack, study_id: str, participants: int) -> LiveStudy:
@@ -119,11 +119,11 @@ class LiveStudy:
         bearer = create_token(self.stack, self.study_id, "site", SITES[0].site_id)
         with closing(ConnectionPool(port_of(self.stack))) as pool:
             while not stop.is_set():
-                request = self._request(random.choice(self.numbers), bearer)
+                request = self._request(random.choice(self.participant_ids), bearer)
                 await asyncio.gather(pool.post(request), asyncio.sleep(1 / FACTS_PER_SECOND))
 
-    def _request(self, number: str, bearer: str) -> bytes:
-        path = f"/followup/v1/studies/{self.study_id}/participants/{number}/facts/followup.recorded"
+    def _request(self, participant_id: str, bearer: str) -> bytes:
+        path = f"/followup/v1/studies/{self.study_id}/participants/{participant_id}/facts/followup.recorded"
         fact = follow_up_recorded(random.randrange(300)).model_dump_json(exclude_none=True)
         return post_request(path, fact, bearer, f"{LOOPBACK}:{port_of(self.stack)}")
 
