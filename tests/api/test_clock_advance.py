@@ -26,14 +26,14 @@ def advance(demo: Demo, *arguments: str, **settings: str) -> subprocess.Complete
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
-def timeline(study: StudyUnderTest, number: str) -> dict[str, Any]:
-    answer = study.get_analytics(f"participants/{number}/timeline.json")
+def timeline(study: StudyUnderTest, participant_id: str) -> dict[str, Any]:
+    answer = study.get_analytics(f"participants/{participant_id}/timeline.json")
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
-def days(study: StudyUnderTest, number: str) -> dict[str, str]:
-    return {entry["event_id"]: entry["day"] for entry in timeline(study, number)["entries"]}
+def days(study: StudyUnderTest, participant_id: str) -> dict[str, str]:
+    return {entry["event_id"]: entry["day"] for entry in timeline(study, participant_id)["entries"]}
 
 
 def write_days(demo: Demo, study_id: str, advanced_by: int) -> None:
@@ -43,22 +43,22 @@ def write_days(demo: Demo, study_id: str, advanced_by: int) -> None:
 
 def test_study_goes_on_day_by_day_and_its_recorded_days_stay(demo: Demo) -> None:
     with open_study(demo) as study:
-        number = study.wait_until_known(study.enroll_at("rome"))
-        today = date.fromisoformat(timeline(study, number)["today"])
+        participant_id = study.wait_until_known(study.enroll_at("rome"))
+        today = date.fromisoformat(timeline(study, participant_id)["today"])
         in_three_days = facts.procedure_performed((today + timedelta(days=3)).isoformat())
-        assert study.record_fact(number, facts.procedure_performed(str(today.year))).status_code == 201
-        assert study.record_fact(number, in_three_days).status_code == 422
+        assert study.record_fact(participant_id, facts.procedure_performed(str(today.year))).status_code == 201
+        assert study.record_fact(participant_id, in_three_days).status_code == 422
         study.wait_for_analytics()
-        before = days(study, number)
+        before = days(study, participant_id)
 
         result = advance(demo, study.study_id, "3")
         assert result.returncode == 0, result.stderr
         reported_days = re.findall(r"it is (\S+)\.", result.stdout)
         assert reported_days == [(today + timedelta(days=day)).isoformat() for day in (1, 2, 3)]
         assert f"all {study.expected_position} facts" in result.stdout
-        assert days(study, number) == before
-        assert date.fromisoformat(timeline(study, number)["today"]) == today + timedelta(days=3)
-        assert study.record_fact(number, in_three_days).status_code == 201
+        assert days(study, participant_id) == before
+        assert date.fromisoformat(timeline(study, participant_id)["today"]) == today + timedelta(days=3)
+        assert study.record_fact(participant_id, in_three_days).status_code == 201
         with open_study(demo) as other:
             other_number = other.wait_until_known(other.enroll_at("rome"))
             assert other.record_fact(other_number, in_three_days).status_code == 422
@@ -66,24 +66,24 @@ def test_study_goes_on_day_by_day_and_its_recorded_days_stay(demo: Demo) -> None
 
 def test_clock_that_steps_back_refuses_nothing_that_was_recorded_and_moves_no_day(demo: Demo) -> None:
     with open_study(demo) as study:
-        number = study.wait_until_known(study.enroll_at("rome"))
+        participant_id = study.wait_until_known(study.enroll_at("rome"))
         assert advance(demo, study.study_id, "2").returncode == 0
-        tomorrow = date.fromisoformat(timeline(study, number)["today"]) - timedelta(days=1)
-        assert study.record_fact(number, facts.procedure_performed(tomorrow.isoformat())).status_code == 201
-        assert study.record_fact(number, followup.participant_died(f"{tomorrow:%Y}")).status_code == 201
+        tomorrow = date.fromisoformat(timeline(study, participant_id)["today"]) - timedelta(days=1)
+        assert study.record_fact(participant_id, facts.procedure_performed(tomorrow.isoformat())).status_code == 201
+        assert study.record_fact(participant_id, followup.participant_died(f"{tomorrow:%Y}")).status_code == 201
         study.wait_for_analytics()
-        before, figure = days(study, number), study.figure("flow", cut=date(2025, 1, 1).isoformat())
+        before, figure = days(study, participant_id), study.figure("flow", cut=date(2025, 1, 1).isoformat())
 
         write_days(demo, study.study_id, 0)
-        assert days(study, number) == before
+        assert days(study, participant_id) == before
         assert study.figure("flow", cut=date(2025, 1, 1).isoformat()) == figure
-        assert study.record_fact(number, facts.lesion_registered("L1", "2025-01-02")).status_code == 201
+        assert study.record_fact(participant_id, facts.lesion_registered("L1", "2025-01-02")).status_code == 201
         study.wait_for_analytics()
-        assert days(study, number).items() > before.items()
-        lesion = UUID(find_event_id(study, number, "lesion.registered"))
-        assert study.record_fact(number, facts.correction(lesion, None)).status_code == 201
+        assert days(study, participant_id).items() > before.items()
+        lesion = UUID(find_event_id(study, participant_id, "lesion.registered"))
+        assert study.record_fact(participant_id, facts.correction(lesion, None)).status_code == 201
         study.wait_for_analytics()
-        assert days(study, number) == before
+        assert days(study, participant_id) == before
 
 
 def test_study_that_does_not_exist_is_not_advanced(demo: Demo) -> None:

@@ -52,7 +52,7 @@ class StudyForReaders:
     """A study with a data cut. `participant_days`: days of facts of participants, on which nothing else happened."""
 
     study: StudyUnderTest
-    number: str
+    participant_id: str
     participant_days: frozenset[str]
 
 
@@ -66,7 +66,7 @@ def published(demo: Demo) -> Iterator[StudyForReaders]:
     """Six women and five men at Rome and Milan, one of them followed until death; each fact on a day of its own."""
     with open_study(demo) as study:
         day = (number for number in range(FIRST_DAY, CUT_DAY, 2) if not is_end_of_month(facts.day(number)))
-        days, numbers = set[str](), list[str]()
+        days, participant_ids = set[str](), list[str]()
         for index in range(11):
             site = "milan" if index > 5 else "rome"
             stated = (
@@ -76,9 +76,9 @@ def published(demo: Demo) -> Iterator[StudyForReaders]:
                 facts.lesion_registered("L1", next(day)),
                 facts.radiotherapy_started(next(day)),
             )
-            numbers.append(study.register(*stated, user=f"site@{site}"))
+            participant_ids.append(study.register(*stated, user=f"site@{site}"))
             days.update(DAY.findall(" ".join(fact.model_dump_json() for fact in stated)))
-        number = study.wait_until_known(numbers[0])
+        participant_id = study.wait_until_known(participant_ids[0])
         for fact in (
             facts.radiotherapy_completed(next(day)),
             toxicity.toxicity_assessed(next(day), toxicity.finding()),
@@ -86,7 +86,7 @@ def published(demo: Demo) -> Iterator[StudyForReaders]:
             followup.disease_progressed(next(day), "L1"),
             followup.participant_died(next(day)),
         ):
-            assert study.record_fact(number, fact).status_code == 201, service_for(fact)
+            assert study.record_fact(participant_id, fact).status_code == 201, service_for(fact)
             days.update(DAY.findall(fact.model_dump_json()))
         study.wait_for_analytics()
         assert study.record_study_fact(facts.cut_taken("published", CUT_DAY)).status_code == 201
@@ -94,7 +94,7 @@ def published(demo: Demo) -> Iterator[StudyForReaders]:
         other_days = set(DAY.findall(study.get("", "administrator").text))
         for service in ("enrollment", "toxicity", "followup", "analytics"):  # the examples of the documentation
             other_days.update(DAY.findall(study.http.get(f"/{service}/openapi.json").text))
-        yield StudyForReaders(study, number, frozenset(days - other_days))
+        yield StudyForReaders(study, participant_id, frozenset(days - other_days))
 
 
 def api_routes() -> Iterator[APIRoute]:
@@ -106,7 +106,7 @@ def addresses(route: APIRoute, published: StudyForReaders) -> set[str]:
     """Returns the addresses of a route for that study and its participant."""
     choices = {
         "study_id": [published.study.study_id],
-        "participant_id": [published.number],
+        "participant_id": [published.participant_id],
         "name": ["flow", "accrual", "treatments"],
         "kind": ["json", "csv", "svg"],
         "code": ["small-groups"],
@@ -155,7 +155,7 @@ def test_no_answer_to_a_reader_has_a_day_of_a_participant(published: StudyForRea
 
 def test_days_of_participants_are_there_for_others(published: StudyForReaders) -> None:
     """The test above would find a day that a reader is shown."""
-    shown = published.study.get_analytics(f"participants/{published.number}/timeline.json").text
+    shown = published.study.get_analytics(f"participants/{published.participant_id}/timeline.json").text
     assert set(DAY.findall(shown)) & published.participant_days
 
 

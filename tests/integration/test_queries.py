@@ -105,9 +105,9 @@ class QueryStudy:
         return await self.client.get(f"/analytics/v1/studies/{self.study_id}/queries.json", user, **params)
 
     async def rows(self, user: str = "investigator", **params: Any) -> list[dict[str, Any]]:
-        answer = await self.get(user, **params)
-        assert answer.status_code == 200, answer.text
-        return list(answer.json()["rows"])
+        response = await self.get(user, **params)
+        assert response.status_code == 200, response.text
+        return list(response.json()["rows"])
 
     async def get_page(self, user: str = "investigator", **params: Any) -> httpx.Response:
         return await self.client.get(f"/analytics/studies/{self.study_id}/queries", user, **params)
@@ -214,16 +214,16 @@ async def test_query_pages_are_consecutive_and_can_be_filtered(study: QueryStudy
     await study.client.project(*participants)
     all_rows, paged_rows, after = await study.rows(), list[dict[str, Any]](), ""
     while True:
-        answer = (await study.get(limit=4, after=after)).json()
-        paged_rows, after = [*paged_rows, *answer["rows"]], answer["next"]
+        page = (await study.get(limit=4, after=after)).json()
+        paged_rows, after = [*paged_rows, *page["rows"]], page["next"]
         if after is None:
             break
     assert (len(all_rows), paged_rows) == (6, all_rows)
     assert [(row["participant_id"], row["query_key"]) for row in all_rows] == sorted(
         (row["participant_id"], row["query_key"]) for row in all_rows
     )
-    number = participants[0].participant_id.replace("-", "").lower()
-    assert {row["rule"] for row in await study.rows(participant=number)} == {"death_without_date", "ungraded_event"}
+    compact_id = participants[0].participant_id.replace("-", "").lower()
+    assert {row["rule"] for row in await study.rows(participant=compact_id)} == {"death_without_date", "ungraded_event"}
     ungraded = await study.rows(rule="ungraded_event")
     assert {row["rule"] for row in ungraded} == {"ungraded_event"}
     assert all(row["text"].endswith("no grade for Dysphagia (difficulty swallowing) (3.0:0150).") for row in ungraded)
@@ -244,17 +244,15 @@ async def test_queries_page_groups_by_site_and_links_to_participants(study: Quer
     for participant in participants:
         participant.record(follow_up_recorded("2024-06"), participant_died("2024-05", cause="treatment"))
     await study.client.project(*participants)
-    rows, answer = await study.rows(), await study.get_page()
-    assert answer.status_code == 200
+    rows, page = await study.rows(), await study.get_page()
+    assert page.status_code == 200
     for row in rows:
-        assert all(text in answer.text for text in (row["text"], row["query_key"], row["since"]))
-        assert f'href="/analytics/studies/{study.study_id}/participants/{row["participant_id"]}"' in answer.text
+        assert all(text in page.text for text in (row["text"], row["query_key"], row["since"]))
+        assert f'href="/analytics/studies/{study.study_id}/participants/{row["participant_id"]}"' in page.text
     assert (
-        answer.text.index("site-milan")
-        < answer.text.index(participants[1].participant_id)
-        < answer.text.index("site-rome")
+        page.text.index("site-milan") < page.text.index(participants[1].participant_id) < page.text.index("site-rome")
     )
-    assert "query.explained" in answer.text
+    assert "query.explained" in page.text
     rome_page = (await study.get_page("site")).text
     assert participants[0].participant_id in rome_page
     assert participants[1].participant_id not in rome_page

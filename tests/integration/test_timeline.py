@@ -45,8 +45,8 @@ def is_same_response(first: httpx.Response, second: httpx.Response) -> bool:
 async def test_timeline_shows_the_facts_of_every_service(study: AnalyticsStudy, number: int) -> None:
     case = published_case_facts(number)
     participant = await study.add_participant("rome", *case)
-    answer = await study.get(f"participants/{participant.participant_id}/timeline.json")
-    timeline = answer.json()
+    response = await study.get(f"participants/{participant.participant_id}/timeline.json")
+    timeline = response.json()
     assert (timeline["study_id"], timeline["participant_id"], timeline["site_id"]) == (
         study.study_id,
         participant.participant_id,
@@ -55,7 +55,7 @@ async def test_timeline_shows_the_facts_of_every_service(study: AnalyticsStudy, 
     assert (timeline["position"], timeline["today"]) == (study.position, TODAY)
     assert {entry["service"] for entry in timeline["entries"]} == {"enrollment", "toxicity", "followup"}
     assert len(timeline["entries"]) == len(case)
-    assert "PUBLISHED" not in answer.text
+    assert "PUBLISHED" not in response.text
 
 
 async def test_timeline_is_readable_only_by_those_who_may_see_the_participant(study: AnalyticsStudy) -> None:
@@ -80,7 +80,7 @@ async def test_timeline_is_readable_only_by_those_who_may_see_the_participant(st
 
 
 async def test_foreign_unknown_and_excluded_participants_get_the_same_404(study: AnalyticsStudy) -> None:
-    hidden_numbers = [
+    hidden_ids = [
         (await study.add_participant("milan", participant_screened(site_id="milan"))).participant_id,
         new_participant_id(),
         (await study.add_participant("rome", participant_screened(), facts.participant_voided())).participant_id,
@@ -91,20 +91,21 @@ async def test_foreign_unknown_and_excluded_participants_get_the_same_404(study:
     ]
     for extension in ("json", "svg"):
         first_response, *other_responses = [
-            await study.get(f"participants/{number}/timeline.{extension}", "site@rome") for number in hidden_numbers
+            await study.get(f"participants/{participant_id}/timeline.{extension}", "site@rome")
+            for participant_id in hidden_ids
         ]
         assert first_response.status_code == 404
         assert all(is_same_response(first_response, other) for other in other_responses)
-    for number in hidden_numbers[1:]:
-        assert (await study.get(f"participants/{number}/timeline.json", "investigator")).status_code == 404
+    for participant_id in hidden_ids[1:]:
+        assert (await study.get(f"participants/{participant_id}/timeline.json", "investigator")).status_code == 404
 
 
 async def test_mistyped_participant_number_is_422_and_its_format_is_flexible(study: AnalyticsStudy) -> None:
     participant = await study.add_participant("rome", participant_screened())
     mistyped = participant.participant_id[:-1] + ("0" if participant.participant_id[-1] != "0" else "1")
-    for number in (mistyped, "P1"):
-        answer = await study.get(f"participants/{number}/timeline.json")
-        assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (422, "bad-participant-number")
+    for participant_id in (mistyped, "P1"):
+        response = await study.get(f"participants/{participant_id}/timeline.json")
+        assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (422, "bad-participant-number")
     reformatted = participant.participant_id.lower().replace("-", "")
     assert (await study.get(f"participants/{reformatted}/timeline.json")).status_code == 200
 
@@ -154,9 +155,9 @@ async def test_timeline_can_be_read_as_of_a_time(study: AnalyticsStudy) -> None:
 
 async def test_timeline_svg_is_a_standalone_document(study: AnalyticsStudy) -> None:
     participant = await study.add_participant("rome", *published_case_facts(4))
-    answer = await study.get(f"participants/{participant.participant_id}/timeline.svg", "site@rome")
-    assert answer.headers["content-type"] == "image/svg+xml"
-    root = parse_svg(answer.content)
+    response = await study.get(f"participants/{participant.participant_id}/timeline.svg", "site@rome")
+    assert response.headers["content-type"] == "image/svg+xml"
+    root = parse_svg(response.content)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     for extension in ("pdf", "csv", "json.svg"):
         assert (await study.get(f"participants/{participant.participant_id}/timeline.{extension}")).status_code == 404
@@ -187,20 +188,20 @@ async def test_participant_list_links_to_each_visible_participant(study: Analyti
 async def test_long_participant_list_is_paged_by_number(study: AnalyticsStudy) -> None:
     streams = [EventStream(study.study_id) for _ in range(201)]
     await study.project([stream.record(participant_screened()) for stream in streams])
-    numbers = sorted(stream.stream_id for stream in streams)
+    participant_ids = sorted(stream.stream_id for stream in streams)
     first = (await study.get_page("participants")).text
-    assert (numbers[199] in first, numbers[200] in first) == (True, False)
-    assert f'<a href="?after={numbers[199]}">' in first
-    second = (await study.get_page("participants", after=numbers[199])).text
-    assert numbers[200] in second
+    assert (participant_ids[199] in first, participant_ids[200] in first) == (True, False)
+    assert f'<a href="?after={participant_ids[199]}">' in first
+    second = (await study.get_page("participants", after=participant_ids[199])).text
+    assert participant_ids[200] in second
     assert 'href="?after=' not in second
 
 
 async def test_timeline_page_shows_the_swim_lane_above_the_events_with_their_titles(study: AnalyticsStudy) -> None:
     participant = await study.add_participant("rome", *published_case_facts(3))
-    answer = await study.get_page(f"participants/{participant.participant_id}", "site@rome")
-    html = answer.text
-    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    response = await study.get_page(f"participants/{participant.participant_id}", "site@rome")
+    html = response.text
+    assert response.headers["content-security-policy"].startswith("default-src 'none'")
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]* src=)", html)
     assert html.index("<svg") < html.index('<ol class="events"')
     titles = re.findall(r'<p class="fact-title">([^<]*[^<\s])', html)
@@ -230,9 +231,9 @@ async def test_participant_page_is_refused_as_html_to_those_who_may_not_see_it(
     study: AnalyticsStudy, user: str, status: int
 ) -> None:
     participant = await study.add_participant("rome", participant_screened())
-    answer = await study.get_page(f"participants/{participant.participant_id}", user)
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
-    assert participant.participant_id not in answer.text
+    response = await study.get_page(f"participants/{participant.participant_id}", user)
+    assert (response.status_code, response.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert participant.participant_id not in response.text
     anonymous = await study.http.get(f"/analytics/studies/{study.study_id}/participants/{participant.participant_id}")
     assert (anonymous.status_code, anonymous.headers["location"].partition("?")[0]) == (303, "/session")
 

@@ -70,7 +70,11 @@ def snapshot_of_events(
 
 def snapshot_of(facts_by_participant: Mapping[str, Sequence[Fact]], *, excluded: Collection[str] = ()) -> StudySnapshot:
     """Returns the snapshot of participants with these facts as of TODAY."""
-    events = [event for number, facts_ in facts_by_participant.items() for event in participant_events(facts_, number)]
+    events = [
+        event
+        for participant_id, facts_ in facts_by_participant.items()
+        for event in participant_events(facts_, participant_id)
+    ]
     return snapshot_of_events(events, excluded=excluded)
 
 

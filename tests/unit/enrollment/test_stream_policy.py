@@ -82,13 +82,16 @@ async def test_local_reference_is_recorded_and_probed_by_its_site_only(study: En
 async def test_reinstating_a_participant_does_not_reveal_a_reference_in_use(study: EnrollmentDriver) -> None:
     first = await study.register_participant("sam", participant_screened(local_reference="PAT-1"))
     alone = await study.register_participant("sam", participant_screened(local_reference="PAT-2"))
-    voids = [(await study.record("sam", number, participant_voided())).event_ids[0] for number in (first, alone)]
+    voids = [
+        (await study.record("sam", participant_id, participant_voided())).event_ids[0]
+        for participant_id in (first, alone)
+    ]
     second = await study.register_participant("sam", participant_screened(local_reference="PAT-1"))
-    for number, void in zip((first, alone), voids, strict=True):
+    for participant_id, void in zip((first, alone), voids, strict=True):
         for dry_run in (True, False):
-            outcome = await study.record("ivan", number, correction(void, None), dry_run=dry_run)
+            outcome = await study.record("ivan", participant_id, correction(void, None), dry_run=dry_run)
             assert outcome.version == 3
-    search_keys = [await search_key_of(study, number) for number in (first, second, alone)]
+    search_keys = [await search_key_of(study, participant_id) for participant_id in (first, second, alone)]
     assert search_keys == [None, *(VAULT.blind_index(STUDY, "rome", reference) for reference in ("PAT-1", "PAT-2"))]
     await study.record("carl", first, consent_signed())
     refusal = await study.refusal(
@@ -188,8 +191,8 @@ async def test_leading_zero_makes_a_different_local_reference(study: EnrollmentD
     assert len(await study.participant_ids()) == 3
 
 
-def duplicate_of(number: str) -> Fact:
-    return participant_voided("duplicate", number)
+def duplicate_of(participant_id: str) -> Fact:
+    return participant_voided("duplicate", participant_id)
 
 
 async def fault_codes_and_pointers(study: EnrollmentDriver, by: str, stream: str, fact: Fact) -> list[tuple[str, str]]:
@@ -203,34 +206,34 @@ async def test_participant_is_voided_as_a_duplicate(study: EnrollmentDriver) -> 
 
 
 async def test_participant_cannot_be_a_duplicate_of_itself(study: EnrollmentDriver) -> None:
-    number = await study.register_participant()
-    for voiding in (duplicate_of(number), duplicate_of(number.replace("-", "").lower())):
-        assert await fault_codes_and_pointers(study, "sam", number, voiding) == [
+    participant_id = await study.register_participant()
+    for voiding in (duplicate_of(participant_id), duplicate_of(participant_id.replace("-", "").lower())):
+        assert await fault_codes_and_pointers(study, "sam", participant_id, voiding) == [
             ("duplicate-of-itself", "/duplicate_of")
         ]
-    await study.record("sam", number, consent_signed())
-    assert await fault_codes_and_pointers(study, "sam", number, duplicate_of(number)) == [
+    await study.record("sam", participant_id, consent_signed())
+    assert await fault_codes_and_pointers(study, "sam", participant_id, duplicate_of(participant_id)) == [
         ("duplicate-of-itself", "/duplicate_of")
     ]
 
 
 async def test_participants_cannot_be_duplicates_in_a_circle(study: EnrollmentDriver) -> None:
-    numbers = [await study.register_participant() for _ in range(4)]
-    for number, other in pairwise(numbers):
-        await study.record("sam", number, duplicate_of(other))
-    for other in numbers[:3]:
-        assert await fault_codes_and_pointers(study, "carl", numbers[3], duplicate_of(other)) == [
+    participant_ids = [await study.register_participant() for _ in range(4)]
+    for participant_id, other in pairwise(participant_ids):
+        await study.record("sam", participant_id, duplicate_of(other))
+    for other in participant_ids[:3]:
+        assert await fault_codes_and_pointers(study, "carl", participant_ids[3], duplicate_of(other)) == [
             ("duplicate-circle", "/duplicate_of")
         ]
-    await study.record("sam", numbers[3], participant_voided())
+    await study.record("sam", participant_ids[3], participant_voided())
 
 
 async def test_correction_cannot_create_a_circle_of_duplicates(study: EnrollmentDriver) -> None:
     first, second = await study.register_participant(), await study.register_participant()
     mistaken = (await study.record("sam", first, participant_voided("duplicate"))).event_ids[0]
     await study.record("sam", second, duplicate_of(first))
-    for number, code in ((second, "duplicate-circle"), (first, "duplicate-of-itself")):
-        corrected = correction(mistaken, duplicate_of(number))
+    for participant_id, code in ((second, "duplicate-circle"), (first, "duplicate-of-itself")):
+        corrected = correction(mistaken, duplicate_of(participant_id))
         assert await fault_codes_and_pointers(study, "ivan", first, corrected) == [
             (code, "/replacement/data/duplicate_of")
         ]
@@ -249,8 +252,8 @@ async def test_duplicate_of_an_invisible_participant_has_one_answer(study: Enrol
     voided_foreign = await study.register_participant("mia")
     await study.record("mia", voided_foreign, participant_voided())
     refusals = [
-        await study.refusal("sam", own, duplicate_of(number))
-        for number in (foreign, voided_foreign, new_participant_id(), UNKNOWN_PARTICIPANT)
+        await study.refusal("sam", own, duplicate_of(participant_id))
+        for participant_id in (foreign, voided_foreign, new_participant_id(), UNKNOWN_PARTICIPANT)
     ]
     assert [[(fault.code, fault.pointer) for fault in refusal.faults] for refusal in refusals] == [
         [("no-such-participant", "/duplicate_of")]

@@ -98,7 +98,8 @@ async def test_study_facts_are_recorded_by_their_roles_only(study: EnrollmentDri
 async def test_foreign_and_unknown_participants_are_indistinguishable(study: EnrollmentDriver) -> None:
     participant = await study.register_participant()
     foreign, unknown = [
-        await study.refusal("mia", number, procedure_performed()) for number in (participant, new_participant_id())
+        await study.refusal("mia", participant_id, procedure_performed())
+        for participant_id in (participant, new_participant_id())
     ]
     assert (type(foreign), foreign.title, foreign.code) == (NotFound, unknown.title, unknown.code)
     assert type(await study.refusal("carl", new_participant_id(), procedure_performed())) is NotFound

@@ -44,9 +44,9 @@ from tests.unit.eventstore.enrollment_driver import (
 
 
 async def test_new_participants_get_unique_numbers(study: EnrollmentDriver) -> None:
-    numbers = {await study.register_participant(), await study.register_participant()}
-    assert len(numbers) == 2
-    assert {normalize_participant_id(number) for number in numbers} == numbers
+    participant_ids = {await study.register_participant(), await study.register_participant()}
+    assert len(participant_ids) == 2
+    assert {normalize_participant_id(participant_id) for participant_id in participant_ids} == participant_ids
 
 
 async def test_event_has_content_site_time_and_recorder(study: EnrollmentDriver) -> None:

@@ -83,17 +83,17 @@ class ToxicityDriver:
         return self.known_versions[stream]
 
     async def enrolled_participant(self, *facts_: Fact) -> str:
-        number = new_participant_id()
-        await self.receive(number, *ENROLLMENT_FACTS, *facts_)
-        return number
+        participant_id = new_participant_id()
+        await self.receive(participant_id, *ENROLLMENT_FACTS, *facts_)
+        return participant_id
 
-    async def record(self, by: str, number: str, *facts: Fact, **options: Any) -> RecordedFacts:
+    async def record(self, by: str, participant_id: str, *facts: Fact, **options: Any) -> RecordedFacts:
         pointers = tuple(f"/{index}/data" for index in range(len(facts))) if len(facts) > 1 else ("",)
-        return await self.command_handler.record(RecordFacts(STUDY, number, facts, pointers, by, **options))
+        return await self.command_handler.record(RecordFacts(STUDY, participant_id, facts, pointers, by, **options))
 
-    async def refusal(self, by: str, number: str, *facts: Fact, **options: Any) -> RequestError:
+    async def refusal(self, by: str, participant_id: str, *facts: Fact, **options: Any) -> RequestError:
         with pytest.raises(RequestError) as refusal:
-            await self.record(by, number, *facts, **options)
+            await self.record(by, participant_id, *facts, **options)
         return refusal.value
 
 
@@ -105,11 +105,11 @@ async def toxicity() -> ToxicityDriver:
 
 
 async def test_fact_is_recorded_with_study_and_enrollment_versions(toxicity: ToxicityDriver) -> None:
-    number = await toxicity.enrolled_participant()
-    assert (await toxicity.record("sam", number, toxicity_assessed())).version == 1
-    assert (await toxicity.record("sam", number, toxicity_assessed(3))).version == 2
+    participant_id = await toxicity.enrolled_participant()
+    assert (await toxicity.record("sam", participant_id, toxicity_assessed())).version == 1
+    assert (await toxicity.record("sam", participant_id, toxicity_assessed(3))).version == 2
     async with toxicity.store.unit(Tenant(STUDY)) as unit:
-        events = (await unit.load_stream(number)).events
+        events = (await unit.load_stream(participant_id)).events
     assert [event.meta["judged_by"] for event in events] == [{"study_version": 8, "enrollment_version": 3}] * 2
     assert {event.site_id for event in events} == {"rome"}
 
@@ -138,17 +138,17 @@ async def test_role_without_permission_is_refused(toxicity: ToxicityDriver) -> N
 async def test_unknown_course_is_not_known_yet_unless_the_version_has_arrived(
     toxicity: ToxicityDriver,
 ) -> None:
-    number = await toxicity.enrolled_participant()
+    participant_id = await toxicity.enrolled_participant()
     graded = toxicity_assessed(0, finding(attribution=attributions("course:RT1")), course_id="RT1")
-    early = await toxicity.refusal("sam", number, graded)
+    early = await toxicity.refusal("sam", participant_id, graded)
     assert isinstance(early, NotKnownYet)
     pointers = ["/course_id", "/findings/0/attribution/0/to"]
     assert sorted(fault.pointer for fault in early.faults) == pointers
-    never = await toxicity.refusal("sam", number, graded, after=3)
+    never = await toxicity.refusal("sam", participant_id, graded, after=3)
     assert isinstance(never, RequestRejected)
     assert sorted(fault.pointer for fault in never.faults) == pointers
-    await toxicity.receive(number, radiotherapy_started())
-    assert (await toxicity.record("sam", number, graded)).version == 1
+    await toxicity.receive(participant_id, radiotherapy_started())
+    assert (await toxicity.record("sam", participant_id, graded)).version == 1
 
 
 async def test_final_faults_are_returned_with_faults_that_may_resolve(toxicity: ToxicityDriver) -> None:
@@ -161,15 +161,15 @@ async def test_final_faults_are_returned_with_faults_that_may_resolve(toxicity: 
 async def test_command_waits_for_the_required_enrollment_version(
     toxicity: ToxicityDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    number = await toxicity.enrolled_participant()
+    participant_id = await toxicity.enrolled_participant()
     graded = toxicity_assessed(0, course_id="RT1")
-    waiting = asyncio.create_task(toxicity.record("sam", number, graded, after=4))
+    waiting = asyncio.create_task(toxicity.record("sam", participant_id, graded, after=4))
     await asyncio.sleep(0)
     assert not waiting.done()
-    await toxicity.receive(number, radiotherapy_started())
+    await toxicity.receive(participant_id, radiotherapy_started())
     assert (await waiting).version == 1
     monkeypatch.setattr(role_check, "MAX_WAIT_SECONDS", 0.1)
-    assert isinstance(await toxicity.refusal("sam", number, graded, after=5), NotKnownYet)
+    assert isinstance(await toxicity.refusal("sam", participant_id, graded, after=5), NotKnownYet)
 
 
 @pytest.mark.parametrize(
@@ -181,39 +181,39 @@ async def test_command_waits_for_the_required_enrollment_version(
     ],
 )
 async def test_closures_of_enrollment_apply_to_toxicity(toxicity: ToxicityDriver, closure: Fact, code: str) -> None:
-    number = await toxicity.enrolled_participant()
-    before = await toxicity.record("sam", number, toxicity_assessed(3))
-    await toxicity.receive(number, closure)
-    refusal = await toxicity.refusal("sam", number, toxicity_assessed(6))
+    participant_id = await toxicity.enrolled_participant()
+    before = await toxicity.record("sam", participant_id, toxicity_assessed(3))
+    await toxicity.receive(participant_id, closure)
+    refusal = await toxicity.refusal("sam", participant_id, toxicity_assessed(6))
     assert isinstance(refusal, RequestRejected)
     assert [fault.code for fault in refusal.faults] == [code]
     corrected = correction(before.event_ids[0], toxicity_assessed(2))
-    assert (await toxicity.record("sam", number, corrected)).version == 2
-    assert (await toxicity.record("sam", number, correction(before.event_ids[0], None))).version == 3
+    assert (await toxicity.record("sam", participant_id, corrected)).version == 2
+    assert (await toxicity.record("sam", participant_id, correction(before.event_ids[0], None))).version == 3
 
 
 async def test_facts_after_the_end_of_the_study_are_refused(toxicity: ToxicityDriver) -> None:
-    number = await toxicity.enrolled_participant()
+    participant_id = await toxicity.enrolled_participant()
     await toxicity.receive(STUDY, study_closed(5))
-    assert [fault.code for fault in (await toxicity.refusal("sam", number, toxicity_assessed(6))).faults] == [
+    assert [fault.code for fault in (await toxicity.refusal("sam", participant_id, toxicity_assessed(6))).faults] == [
         "study-closed"
     ]
-    assert (await toxicity.record("sam", number, toxicity_assessed(5))).version == 1
+    assert (await toxicity.record("sam", participant_id, toxicity_assessed(5))).version == 1
 
 
 async def test_transferred_participant_is_visible_at_the_new_site_only(toxicity: ToxicityDriver) -> None:
-    number = await toxicity.enrolled_participant()
-    await toxicity.record("sam", number, toxicity_assessed())
-    await toxicity.receive(number, participant_transferred("milan"))
-    assert isinstance(await toxicity.refusal("sam", number, toxicity_assessed(1)), NotKnownYet)
-    assert (await toxicity.record("mia", number, toxicity_assessed(2))).version == 2
+    participant_id = await toxicity.enrolled_participant()
+    await toxicity.record("sam", participant_id, toxicity_assessed())
+    await toxicity.receive(participant_id, participant_transferred("milan"))
+    assert isinstance(await toxicity.refusal("sam", participant_id, toxicity_assessed(1)), NotKnownYet)
+    assert (await toxicity.record("mia", participant_id, toxicity_assessed(2))).version == 2
 
 
 async def test_revoked_grant_applies_as_soon_as_it_is_received(toxicity: ToxicityDriver) -> None:
-    number = await toxicity.enrolled_participant()
-    await toxicity.record("sam", number, toxicity_assessed())
+    participant_id = await toxicity.enrolled_participant()
+    await toxicity.record("sam", participant_id, toxicity_assessed())
     await toxicity.receive(STUDY, member_revoked("sam", "site", "rome"))
-    assert isinstance(await toxicity.refusal("sam", number, toxicity_assessed(1)), NotKnownYet)
+    assert isinstance(await toxicity.refusal("sam", participant_id, toxicity_assessed(1)), NotKnownYet)
 
 
 async def test_assessment_before_the_year_of_birth_is_refused(toxicity: ToxicityDriver) -> None:
@@ -242,11 +242,11 @@ OTHER_TERM = "3.0:0699"
 )
 async def test_not_graded_reason_is_not_moved_to_another_term(toxicity: ToxicityDriver, restated: Fact) -> None:
     """A corrector without access to the text may replace its finding by other findings."""
-    number = await toxicity.enrolled_participant()
+    participant_id = await toxicity.enrolled_participant()
     ungraded = toxicity_assessed(1, finding(grade=None, not_graded="asleep"), finding(OTHER_TERM, 2))
-    first = await toxicity.record("sam", number, ungraded)
-    await toxicity.record("ivan", number, correction(first.event_ids[0], restated))
+    first = await toxicity.record("sam", participant_id, ungraded)
+    await toxicity.record("ivan", participant_id, correction(first.event_ids[0], restated))
     async with toxicity.store.unit(Tenant(STUDY)) as unit:
-        corrected = (await unit.load_stream(number)).events[-1]
-        opened_by = text_opener(VAULT, await unit.data_key(number))
+        corrected = (await unit.load_stream(participant_id)).events[-1]
+        opened_by = text_opener(VAULT, await unit.data_key(participant_id))
     assert dict(opened_by(corrected)) == {}

@@ -169,9 +169,9 @@ async def test_right_and_wrong_guesses_make_the_same_store_calls(study: Enrollme
     alone = await study.register_participant("sam", participant_screened(local_reference="PAT-9"))
     free = (await study.record("sam", alone, participant_voided())).event_ids[0]
     calls_by_guess = []
-    for number, event in ((participant, void), (alone, free)):
+    for participant_id, event in ((participant, void), (alone, free)):
         counting.calls.clear()
-        await other.record("ivan", number, correction(event, None), dry_run=True)
+        await other.record("ivan", participant_id, correction(event, None), dry_run=True)
         calls_by_guess.append(list(counting.calls))
     assert calls_by_guess[0] == calls_by_guess[1]
 

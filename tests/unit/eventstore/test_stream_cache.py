@@ -27,9 +27,9 @@ def test_foreign_facts_count_against_the_size_of_the_stream_cache() -> None:
         StreamCache(cache_size=2 * len(ENROLLMENT_FACTS)),
         Record(tuple(numbered_facts(ENROLLMENT_FACTS))),
     )
-    for number in ("A", "B", "C"):
-        cache.put("s", number, cached_stream(registered))
-    assert [cache.get("s", number) is not None for number in ("A", "B", "C")] == [False, True, True]
+    for participant_id in ("A", "B", "C"):
+        cache.put("s", participant_id, cached_stream(registered))
+    assert [cache.get("s", participant_id) is not None for participant_id in ("A", "B", "C")] == [False, True, True]
     cache.remove("s", "B")
     cache.put("s", "D", cached_stream(registered))
     assert cache.get("s", "C")

@@ -204,10 +204,10 @@ def _parse_request(path: list[str], body: Any, caller: str) -> tuple[str, str | 
         case [study_id, "participants"]:
             batch = body.get("facts", [{"type": "participant.screened", "data": body}])
             return study_id, None, [(fact["type"], fact["data"]) for fact in batch]
-        case [study_id, "participants", number, "facts"]:
-            return study_id, number, [(fact["type"], fact["data"]) for fact in body]
-        case [study_id, "participants", number, "facts", type_name]:
-            return study_id, number, [(type_name, body)]
+        case [study_id, "participants", participant_id, "facts"]:
+            return study_id, participant_id, [(fact["type"], fact["data"]) for fact in body]
+        case [study_id, "participants", participant_id, "facts", type_name]:
+            return study_id, participant_id, [(type_name, body)]
     raise AssertionError(path)
 
 

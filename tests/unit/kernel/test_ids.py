@@ -26,7 +26,7 @@ from shared.kernel.ids import (
 )
 
 bodies = st.text(ALPHABET, min_size=8, max_size=8)
-numbers = bodies.map(lambda body: body + check_character(body))
+valid_ids = bodies.map(lambda body: body + check_character(body))
 
 
 def is_participant_id(text: object) -> bool:
@@ -46,25 +46,25 @@ def test_alphabet_has_no_ambiguous_letters() -> None:
     assert not set("ILOU") & set(ALPHABET)
 
 
-@given(numbers)
-def test_participant_id_ignores_case_and_hyphens(number: str) -> None:
-    canonical = f"{number[:4]}-{number[4:8]}-{number[8]}"
-    for spelling in (number, number.lower(), canonical, canonical.lower(), "-".join(number)):
+@given(valid_ids)
+def test_participant_id_ignores_case_and_hyphens(participant_id: str) -> None:
+    canonical = f"{participant_id[:4]}-{participant_id[4:8]}-{participant_id[8]}"
+    for spelling in (participant_id, participant_id.lower(), canonical, canonical.lower(), "-".join(participant_id)):
         assert normalize_participant_id(spelling) == canonical
 
 
-@given(numbers)
-def test_single_wrong_character_is_detected(number: str) -> None:
-    for index, right in enumerate(number):
+@given(valid_ids)
+def test_single_wrong_character_is_detected(participant_id: str) -> None:
+    for index, right in enumerate(participant_id):
         for wrong in set(ALPHABET) - {right}:
-            assert not is_participant_id(number[:index] + wrong + number[index + 1 :])
+            assert not is_participant_id(participant_id[:index] + wrong + participant_id[index + 1 :])
 
 
-@given(numbers)
-def test_transposed_characters_are_detected_except_0_and_z(number: str) -> None:
-    for index in range(len(number) - 1):
-        pair = number[index : index + 2]
-        swapped = number[:index] + pair[::-1] + number[index + 2 :]
+@given(valid_ids)
+def test_transposed_characters_are_detected_except_0_and_z(participant_id: str) -> None:
+    for index in range(len(participant_id) - 1):
+        pair = participant_id[index : index + 2]
+        swapped = participant_id[:index] + pair[::-1] + participant_id[index + 2 :]
         assert is_participant_id(swapped) == (pair[0] == pair[1] or set(pair) == {"0", "Z"})
 
 
@@ -83,13 +83,13 @@ def test_other_values_are_not_participant_ids(value: object) -> None:
 def test_new_participant_ids_are_valid_and_unique() -> None:
     participant_ids = {new_participant_id() for _ in range(2000)}
     assert len(participant_ids) == 2000
-    assert all(normalize_participant_id(number) == number for number in participant_ids)
+    assert all(normalize_participant_id(participant_id) == participant_id for participant_id in participant_ids)
 
 
 def test_new_participant_ids_do_not_reveal_the_accrual_order() -> None:
     participant_ids = [new_participant_id() for _ in range(200)]
     assert sorted(participant_ids) != participant_ids
-    assert {number[0] for number in participant_ids} > {participant_ids[0][0]}
+    assert {participant_id[0] for participant_id in participant_ids} > {participant_ids[0][0]}
 
 
 def test_refused_participant_id_is_not_quoted() -> None:

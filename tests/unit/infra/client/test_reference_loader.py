@@ -24,17 +24,17 @@ async def test_load_records_everyone_through_the_public_api(quartal: FakeQuartal
     lines: list[str] = []
     async with quartal.client() as client:
         await load_reference_study(client, token_for, lines.append)
-    assert sorted(Counter(number for number, _ in quartal.recorded_facts).values()) == sorted(
+    assert sorted(Counter(participant_id for participant_id, _ in quartal.recorded_facts).values()) == sorted(
         len(facts) for facts in ALL_PEOPLE
     )
     assert set(quartal.callers) == {"administrator@study-wide.atc-rt", "site@site-01.atc-rt"}
-    numbers = [
+    participant_ids = [
         quartal.participant_ids_by_key[f"{STUDY_ID}/participant/published-{case['case']}"]
         for case in published_cases.cases()
     ]
     assert lines == [
         "atc-rt: loaded 4 published cases, 27 synthetic participants and 9 synthetic people who were not enrolled",
-        f"atc-rt: the published cases are {', '.join(numbers)}; all others are synthetic",
+        f"atc-rt: the published cases are {', '.join(participant_ids)}; all others are synthetic",
     ]
 
 
@@ -59,8 +59,8 @@ async def test_later_facts_of_published_cases_go_to_their_services(quartal: Fake
     async with quartal.client() as client:
         await load_reference_study(client, token_for, lambda _: None)
     for case in published_cases.cases():
-        number = quartal.participant_ids_by_key[f"{STUDY_ID}/participant/published-{case['case']}"]
-        recorded_types = Counter(name for whose, name in quartal.recorded_facts if whose == number)
+        participant_id = quartal.participant_ids_by_key[f"{STUDY_ID}/participant/published-{case['case']}"]
+        recorded_types = Counter(name for whose, name in quartal.recorded_facts if whose == participant_id)
         assert recorded_types == Counter(fact["type"] for fact in [*case["facts"], *case["later"]])
 
 

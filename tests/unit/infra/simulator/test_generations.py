@@ -40,8 +40,10 @@ def facts_by_index(participants: int) -> Counter[int]:
 
 def recorded_by_index(quartal: FakeQuartal) -> Counter[int]:
     """Returns the number of recorded facts of each participant, by its index in the seed."""
-    index_of = {number: int(key.split("/")[-2]) for key, number in quartal.participant_ids_by_key.items()}
-    return Counter(index_of[number] for number, _ in quartal.recorded_facts)
+    index_of = {
+        participant_id: int(key.split("/")[-2]) for key, participant_id in quartal.participant_ids_by_key.items()
+    }
+    return Counter(index_of[participant_id] for participant_id, _ in quartal.recorded_facts)
 
 
 async def run_until_recorded(

@@ -113,10 +113,10 @@ async def test_simulation_ends_after_the_given_number_of_participants(quartal: F
 def test_facts_are_sent_in_order_of_their_days(completed_run: CompletedRun) -> None:
     quartal = completed_run.quartal
     remaining_days = {
-        number: iter(simulate_participant(SEED, int(key.split("/")[-2])).report_days)
-        for key, number in quartal.participant_ids_by_key.items()
+        participant_id: iter(simulate_participant(SEED, int(key.split("/")[-2])).report_days)
+        for key, participant_id in quartal.participant_ids_by_key.items()
     }
-    days = [next(remaining_days[number]) for number, _ in quartal.recorded_facts]
+    days = [next(remaining_days[participant_id]) for participant_id, _ in quartal.recorded_facts]
     assert days == sorted(days)
 
 
