@@ -1,6 +1,6 @@
 """The steps and states of participants on a data cut-off, after CONSORT. Pure.
 
-Each is a mask over the participants of a snapshot. The figure of the flow and the list of participants use them.
+Each is a mask over the participants of a snapshot. The figure of the participant flow counts them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class DayColumn:
 
 @dataclass(frozen=True, slots=True)
 class _Milestone:
-    """A step of participants, and the date that decides: `reached` are those who have it by the cut-off."""
+    """A step: the participants who have reached it by the cut-off, and the dates that decide."""
 
-    reached: Mask
+    mask: Mask
     date: DayColumn
 
 
@@ -57,7 +57,7 @@ class CohortFlow:
     def from_snapshot(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         """Returns the flow of a selection. A participant is treated who is enrolled and started a course."""
         milestones = _milestones(snapshot, selection)
-        steps = {name: milestone.reached for name, milestone in milestones.items()}
+        steps = {name: milestone.mask for name, milestone in milestones.items()}
         status_dates = _status_dates(snapshot, selection.cut_number)
         statuses = _statuses(status_dates, steps["enrolled"], steps["treated"], selection.cut_number)
         used_dates = _used_dates(milestones, statuses, status_dates)
@@ -86,7 +86,7 @@ def _milestones(snapshot: StudySnapshot, selection: Selection) -> dict[str, _Mil
         "treated": first_days(snapshot, snapshot.tables["course"], "started_on", "started_precision"),
         "stereotactic": first_days(snapshot, targets, "valid_from", "prescribed_precision"),
     }
-    enrolled = milestones["enrolled"].reached
+    enrolled = milestones["enrolled"].mask
     return milestones | {name: _Milestone(enrolled & (date.day <= cut), date) for name, date in treatments.items()}
 
 
@@ -128,8 +128,8 @@ def _used_dates(
     treated, stereotactic = milestones["treated"], milestones["stereotactic"]
     used_dates = [(statuses[status], status_dates[status]) for status in END_STATUSES]
     used_dates.append((statuses["completed"] | statuses["in_follow_up"], status_dates["completed"]))
-    used_dates += [(step.reached, step.date) for name, step in milestones.items() if name != "stereotactic"]
-    used_dates.append((stereotactic.reached & (stereotactic.date.day != treated.date.day), stereotactic.date))
+    used_dates += [(step.mask, step.date) for name, step in milestones.items() if name != "stereotactic"]
+    used_dates.append((stereotactic.mask & (stereotactic.date.day != treated.date.day), stereotactic.date))
     return tuple(mask & (date.precision > 0) for mask, date in used_dates)
 
 

@@ -89,6 +89,7 @@ class StudyHistory:
             division=BY_SEX,
             days=edition.days,
         )
+        assert answer.context.requested_cut == self.cuts[-1]
         assert isinstance(answer.figure, Accrual)
         for group in answer.figure.groups:
             for step in group.curve:
