@@ -1,7 +1,7 @@
 """Server-sent events that name the changed parts of a page, so that it fetches them again.
 
-A subscriber gets the newest version of every part of its study, or of some parts, and none in between: a slow subscriber has no
-queue. It gets no version twice, and the next ones a second later at the earliest.
+A subscriber is one open stream. It gets the newest version of every part of its study, or of some parts, and none in
+between: a slow subscriber has no queue. It gets no version twice, and the next ones a second later at the earliest.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ class LiveUpdates:
     ) -> AsyncIterator[bytes]:
         """Yields the frames for one subscriber of a study: the current versions, then each change, with pings between.
 
-        `versions_at_load` are those that the subscriber loaded in the generation `generation_at_load`; versions published
-        since then replace them. The stream of an earlier generation ends at once. `parts` are those that the subscriber
-        gets; None: all. Other parts do not delay its pings either.
+        `versions_at_load` are those that the subscriber loaded in the generation `generation_at_load`; versions that
+        were published since then replace them. The stream of an earlier generation ends at once. `parts` are those that
+        the subscriber gets; None: all. Other parts do not delay its pings either.
         """
         initial_frames = {part: _frame(part, data) for part, data in (versions_at_load or {}).items()}
         subscriber = _Subscriber(parts)
