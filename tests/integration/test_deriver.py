@@ -167,6 +167,21 @@ async def test_unreadable_fact_does_not_keep_a_voided_participant_in_analyses(st
     assert tuple(await study.row(history.participant_id, "is_excluded")) == (True,)
 
 
+async def test_rows_of_a_participant_who_cannot_be_derived_move_to_the_new_site(study: DerivedStudy) -> None:
+    history = await study.add(*TREATED)
+    await study.derive()
+    contact = history.record(follow_up_recorded(40))
+    await study.project([contact, history.record(facts.participant_transferred("milan", 50))])
+    await study.damage(contact)
+    await study.derive()
+    assert len(await study.failures()) == 1
+    assert tuple(await study.row(history.participant_id, "site_id, enrolled_on::text")) == ("milan", facts.day(0))
+    sites = await study.database.system.fetch(
+        "select distinct site_id from derived_visit where participant_id = $1", history.participant_id
+    )
+    assert [row["site_id"] for row in sites] == ["milan"]
+
+
 async def test_unreadable_fact_does_not_keep_in_analyses_who_refused_the_use_of_data(study: DerivedStudy) -> None:
     history = await study.add(*TREATED)
     refusal = facts.consent_signed(50, options={"data_use": False, "registry": False, "recontact": False})

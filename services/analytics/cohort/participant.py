@@ -196,9 +196,6 @@ class Participant:
             for course in self._courses(until)
         ]
 
-    def index_course(self, until: date) -> RadiotherapyStarted | None:
-        return next((course for course in self._courses(until) if course.index), None)
-
     def _courses(self, until: date) -> list[RadiotherapyStarted]:
         return sorted(self.facts(RadiotherapyStarted, until), key=self.day)
 

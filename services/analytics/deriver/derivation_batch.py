@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
-from itertools import chain, groupby
-
-from pydantic_core import to_json
+from itertools import groupby
 
 from services.analytics.cohort.participant import Participant, is_withdrawn_or_voided
 from services.analytics.cohort.participants import participant_of_events
 from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.derive import derive
-from services.analytics.derivation.rows import TABLES, ParticipantRows
+from services.analytics.derivation.rows import ParticipantRows
 from services.analytics.deriver import repository
 from services.analytics.deriver.repository import Derivation, ParticipantResult
 from services.analytics.queries.case import build_case
@@ -44,7 +41,7 @@ async def derive_batch(
 ) -> None:
     """Derives the rows of participants from their facts at the position of the derivation, and replaces them.
 
-    A participant whose rows cannot be derived keeps the earlier ones and is stored as a failure.
+    A participant whose rows cannot be derived keeps the earlier ones, at the current site, and is stored as a failure.
     """
     plans = StudyPlans.from_record(study)
     events = await facts_of_participants(connection, study_id, ids, derivation.position)
@@ -57,6 +54,7 @@ async def derive_batch(
             failures[participant_id] = type(error.__cause__ or error).__name__
     await repository.replace_rows(connection, study_id, derivation, results)
     await repository.clear_failures(connection, study_id, [result.participant_id for result in results])
+    await repository.move_rows(connection, study_id, list(failures))
     for participant_id, error_name in failures.items():
         await repository.store_failure(connection, study_id, participant_id, derivation.position, error_name)
 
@@ -75,13 +73,7 @@ def derive_participant(
     rows = derive(participant, plans)
     queries = _derive_queries(participant, rows, events, plans, term_names)
     site_id = current_site(participant.record) or ""
-    return ParticipantResult(participant_id, site_id, rows, queries, _digest(rows, queries, site_id))
-
-
-def _digest(rows: ParticipantRows, queries: Sequence[QueryWithStatus], site_id: str) -> bytes:
-    """Returns a digest of everything that is stored of a participant."""
-    values = [list(chain.from_iterable(getattr(rows, table))) for table in TABLES]
-    return sha256(to_json((values, queries, site_id))).digest()
+    return ParticipantResult(participant_id, site_id, rows, queries)
 
 
 def _derive_queries(

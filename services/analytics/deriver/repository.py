@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
+from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import get_type_hints
 from uuid import UUID
+
+from pydantic_core import to_json
 
 from services.analytics.derivation.rows import TABLES, ParticipantRows
 from services.analytics.queries.derive import QueryWithStatus
@@ -40,7 +45,7 @@ class Derivation:
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ParticipantResult:
     """The rows and data queries of one participant. `site_id`: the current site, empty without one."""
 
@@ -48,7 +53,12 @@ class ParticipantResult:
     site_id: str
     rows: ParticipantRows
     queries: Sequence[QueryWithStatus]
-    digest: bytes
+
+    @cached_property
+    def digest(self) -> bytes:
+        """A digest of everything that is stored of the participant."""
+        values = [list(chain.from_iterable(getattr(self.rows, table))) for table in TABLES]
+        return sha256(to_json((values, self.queries, self.site_id))).digest()
 
 
 async def lock_state(connection: PooledConnection, study_id: str) -> tuple[DerivedState, int]:
@@ -103,6 +113,18 @@ async def store_failure(
 
 async def clear_failures(connection: PooledConnection, study_id: str, ids: Sequence[str]) -> None:
     await connection.execute(SQL["clear_failures"], study_id, ids)
+
+
+async def move_rows(connection: PooledConnection, study_id: str, ids: Sequence[str]) -> None:
+    """Gives the rows of participants to their current site, by which row-level security goes."""
+    for table in (*_ROW_TABLES, _QUERY_TABLE) if ids else ():
+        await connection.execute(
+            f"update {table} moved set site_id = present.site_id from subject_site present"  # noqa: S608 - names of our own tables
+            " where moved.study_id = $1 and moved.participant_id = any($2) and present.study_id = moved.study_id"
+            " and present.subject = moved.participant_id and moved.site_id <> present.site_id",
+            study_id,
+            ids,
+        )
 
 
 async def replace_rows(

@@ -34,7 +34,7 @@ _LABELS = {
     "screen_failed_after_consent": "Screen failed after consent",
     "consented": "Consented",
     "enrolled": "Enrolled",
-    "treated": "Treated (radiotherapy started)",
+    "treated": "Treated (index course started)",
     "stereotactic": "Stereotactic radiotherapy of a metastasis",
 }
 _STEPS = (
@@ -63,7 +63,7 @@ class ParticipantFlow(Figure):
 
     NAME: ClassVar[str] = "flow"
     TITLE: ClassVar[str] = "Participant flow"
-    TABLES: ClassVar[tuple[str, ...]] = ("course", "absence", "visit")
+    TABLES: ClassVar[tuple[str, ...]] = ("absence", "visit")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(counts=_COUNTS, divisible=False, person_level=False)
 
     screened: int
@@ -142,7 +142,7 @@ class ParticipantFlow(Figure):
         return (
             f"Of {count_noun(self.screened, 'person').replace('persons', 'people')} screened, "
             f"{self.screen_failed} failed screening, {self.consented} consented and {self.enrolled} were "
-            f"enrolled; {self.treated} started radiotherapy. "
+            f"enrolled; {self.treated} started the index course of radiotherapy. "
             f"Stereotactic radiotherapy of a metastasis: {_stereotactic_share(self)}. "
             f"Status of the enrolled participants: {statuses}. {self.provenance(context)}"
         )

@@ -55,7 +55,7 @@ class CohortFlow:
 
     @classmethod
     def from_snapshot(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
-        """Returns the flow of a selection. A participant is treated who is enrolled and started a course."""
+        """Returns the flow of a selection. A participant is treated who is enrolled and started the index course."""
         milestones = _milestones(snapshot, selection)
         steps = {name: milestone.mask for name, milestone in milestones.items()}
         status_dates = _status_dates(snapshot, selection.cut_number)
@@ -83,7 +83,7 @@ def _milestones(snapshot: StudySnapshot, selection: Selection) -> dict[str, _Mil
         milestones[name] = _Milestone(chosen & (date.day <= cut), date)
     targets = stereotactic_targets(snapshot, selection.cut_date)
     treatments = {
-        "treated": first_days(snapshot, snapshot.tables["course"], "started_on", "started_precision"),
+        "treated": DayColumn(subjects["index_started_on"], subjects["index_started_precision"]),
         "stereotactic": first_days(snapshot, targets, "valid_from", "prescribed_precision"),
     }
     enrolled = milestones["enrolled"].mask

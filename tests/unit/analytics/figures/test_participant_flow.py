@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date
 
 from services.analytics.figures.participant_flow import ParticipantFlow
-from services.analytics.figures.treatments import Treatments
 from services.analytics.snapshot.selection import Selection
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import follow_up_resumed, lost_to_follow_up, participant_died
@@ -76,12 +75,17 @@ def test_picture_shows_a_participant_who_failed_screening_after_consent_once() -
     assert words[words.index("Not enrolled") + 1] == "1"
 
 
-def test_treated_are_those_with_a_course_that_has_started_in_every_figure() -> None:
-    later_course_only = facts.radiotherapy_started(0, "RT2", index=False)
-    study_snapshot = snapshot_of({"p": [SCREENED, ENROLLED, later_course_only], "q": [SCREENED, ENROLLED]})
-    treatments = Treatments.compute(study_snapshot, ALL_PARTICIPANTS)
-    assert ParticipantFlow.compute(study_snapshot, ALL_PARTICIPANTS).treated == 1
-    assert len({target.participant_id for target in treatments.targets}) == 1
+def test_treated_are_those_whose_index_course_has_started() -> None:
+    other_course_only = facts.radiotherapy_started(0, "RT2", index=False)
+    study_snapshot = snapshot_of(
+        {
+            "p": [SCREENED, ENROLLED, other_course_only],
+            "q": [SCREENED, ENROLLED],
+            "r": [SCREENED, ENROLLED, facts.radiotherapy_started()],
+        }
+    )
+    counted = ParticipantFlow.compute(study_snapshot, ALL_PARTICIPANTS)
+    assert (counted.treated, counted.awaiting_treatment, counted.in_follow_up) == (1, 2, 1)
 
 
 def test_last_prescription_change_counts() -> None:
