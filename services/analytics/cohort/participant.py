@@ -46,24 +46,19 @@ class Participant:
     record: Record
     known_on: Mapping[UUID, date]
 
-    def facts(self, fact_type: type[F], until: date) -> Sequence[F]:
-        """Returns the facts of a type dated on or before `until`, in the order in which they were recorded.
-
-        Undated facts are always included, an undated death only from the day last known alive. After a withdrawal of
-        consent only the withdrawal and death are returned: no analysis uses later facts of other types.
-        """
-        facts = self.record.facts_of(fact_type)
-        until = until if fact_type in COUNTED_AFTER_WITHDRAWAL else min(until, self.withdrawn_on)
-        if until == date.max:
-            return facts
-        return [fact for fact in facts if not _has_day(fact) or self.day(fact) <= until]
-
     def counted(self, fact_type: type[F]) -> Sequence[F]:
-        """Returns the facts of a type that analyses count on any day, the earliest first."""
+        """Returns the facts of a type that analyses count, the earliest first.
+
+        Facts without a day are always counted. After a withdrawal of consent only the withdrawal and death are: no
+        analysis uses later facts of other types.
+        """
         counted: Sequence[F] | None = self._counted_by_type.get(fact_type)
         if counted is None:
-            facts = self.facts(fact_type, date.max)
-            counted = sorted(facts, key=self.day) if len(facts) > 1 else facts
+            counted = self.record.facts_of(fact_type)
+            if counted and self.withdrawn_on < date.max and fact_type not in COUNTED_AFTER_WITHDRAWAL:
+                counted = [fact for fact in counted if not fact.happened_on or self.day(fact) <= self.withdrawn_on]
+            if len(counted) > 1:
+                counted = sorted(counted, key=self.day)
             self._counted_by_type[fact_type] = counted
         return counted
 
@@ -118,6 +113,8 @@ class Participant:
 
     def impute(self, fact: Fact, partial_date: PartialDate) -> date:
         """Returns the imputed day of any date of a fact, such as an onset."""
+        if partial_date.is_exact:
+            return partial_date.earliest
         known_on = self._known_on_by_fact[id(fact)]
         limit = date_imputation.latest_imputable_day(fact, known_on, self.withdrawn_on, self._exact_death)
         return impute(partial_date, limit)
@@ -143,11 +140,13 @@ class Participant:
         facts = (stated.fact for stated in self.record.stated_facts)
         return max((self.day(fact) for fact in facts if fact.happened_on and implies_alive(fact)), default=date.min)
 
-    def lost_to_follow_up_on(self, until: date) -> date | None:
-        """Returns the day of the last loss to follow-up, unless follow-up was resumed after it; None while followed."""
-        loss_days = [self.day(fact) for fact in self.facts(LostToFollowUp, until)]
-        resumption_days = [self.day(fact) for fact in self.facts(FollowUpResumed, until)]
-        return max(loss_days) if loss_days and max(loss_days) > max(resumption_days, default=date.min) else None
+    @cached_property
+    def lost_to_follow_up_on(self) -> date | None:
+        """The day of the last loss to follow-up, unless follow-up was resumed after it; None while followed."""
+        losses, resumptions = self.counted(LostToFollowUp), self.counted(FollowUpResumed)
+        if not losses or (resumptions and self.day(resumptions[-1]) >= self.day(losses[-1])):
+            return None
+        return self.day(losses[-1])
 
     @cached_property
     def _exact_death(self) -> date:
@@ -179,35 +178,28 @@ class Participant:
     def lesions(self) -> Mapping[str, LesionRegistered]:
         return {lesion.lesion_id: lesion for lesion in self.record.facts_of(LesionRegistered)}
 
-    def course_end(self, course: RadiotherapyStarted, until: date) -> CourseEnd | None:
-        """Returns the completion or discontinuation of the course; None before it."""
-        completed, discontinued = self.facts(RadiotherapyCompleted, until), self.facts(RadiotherapyDiscontinued, until)
-        ends: list[CourseEnd] = [*completed, *discontinued]
-        return next((end for end in ends if end.course_id == course.course_id), None)
+    @cached_property
+    def course_ends(self) -> Mapping[str, CourseEnd]:
+        """The completion or discontinuation of each course that has ended, by the id of the course."""
+        ends: Sequence[CourseEnd] = (*self.counted(RadiotherapyDiscontinued), *self.counted(RadiotherapyCompleted))
+        return {end.course_id: end for end in ends}
 
-    def course_dates(self, until: date) -> list[CourseDates]:
-        """Returns the courses started until that day, the earliest first, with the last day of each that ended."""
+    @cached_property
+    def course_dates(self) -> Sequence[CourseDates]:
+        """The courses that started, the earliest first, with the last day of each that ended."""
         return [
             CourseDates(
                 course_id=course.course_id,
                 is_index=course.index,
-                ended_on=self.day(end) if (end := self.course_end(course, until)) else None,
+                ended_on=self.day(end) if (end := self.course_ends.get(course.course_id)) else None,
             )
-            for course in self._courses(until)
+            for course in self.counted(RadiotherapyStarted)
         ]
-
-    def _courses(self, until: date) -> list[RadiotherapyStarted]:
-        return sorted(self.facts(RadiotherapyStarted, until), key=self.day)
 
     def treats_metastasis(self, target: Target) -> bool:
         """Returns whether the target names a metastasis, or no lesion at all."""
         kinds = [self.lesions[name].kind for name in target.lesion_ids if name in self.lesions]
         return not target.lesion_ids or "metastasis" in kinds
-
-
-def _has_day(fact: Fact) -> bool:
-    """Returns whether the fact is dated; a death without a date has the day last known alive."""
-    return fact.happened_on is not None or type(fact) is ParticipantDied
 
 
 def known_on(event: Event) -> date:

@@ -7,7 +7,6 @@ which does not occur here, because a voided participant is in no analysis.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import date
 from typing import Literal, get_args
 
 from services.analytics.cohort.participant import Participant
@@ -37,7 +36,7 @@ def first_status(statuses: Collection[ParticipationStatus]) -> ParticipationStat
 
 def participation_status(participant: Participant) -> ParticipationStatus:
     """Returns the status by all facts, those of days to come included."""
-    statuses = {status for status, fact_type in _FACTS_BY_STATUS.items() if participant.facts(fact_type, date.max)}
-    if participant.lost_to_follow_up_on(date.max):
+    statuses = {status for status, fact_type in _FACTS_BY_STATUS.items() if participant.counted(fact_type)}
+    if participant.lost_to_follow_up_on:
         statuses.add("lost")
     return first_status(statuses)

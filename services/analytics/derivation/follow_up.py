@@ -12,7 +12,6 @@ from services.analytics.derivation.days import NO_DAY, analysis_day
 from services.analytics.derivation.rows import NEVER, SymptomRow, VisitRow
 from shared.contracts.enrollment import BaselineRecorded
 from shared.contracts.follow_up import FollowUpRecorded, VisitMissed
-from shared.contracts.treatment import RadiotherapyStarted
 from shared.protocol.schedule import INDEX_SCHEDULE, PlanPeriod, Schedule, Visit, schedules
 
 
@@ -20,7 +19,7 @@ def derive_visits(participant: Participant, plans: Sequence[PlanPeriod]) -> Iter
     """Yields the visits of every schedule and anchor, by schedule, day of validity and number."""
     precisions = _precisions_of_course_ends(participant)
     contacts, declarations = _contacts(participant), participant.counted(VisitMissed)  # the earliest first
-    for schedule in schedules(plans, participant.course_dates(NEVER)):
+    for schedule in schedules(plans, participant.course_dates):
         days = [day for day, course_id in contacts if _is_of_schedule(schedule, course_id)]
         missed_days = {
             missed.visit: participant.day(missed)
@@ -70,10 +69,7 @@ def _is_of_schedule(schedule: Schedule, course_id: str | None) -> bool:
 
 def _precisions_of_course_ends(participant: Participant) -> dict[str, int]:
     """Returns the precision of the end of each course, by its id."""
-    ends = {
-        course.course_id: participant.course_end(course, NEVER) for course in participant.counted(RadiotherapyStarted)
-    }
-    return {course_id: analysis_day(participant, end).precision for course_id, end in ends.items()}
+    return {course_id: analysis_day(participant, end).precision for course_id, end in participant.course_ends.items()}
 
 
 def derive_symptoms(participant: Participant) -> Iterator[SymptomRow]:

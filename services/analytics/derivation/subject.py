@@ -43,7 +43,7 @@ def derive_subject(participant: Participant) -> SubjectRow:
     screened, failed, consented, enrolled = (analysis_day(participant, first(participant, kind)) for kind in _STEPS)
     index = next((course for course in participant.counted(RadiotherapyStarted) if course.index), None)
     index_started = analysis_day(participant, index)
-    index_ended = analysis_day(participant, participant.course_end(index, NEVER) if index else None)
+    index_ended = analysis_day(participant, participant.course_ends.get(index.course_id) if index else None)
     withdrawn = analysis_day(participant, first(participant, ConsentWithdrawn))
     alive = latest(proofs_of_life(participant))
     death = first(participant, ParticipantDied)

@@ -47,7 +47,7 @@ class TargetVersion:
 
 def derive_courses(participant: Participant) -> Iterator[CourseRow]:
     for course in participant.counted(RadiotherapyStarted):
-        end = participant.course_end(course, NEVER)
+        end = participant.course_ends.get(course.course_id)
         started, ended = analysis_day(participant, course), analysis_day(participant, end)
         yield CourseRow(
             participant_id=participant.participant_id,
@@ -80,7 +80,7 @@ def target_versions(participant: Participant) -> list[TargetVersion]:
 
 def _versions_of_course(participant: Participant, course: RadiotherapyStarted) -> Iterator[TargetVersion]:
     changes = [change for change in participant.counted(PrescriptionChanged) if change.course_id == course.course_id]
-    end = participant.course_end(course, NEVER)
+    end = participant.course_ends.get(course.course_id)
     facts: list[Fact] = [course, *changes, *([end] if end else [])]
     started_on = participant.day(course)
     days = sorted(analysis_day(participant, fact) for fact in facts if participant.day(fact) >= started_on)

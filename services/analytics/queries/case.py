@@ -155,7 +155,7 @@ class Case:
         return end_of_follow_up(
             deaths=[self.day(death) if death.died_on else None for death in deaths],
             withdrawals=[self.day(withdrawal) for withdrawal in withdrawals],
-            lost_on=self.participant.lost_to_follow_up_on(date.max),
+            lost_on=self.participant.lost_to_follow_up_on,
             study_closed_on=self.study_closed_on,
         )
 

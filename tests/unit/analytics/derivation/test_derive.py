@@ -16,9 +16,10 @@ from services.analytics.derivation.derive import derive
 from services.analytics.derivation.rows import NEVER, ParticipantRows
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, TOXICITY
 from shared.contracts.enrollment import ParticipantEnrolled, ParticipantScreened
-from shared.contracts.treatment import PrescriptionChanged, RadiotherapyStarted
+from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp
+from shared.contracts.treatment import CourseEnd, PrescriptionChanged, RadiotherapyStarted
 from shared.gate.study_timeline import protocol_on
-from shared.kernel.fact import Fact
+from shared.kernel.fact import F, Fact
 from shared.protocol.protocol import Protocol
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
@@ -267,15 +268,36 @@ def test_rows_do_not_depend_on_the_order_in_which_facts_were_stated(
     assert rows_of(*shuffled, study=study) == rows_of(*everything, study=study)
 
 
+def facts_until(person: Participant, fact_type: type[F], until: date) -> list[F]:
+    """Returns the facts of a type that analyses count and that have a day until then."""
+    return [fact for fact in person.counted(fact_type) if person.day(fact) <= until]
+
+
+def course_end_until(person: Participant, course: RadiotherapyStarted, until: date) -> CourseEnd | None:
+    end = person.course_ends.get(course.course_id)
+    return end if end and person.day(end) <= until else None
+
+
+def is_lost_on(person: Participant, day: date) -> bool:
+    """Returns whether the last loss until a day was followed by no resumption until then."""
+    losses, resumptions = (facts_until(person, kind, day) for kind in (LostToFollowUp, FollowUpResumed))
+    last_resumption = max(map(person.day, resumptions), default=date.min)
+    return bool(losses) and max(map(person.day, losses)) > last_resumption
+
+
 def treats_stereotactically(person: Participant, protocol: Protocol, until: date) -> bool:
     """Returns, from the facts, whether a metastasis is treated stereotactically until that day."""
     return any(
         target.delivery in protocol.stereotactic.deliveries and person.treats_metastasis(target)
-        for course in person.facts(RadiotherapyStarted, until)
+        for course in facts_until(person, RadiotherapyStarted, until)
         for target in current_targets(
             course,
-            [change for change in person.facts(PrescriptionChanged, until) if change.course_id == course.course_id],
-            person.course_end(course, until),
+            [
+                change
+                for change in facts_until(person, PrescriptionChanged, until)
+                if change.course_id == course.course_id
+            ],
+            course_end_until(person, course, until),
             person.day,
         )
     )
@@ -291,8 +313,8 @@ def test_days_of_rows_select_what_the_facts_until_a_day_say(
     (row,) = rows.subject
     if row.is_excluded:
         return
-    assert (row.screened_on <= cut) == bool(person.facts(ParticipantScreened, cut))
-    assert (row.enrolled_on <= cut) == bool(person.facts(ParticipantEnrolled, cut))
+    assert (row.screened_on <= cut) == bool(facts_until(person, ParticipantScreened, cut))
+    assert (row.enrolled_on <= cut) == bool(facts_until(person, ParticipantEnrolled, cut))
     deliveries = protocol_on(record_of(*study), cut).stereotactic.deliveries
     is_stereotactic = any(
         target.delivery in deliveries and target.treats_metastasis and target.valid_from <= cut <= target.valid_to
@@ -300,4 +322,4 @@ def test_days_of_rows_select_what_the_facts_until_a_day_say(
     )
     assert is_stereotactic == treats_stereotactically(person, protocol_on(record_of(*study), cut), cut)
     is_lost = any(absence.lost_on <= cut < absence.resumed_on for absence in rows.absence)
-    assert is_lost == (person.lost_to_follow_up_on(cut) is not None)
+    assert is_lost == is_lost_on(person, cut)
