@@ -30,13 +30,13 @@ function endSession() {
   state.append('. ', link);
 }
 
-// Replaces a part and keeps opened tables, scroll positions and focus. Elements are identified by their ids.
+// Replaces a part and keeps opened and closed tables, scroll positions and focus. Elements are identified by their ids.
 function replacePart(old, fresh) {
-  const open = [...old.querySelectorAll('details[open]')].map(details => details.id);
+  const open = [...old.querySelectorAll('details')].map(details => [details.id, details.open]);
   const scrolled = [...old.querySelectorAll('.scroll')].map(box => [box.id, box.scrollLeft, box.scrollTop]);
   const focus = old.contains(document.activeElement) ? document.activeElement.id : '';
   old.replaceWith(fresh);
-  for (const id of open) document.getElementById(id)?.setAttribute('open', '');
+  for (const [id, isOpen] of open) document.getElementById(id)?.toggleAttribute('open', isOpen);
   for (const [id, left, top] of scrolled) document.getElementById(id)?.scrollTo(left, top);
   if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
 }
