@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
@@ -10,7 +12,8 @@ from fastapi.responses import JSONResponse
 
 from services.analytics.figures.answers import ANY_FIGURE_ANSWER, FigureName, FigureNames
 from services.analytics.figures.figure import FigureAnswer
-from services.analytics.figures.parameters import FigureParameters, FigureQuery
+from services.analytics.figures.parameters import FigureFileParameters, FigureFileQuery
+from services.analytics.figures.person_level import PersonLevelFigure
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import FigureService
 from services.analytics.snapshot.api import StudyReaderDep
@@ -48,7 +51,7 @@ async def names(request: Request, study: StudyIdPath, reader: StudyReaderDep) ->
     rows = [
         FigureName(name=name, title=figure.TITLE, by=list(figure.STRATIFICATIONS)) for name, figure in FIGURES.items()
     ]
-    return FigureNames(rows=rows, parameters=list(FigureParameters.model_fields))
+    return FigureNames(rows=rows, parameters=list(FigureFileParameters.model_fields))
 
 
 @routes.get(
@@ -68,20 +71,33 @@ async def names(request: Request, study: StudyIdPath, reader: StudyReaderDep) ->
 )
 @logs_reads
 async def figure(
-    request: Request, study: StudyIdPath, name: str, kind: str, figure_query: FigureQuery, service: FigureServiceDep
+    request: Request, study: StudyIdPath, name: str, kind: str, figure_query: FigureFileQuery, service: FigureServiceDep
 ) -> Response:
-    """Returns a figure as numbers (.json), as a table (.csv) or as a picture (.svg)."""
+    """Returns a figure as numbers (.json), as a table (.csv) or as a picture (.svg).
+
+    Rows of single participants come in pages, sorted by participant; all other numbers are those of every page. Give
+    `next` as `after` for the following page, with the `at`, `cut` and filters of the answer that has it. The table has
+    the rows of all pages."""
     if kind not in MEDIA_TYPES or name not in FIGURES:
         raise NotFound
-    answer = await service.figure(name, study, request.state.caller.subject, figure_query.to_request())
+    figure_request = figure_query.to_request()
+    if kind == "csv" and FIGURES[name].has_pages():
+        figure_request = replace(figure_request, page=replace(figure_request.page, all_rows=True))
+    answer = await service.figure(name, study, request.state.caller.subject, figure_request)
     note_figure(request, answer)
-    filters = [f"{key}-{value}" for key, value in answer.context.filters.active().items()]
-    headers = content_disposition(
-        [study, name, *filters, f"cut-{answer.context.cut_date}"], answer.context.position, kind
-    )
+    headers = content_disposition([study, name, *_file_name_parts(answer)], answer.context.position, kind)
     if kind == "json":
         return JSONResponse(answer.to_json(), headers=headers)
-    return Response(render_file(answer, kind), media_type=MEDIA_TYPES[kind], headers=headers)
+    content = await asyncio.to_thread(render_file, answer, kind)
+    return Response(content, media_type=MEDIA_TYPES[kind], headers=headers)
+
+
+def _file_name_parts(answer: FigureAnswer) -> Iterator[str]:
+    figure, context = answer.figure, answer.context
+    yield from (f"{key}-{value}" for key, value in context.filters.active().items())
+    if isinstance(figure, PersonLevelFigure) and figure.page.rows < figure.page.total:
+        yield f"rows-{figure.page.first}-{figure.page.last}"
+    yield f"cut-{context.cut_date}"
 
 
 def note_figure(request: Request, answer: FigureAnswer) -> None:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.analytics.disclosure.declaration import Disclosure, require_declared_numbers
 from services.analytics.disclosure.editions import DividedCut, Edition, Members
+from services.analytics.figures.row_pages import ALL_ROWS, PageSelector
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from services.analytics.wording.phrasing import count_noun, humanize
@@ -86,7 +87,7 @@ class Figure(BaseModel, ABC):
 
     A subclass declares its numbers as members, and its `DISCLOSURE` to readers. A class without that declaration, or
     with a whole number that it does not name, is a TypeError when it is defined. A member that is not set is left out
-    of the `.json` answer.
+    of the `.json` answer. A figure with rows of single participants is a `PersonLevelFigure`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -113,7 +114,14 @@ class Figure(BaseModel, ABC):
         super().__pydantic_init_subclass__(**options)
         if not isinstance(getattr(cls, "DISCLOSURE", None), Disclosure):
             raise TypeError(f"{cls.__name__} does not declare its disclosure to readers")
+        if cls.DISCLOSURE.person_level is not cls.has_pages():
+            raise TypeError(f"{cls.__name__} is person-level exactly if it derives from PersonLevelFigure")
         require_declared_numbers(cls, cls.DISCLOSURE, _COMMON_NUMBERS)
+
+    @classmethod
+    def has_pages(cls) -> bool:
+        """Returns whether the figure has rows of single participants, which come in pages."""
+        return "page" in cls.model_fields
 
     @classmethod
     def tables(cls) -> frozenset[str]:
@@ -121,9 +129,12 @@ class Figure(BaseModel, ABC):
         return _COMMON_TABLES | frozenset(cls.TABLES)
 
     @classmethod
-    def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
-        """Returns the numbers of the selected participants of a snapshot, from the tables of the figure."""
-        return cls._compute(cls._limited(snapshot), selection)
+    def compute(cls, snapshot: StudySnapshot, selection: Selection, rows: PageSelector = ALL_ROWS) -> Self:
+        """Returns the numbers of the selected participants of a snapshot, from the tables of the figure.
+
+        `rows`: the page of a figure that has pages.
+        """
+        return cls._compute(cls.limit_tables(snapshot), selection)
 
     @classmethod
     @abstractmethod
@@ -133,7 +144,7 @@ class Figure(BaseModel, ABC):
     @classmethod
     def members(cls, snapshot: StudySnapshot, selection: Selection) -> Members:
         """Returns the participants that a divided figure counts, with their groups. Raises SmallGroups if undivided."""
-        return cls._members(cls._limited(snapshot), selection)
+        return cls._members(cls.limit_tables(snapshot), selection)
 
     @classmethod
     def _members(cls, snapshot: StudySnapshot, selection: Selection) -> Members:
@@ -148,7 +159,8 @@ class Figure(BaseModel, ABC):
         return ()
 
     @classmethod
-    def _limited(cls, snapshot: StudySnapshot) -> StudySnapshot:
+    def limit_tables(cls, snapshot: StudySnapshot) -> StudySnapshot:
+        """Returns the snapshot with the tables of the figure alone."""
         tables = {name: table for name, table in snapshot.tables.items() if name in cls.tables()}
         return replace(snapshot, tables=tables)
 

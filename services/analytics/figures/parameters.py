@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, Literal
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.analytics.figures.row_pages import FIRST_PAGE, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, PAGE_SIZE, PageRequest
 from services.analytics.snapshot.as_of import LATEST, AsOf
 from services.analytics.snapshot.as_of_parameters import AsOfParameter, AtParameter, EpochParameter
 from shared.kernel.ids import SiteId
 from shared.kernel.partial_date import Day
+from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
+
+_CURSOR_PATTERN = explain_pattern(r"^([0-9A-Z-]{1,11}\.[0-9]{1,9}\.[0-9a-f]{16})?$", NEXT_SENTENCE)
+_PAGES_PATTERN = explain_pattern(
+    r"^([a-z-]{1,32}\.[1-9][0-9]{0,5}(,[a-z-]{1,32}\.[1-9][0-9]{0,5}){0,15})?$",
+    "Give figures and numbers of pages, such as treatments.2, separated by commas.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +29,7 @@ class FigureRequest:
     """The parameters of a request for a figure; None: not given.
 
     `as_of` selects the state of the study, `cut_date` is the data cut-off, `site` and `subset` select participants, and
-    `by` divides the figure into groups.
+    `by` divides the figure into groups. `page` selects rows of a figure that has pages.
     """
 
     cut_date: date | None = None
@@ -28,6 +37,7 @@ class FigureRequest:
     site: str | None = None
     subset: str = "all"
     by: str | None = None
+    page: PageRequest = FIRST_PAGE
 
 
 class FigureParameters(BaseModel):
@@ -55,4 +65,34 @@ class FigureParameters(BaseModel):
         )
 
 
-FigureQuery = Annotated[FigureParameters, Query()]
+class FigureFileParameters(FigureParameters):
+    """Parameters of one figure as a file: those of every figure, and the page of rows of single participants."""
+
+    after: Annotated[str, Field(pattern=_CURSOR_PATTERN, description="`next` of the page before")] = ""
+    page: Annotated[int, Field(ge=1, le=MAX_PAGE_NUMBER, description="number of the page, in place of `after`")] = 1
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="rows of a page")] = PAGE_SIZE
+
+    def to_request(self) -> FigureRequest:
+        return replace(super().to_request(), page=PageRequest(self.after, self.page, self.limit))
+
+
+class CohortParameters(FigureParameters):
+    """Parameters of the cohort page: those of every figure, and the page that each figure with pages shows."""
+
+    pages: Annotated[
+        str, Field(pattern=_PAGES_PATTERN, description="figures and their pages: `treatments.2`, separated by commas")
+    ] = ""
+
+    def page_numbers(self) -> dict[str, int]:
+        """Returns the chosen page of each figure by name."""
+        parts = (part.split(".") for part in self.pages.split(",") if part)
+        return {name: int(number) for name, number in parts}
+
+
+def format_pages(page_numbers: Mapping[str, int]) -> dict[str, str]:
+    """Returns the parameter `pages` of the cohort page."""
+    return {"pages": ",".join(f"{name}.{number}" for name, number in sorted(page_numbers.items()))}
+
+
+FigureFileQuery = Annotated[FigureFileParameters, Query()]
+CohortQuery = Annotated[CohortParameters, Query()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -12,6 +12,7 @@ from services.analytics.figures.figure import Figure, FigureAnswer, FigureContex
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.publications import Publications
 from services.analytics.figures.registry import FIGURES
+from services.analytics.figures.row_pages import FIRST_PAGE, PageRequest, PageSelector
 from services.analytics.snapshot.access import ReadScope, read_scope
 from services.analytics.snapshot.as_of import LATEST, ResolvedPosition
 from services.analytics.snapshot.selection import Selection
@@ -25,7 +26,8 @@ from shared.kernel.errors import NotFound, RequestError, parameter_error
 from shared.kernel.record import Record
 from shared.security.grants import Rights, readable_tenants
 
-CACHE_SIZE = 64
+CACHE_SIZE, WHOLE_TABLE_CACHE_SIZE = 64, 2
+_FIRST_PAGES: Mapping[str, int] = {}
 
 
 class FigureService:
@@ -34,33 +36,50 @@ class FigureService:
     def __init__(self, reader: StudyReader) -> None:
         self._reader, self._publications = reader, Publications(reader)
         self._answers = AsyncCache[FigureAnswer](CACHE_SIZE)
+        self._whole_tables = AsyncCache[FigureAnswer](WHOLE_TABLE_CACHE_SIZE)
 
-    async def figure(self, name: str, study_id: str, member: str, request: FigureRequest) -> FigureAnswer:
+    async def figure(
+        self,
+        name: str,
+        study_id: str,
+        member: str,
+        request: FigureRequest,
+        page_numbers: Mapping[str, int] = _FIRST_PAGES,
+    ) -> FigureAnswer:
         """Returns a figure as the member may see it; readers see publications.
 
         Raises NotFound, Forbidden, PositionGone or RequestRejected.
         """
-        (answer,) = [answer async for answer in self.figures([name], study_id, member, request)]
+        (answer,) = [answer async for answer in self.figures([name], study_id, member, request, page_numbers)]
         if isinstance(answer, RequestError):
             raise answer
         return answer
 
     async def figures(
-        self, names: Sequence[str], study_id: str, member: str, request: FigureRequest
+        self,
+        names: Sequence[str],
+        study_id: str,
+        member: str,
+        request: FigureRequest,
+        page_numbers: Mapping[str, int] = _FIRST_PAGES,
     ) -> AsyncIterator[FigureAnswer | RequestError]:
         """Yields figures as the member may see them, all at one position, or the refusal in place of one.
 
+        `page_numbers`: the page of each figure by name, of those that do not show that of the request.
         Raises NotFound, Forbidden, PositionGone or RequestRejected for a request that holds for no figure.
         """
         rights, study = await load_rights(self._reader.studies, study_id, member)
+        _require_page_numbers(page_numbers)
         if rights.is_reader:
-            compute = partial(self._publications.figure, study_id, study.record, rights, request)
+            compute = partial(self._publications.figure, study_id, study.record, rights)
         else:
             newest = await self._newest(study_id, study.record)
-            compute = partial(self._figure, study, rights, request, newest)
+            compute = partial(self._figure, study, rights, newest)
         for name in names:
+            number = page_numbers.get(name)
+            figure_request = replace(request, page=PageRequest(number=number)) if number else request
             try:
-                yield await compute(_require_figure(name))
+                yield await compute(figure_request, _require_figure(name))
             except RequestError as refusal:
                 yield refusal
 
@@ -69,14 +88,20 @@ class FigureService:
         return newest if newest.study.facts_of(StudyOpened) else replace(newest, study=study)  # nothing is derived yet
 
     async def _figure(
-        self, study: StudyState, rights: Rights, request: FigureRequest, newest: StudySnapshot, figure: type[Figure]
+        self, study: StudyState, rights: Rights, newest: StudySnapshot, request: FigureRequest, figure: type[Figure]
     ) -> FigureAnswer:
         _require_stratification(figure, request.by)
+        _require_pages(figure, request.page)
         scope = read_scope(rights, request.site, participant_level=figure.DISCLOSURE.person_level)
         require_site(study.record, request.site)
         study_id, visible_to = newest.study_id, rights if figure.DISCLOSURE.person_level else None
         resolved = await self._resolve(study_id, request, newest)
         cut_date = await self._resolve_cut_date(study_id, study.record, request, resolved)
+        selection = Selection(cut_date, scope.enrolling_sites, request.subset, request.by)
+        filters = _effective_filters(selection, scope)
+        rows = request.page.selector(
+            [study_id, newest.epoch, figure.NAME, f"{resolved.position} {cut_date}", filters.model_dump_json()]
+        )
         visible_tenants = tuple(readable_tenants(rights)) if visible_to else ()
         key = (
             study_id,
@@ -92,11 +117,10 @@ class FigureService:
         )
 
         async def compute() -> FigureAnswer:
-            snapshot = await self._snapshot(newest, study.record, resolved.position, visible_to)
-            selection = Selection(cut_date, scope.enrolling_sites, request.subset, request.by)
-            return await asyncio.to_thread(_compute, figure, snapshot, selection, scope)
+            snapshot = await self._snapshot(figure.limit_tables(newest), study.record, resolved.position, visible_to)
+            return await asyncio.to_thread(_compute, figure, snapshot, selection, filters, rows)
 
-        return await self._answers.get(key, compute)
+        return await (self._whole_tables if request.page.all_rows else self._answers).get(key, compute)
 
     async def _resolve(self, study_id: str, request: FigureRequest, newest: StudySnapshot) -> ResolvedPosition:
         """Returns the position that the request selects; without a selection that of the newest snapshot."""
@@ -114,7 +138,9 @@ class FigureService:
             return await self._reader.past_snapshot(newest.study_id, study, position, visible_to)
         if visible_to is None:
             return newest
-        return newest.limited_to(await self._reader.visible_participants(newest.study_id, visible_to))
+        visible = await self._reader.visible_participants(newest.study_id, visible_to)
+        sees_all = {name.encode() for name in visible}.issuperset(newest.subjects["participant_id"].tolist())
+        return newest if sees_all else newest.limited_to(visible)
 
     async def _resolve_cut_date(
         self, study_id: str, study: Record, request: FigureRequest, resolved: ResolvedPosition
@@ -144,17 +170,36 @@ def _require_stratification(figure: type[Figure], by: str | None) -> None:
         raise parameter_error("by", f"This figure can be divided by: {possible}.")
 
 
+def _require_page_numbers(page_numbers: Mapping[str, int]) -> None:
+    with_pages = [name for name, figure in FIGURES.items() if figure.has_pages()]
+    if not page_numbers.keys() <= set(with_pages):
+        raise parameter_error("pages", f"These figures have pages: {', '.join(with_pages)}.")
+
+
+def _require_pages(figure: type[Figure], page: PageRequest) -> None:
+    chosen = page if not page.all_rows else replace(page, all_rows=False)
+    if chosen == FIRST_PAGE or (figure.has_pages() and not page.all_rows):
+        return
+    parameter = "after" if page.after else "page" if page.number > 1 else "limit"
+    reason = "The .csv file has the rows of all pages." if figure.has_pages() else "This figure has no pages."
+    raise parameter_error(parameter, f"{reason} Leave out `after`, `page` and `limit`.")
+
+
 def _compute(
-    figure_type: type[Figure], snapshot: StudySnapshot, selection: Selection, scope: ReadScope
+    figure_type: type[Figure],
+    snapshot: StudySnapshot,
+    selection: Selection,
+    filters: FigureFilters,
+    rows: PageSelector,
 ) -> FigureAnswer:
     context = FigureContext(
         study_id=snapshot.study_id,
         position=snapshot.position,
         recorded_at=snapshot.recorded_at,
         cut_date=selection.cut_date,
-        filters=_effective_filters(selection, scope),
+        filters=filters,
     )
-    return FigureAnswer(figure=figure_type.compute(snapshot, selection), context=context)
+    return FigureAnswer(figure=figure_type.compute(snapshot, selection, rows), context=context)
 
 
 def _effective_filters(selection: Selection, scope: ReadScope) -> FigureFilters:

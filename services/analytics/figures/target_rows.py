@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.analytics.cohort.date_imputation import EXACT, MONTH, YEAR
 from services.analytics.derivation.rows import UNKNOWN_NUMBER
-from services.analytics.snapshot.columns import Table, day_of_number
+from services.analytics.snapshot.columns import Column, Table, day_of_number
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.dose import (
@@ -66,102 +66,76 @@ class TargetRow(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class SelectedTargets:
-    """The targets of a selection on the cut-off, and the number of different imputed dates that are shown."""
+class TargetList:
+    """The targets of a selection on the cut-off, in the order of the figure's table.
 
-    rows: tuple[TargetRow, ...]
-    imputed_dates: int
-
-
-def select_targets(snapshot: StudySnapshot, selection: Selection) -> SelectedTargets:
-    """Returns the targets of every course that the selected participants, once enrolled, had started by the cut-off.
-
-    They are as prescribed last, by participant, course and order of the prescription.
+    `target_index`, `course_index` and `subject_index`: the row of each target, of its course, and of its participant in
+    the tables of the snapshot.
     """
-    targets, courses = snapshot.tables["target"], snapshot.tables["course"]
-    cut = selection.cut_number
-    enrolled = selection.subjects(snapshot) & (snapshot.subjects["enrolled_on"] <= cut)
-    is_valid = (targets["valid_from"] <= cut) & (cut <= targets["valid_to"])
-    chosen_targets = targets.where(is_valid & enrolled[snapshot.subject_indexes(targets)])
-    course_index = _course_indexes(chosen_targets, courses)
-    order = np.lexsort(
-        (
-            chosen_targets["rank"],
-            course_index,
-            courses["started_on"][course_index],
-            snapshot.subject_indexes(chosen_targets),
-        )
-    )
-    reader = _RowReader(snapshot, chosen_targets, courses, cut)
-    rows = tuple(reader.target_row(row, course) for row, course in zip(order, course_index[order], strict=True))
-    return SelectedTargets(rows, _count_imputed_dates(chosen_targets, courses, course_index, cut))
-
-
-def _course_indexes(targets: Table, courses: Table) -> NDArray[np.intp]:
-    """Returns for each target the index of its course."""
-    keys = {key: index for index, key in enumerate(_course_keys(courses))}
-    return np.array([keys[key] for key in _course_keys(targets)], dtype=np.intp)
-
-
-def _course_keys(rows: Table) -> list[tuple[bytes, int]]:
-    return list(zip(rows["participant_id"].tolist(), rows["course"].tolist(), strict=True))
-
-
-def _count_imputed_dates(targets: Table, courses: Table, course_index: NDArray[np.intp], cut: int) -> int:
-    """Returns the number of imputed starts, ends and changes of the courses that are shown, each once."""
-    course_rows = np.unique(course_index)
-    started, ended = courses["started_on"], courses["ended_on"]
-    imputed_starts = np.sum(courses["started_precision"][course_rows] > 0)
-    imputed_ends = np.sum((courses["ended_precision"][course_rows] > 0) & (ended[course_rows] <= cut))
-    prescribed = targets["valid_from"]
-    is_change = (prescribed != started[course_index]) & (prescribed != ended[course_index])
-    changed = is_change & (targets["prescribed_precision"] > 0)
-    changes = set(zip(course_index[changed].tolist(), prescribed[changed].tolist(), strict=True))
-    return int(imputed_starts + imputed_ends) + len(changes)
-
-
-@dataclass(frozen=True, slots=True)
-class _RowReader:
-    """Decodes columns of codes into `TargetRow`."""
 
     snapshot: StudySnapshot
-    targets: Table
-    courses: Table
     cut: int
+    target_index: NDArray[np.intp]
+    course_index: NDArray[np.intp]
+    subject_index: NDArray[np.intp]
 
-    def target_row(self, row: int, course: int) -> TargetRow:
-        """Returns the row of a target and its course, by their indexes."""
-        target = {name: column[row] for name, column in self.targets.columns.items()}
+    @property
+    def courses(self) -> Table:
+        """All courses of the snapshot."""
+        return self.snapshot.tables["course"]
+
+    def column(self, name: str) -> Column:
+        """Returns a column of the targets."""
+        return self.snapshot.tables["target"][name][self.target_index]
+
+    def rows(self, places: slice) -> tuple[TargetRow, ...]:
+        """Returns the rows of the targets at these places."""
+        return tuple(self._row(index) for index in range(*places.indices(len(self.target_index))))
+
+    def word(self, code: int) -> str:
+        return self.snapshot.words.word(code)
+
+    def count_imputed_dates(self) -> int:
+        """Returns the number of imputed starts, ends and changes of the listed courses, each once."""
+        course_rows = np.unique(self.course_index)
+        started, ended = self.courses["started_on"], self.courses["ended_on"]
+        imputed_starts = np.sum(self.courses["started_precision"][course_rows] > 0)
+        imputed_ends = np.sum((self.courses["ended_precision"][course_rows] > 0) & (ended[course_rows] <= self.cut))
+        prescribed = self.column("valid_from")
+        is_change = (prescribed != started[self.course_index]) & (prescribed != ended[self.course_index])
+        changed = is_change & (self.column("prescribed_precision") > 0)
+        changes = set(zip(self.course_index[changed].tolist(), prescribed[changed].tolist(), strict=True))
+        return int(imputed_starts + imputed_ends) + len(changes)
+
+    def _row(self, index: int) -> TargetRow:
+        row = int(self.target_index[index])
+        target = {name: column[row] for name, column in self.snapshot.tables["target"].columns.items()}
+        course = int(self.course_index[index])
         fractions, fraction_cgy = int(target["fractions"]), int(target["fraction_cgy"])
-        modality = self._word(target["modality"])
+        modality = self.word(target["modality"])
         doses = _effective_doses(modality, fractions, fraction_cgy, treats_cns=bool(target["treats_cns"]))
-        participant_id = bytes(target["participant_id"])
-        subject = int(np.searchsorted(self.snapshot.subjects["participant_id"], participant_id))
         return TargetRow(
-            participant_id=participant_id.decode(),
-            site_id=self._word(self.snapshot.subjects["enrolling_site"][subject]),
-            course_id=self._word(target["course"]),
+            participant_id=bytes(target["participant_id"]).decode(),
+            site_id=self.word(self.snapshot.subjects["enrolling_site"][self.subject_index[index]]),
+            course_id=self.word(target["course"]),
             index=bool(self.courses["is_index"][course]),
-            intent=self._word(self.courses["intent"][course]),
+            intent=self.word(self.courses["intent"][course]),
             started_on=self._date_text("started", course),
             ended_on=self._date_text("ended", course) if self.courses["ended_on"][course] <= self.cut else None,
-            target_id=self._word(target["target"]),
-            label=self._word(target["label"]),
+            target_id=self.word(target["target"]),
+            label=self.word(target["label"]),
             modality=modality,
-            technique=self._word(target["technique"]),
-            delivery=self._word(target["delivery"]),
+            technique=self.word(target["technique"]),
+            delivery=self.word(target["delivery"]),
             fractions=fractions,
             dose_per_fraction_gy=float(gray(fraction_cgy)),
             total_dose_gy=float(gray(int(target["total_cgy"]))),
             prescription_isodose_percent=_known(target["isodose_percent"]),
-            boost_of=self._word(target["boost_of"]) or None,
+            boost_of=self.word(target["boost_of"]) or None,
             fractions_delivered=_known(target["fractions_delivered"]),
             dose_delivered_gy=_known_gray(target["delivered_cgy"]),
             **doses,
         )
-
-    def _word(self, code: int) -> str:
-        return self.snapshot.words.word(code)
 
     def _date_text(self, name: str, course: int) -> str:
         """Returns a date as it was recorded: an imputed day lies within the month or year that is known."""
@@ -169,6 +143,39 @@ class _RowReader:
         return day[: _TEXT_LENGTHS[int(self.courses[f"{name}_precision"][course])]]
 
 
+def list_targets(snapshot: StudySnapshot, selection: Selection) -> TargetList:
+    """Returns the targets of every course that the selected participants, once enrolled, had started by the cut-off.
+
+    They are as prescribed last, in the order of participants by number, of their courses by start and then by their
+    place among the derived rows, and of the prescription.
+    """
+    targets, courses, cut = snapshot.tables["target"], snapshot.tables["course"], selection.cut_number
+    enrolled = selection.subjects(snapshot) & (snapshot.subjects["enrolled_on"] <= cut)
+    target_index = np.flatnonzero((targets["valid_from"] <= cut) & (cut <= targets["valid_to"]))
+    target_index = target_index[enrolled[snapshot.subject_indexes(targets, target_index)]]
+    subject_index = snapshot.subject_indexes(targets, target_index)
+    course_index = _course_indexes(
+        _course_keys(targets["course"][target_index], subject_index),
+        _course_keys(courses["course"], snapshot.subject_indexes(courses)),
+    )
+    order = np.lexsort(
+        (targets["rank"][target_index], course_index, courses["started_on"][course_index], subject_index)
+    )
+    return TargetList(snapshot, cut, target_index[order], course_index[order], subject_index[order])
+
+
+def _course_indexes(keys: NDArray[np.int64], course_keys: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Returns the row of the course with each key."""
+    order = np.argsort(course_keys)
+    return order[np.searchsorted(course_keys, keys, sorter=order)]
+
+
+def _course_keys(courses: Column, subjects: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Returns a number for each name of a course and its participant, the same for all rows of one course."""
+    return subjects.astype(np.int64) << _CODE_BITS | courses
+
+
+_CODE_BITS = 32
 _TEXT_LENGTHS = {EXACT: 10, MONTH: 7, YEAR: 4}
 
 
@@ -183,9 +190,9 @@ def _known_gray(centigray: int) -> float | None:
 def _effective_doses(modality: str, fractions: int, fraction_cgy: int, *, treats_cns: bool) -> dict[str, float | None]:
     """Returns BED and EQD2 by the names of their members; null for a modality for which the formulas do not hold."""
     alpha_betas = {"10": ALPHA_BETA_TUMOR, "3": ALPHA_BETA_LATE} | ({"2": ALPHA_BETA_CNS} if treats_cns else {})
-    has_linear_quadratic_model, dose = modality in LINEAR_QUADRATIC_MODALITIES, gray(fraction_cgy)
+    holds, dose = modality in LINEAR_QUADRATIC_MODALITIES, gray(fraction_cgy)
     return {
-        f"{name}_{suffix}": float(formula(fractions, dose, alpha_beta)) if has_linear_quadratic_model else None
+        f"{name}_{suffix}": float(formula(fractions, dose, alpha_beta)) if holds else None
         for name, formula in (("bed", bed), ("eqd2", eqd2))
         for suffix, alpha_beta in alpha_betas.items()
     }

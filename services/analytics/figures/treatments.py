@@ -1,13 +1,16 @@
-"""Treatments: every prescribed target with its doses, one row each, and a lane for every delivery."""
+"""Treatments: every prescribed target with its doses, one row each, and a lane for every delivery.
+
+Rows come in pages. The counts, and the picture that is drawn of them, are those of all selected participants.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from datetime import date
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import ClassVar, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.charts.axes import LinearScale, tick_values
@@ -21,13 +24,14 @@ from services.analytics.charts.dot_stacks import (
     unit_height,
 )
 from services.analytics.charts.svg import Element, document, grid_line, secondary_text, text
-from services.analytics.disclosure.declaration import Disclosure
-from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
-from services.analytics.figures.target_rows import TargetRow, select_targets
+from services.analytics.figures.figure import FigureContext, FigureTable, Headline
+from services.analytics.figures.person_level import PersonLevelFigure
+from services.analytics.figures.row_pages import PageSelector
+from services.analytics.figures.target_rows import TargetList, TargetRow, list_targets
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.statistics.dose import gray
 from services.analytics.wording.phrasing import capitalize, count_noun, format_number, format_share, humanize
-from shared.kernel.errors import ReadersSeeCuts
 
 DELIVERY_ORDER = ("conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy")
 _COLUMN_HEADINGS = {
@@ -63,54 +67,66 @@ _WIDTH, _LEFT, _RIGHT, _TOP, _LANE_HEIGHT = 640, 124, 420, 46, 44
 _FRACTION_X, _TARGETS_X = 492, 556
 
 
+class Fractionation(BaseModel):
+    """The targets with the same fractions and doses, of the index course or of others. Doses in Gy."""
+
+    model_config = ConfigDict(frozen=True)
+
+    fractions: int
+    dose_per_fraction_gy: float
+    total_dose_gy: float
+    index: bool
+    targets: int
+
+
 class DeliveryCount(BaseModel):
-    """The participants and targets treated by one delivery."""
+    """The participants and targets treated by one delivery, and the targets by fractionation, the least dose first."""
 
     model_config = ConfigDict(frozen=True)
 
     delivery: str
     participants: int
     targets: int
+    fractionations: tuple[Fractionation, ...]
 
 
-class Treatments(Figure):
-    """Every prescribed target with its doses, and participants and targets by delivery."""
+class Treatments(PersonLevelFigure):
+    """Every prescribed target with its doses, a page at a time, and the counts of all by delivery.
+
+    Targets are sorted by participant, start of the course, course, and order of the prescription.
+    """
 
     NAME: ClassVar[str] = "treatments"
     TITLE: ClassVar[str] = "Treatments"
-    DISCLOSURE: ClassVar[Disclosure] = Disclosure(counts=frozenset(), divisible=False, person_level=True)
     TABLES: ClassVar[tuple[str, ...]] = ("course",)
     COLUMN_HEADINGS = _COLUMN_HEADINGS
 
-    targets: tuple[TargetRow, ...] = Field(description="rows of single participants")
+    targets: tuple[TargetRow, ...] = Field(description="rows of single participants: those of the page")
+    treated: int = Field(description="participants with a target")
     deliveries: tuple[DeliveryCount, ...]
 
     @classmethod
-    def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
-        shown = select_targets(snapshot, selection)
-        deliveries = sorted({row.delivery for row in shown.rows})
+    def _compute_page(cls, snapshot: StudySnapshot, selection: Selection, rows: PageSelector) -> Self:
+        target_list = list_targets(snapshot, selection)
+        selected = rows.select(target_list.column("participant_id"))
         return cls(
-            targets=shown.rows,
-            deliveries=tuple(_count_delivery(name, shown.rows) for name in deliveries),
-            imputed_dates=shown.imputed_dates,
+            page=selected.page,
+            next=selected.next,
+            targets=target_list.rows(selected.places),
+            treated=len(np.unique(target_list.subject_index)),
+            deliveries=_count_deliveries(target_list),
+            imputed_dates=target_list.count_imputed_dates(),
             left_out=selection.count_excluded(snapshot),
         )
 
-    def published(self, minimum: int, cut_date: date) -> Self:
-        raise ReadersSeeCuts
-
-    def count_participant_rows(self) -> int:
-        return len(self.targets)
-
     def caption(self, context: FigureContext) -> str:
         """Returns the number of targets and participants, and of them by delivery as n / N with the exact interval."""
-        treated = self._count_participants()
         parts = [
             f"{capitalize(humanize(row.delivery))}: {count_noun(row.targets, 'target')} in "
-            f"{format_share(row.participants, treated)} of the treated participants."
+            f"{format_share(row.participants, self.treated)} of the treated participants."
             for row in self._ordered_deliveries()
         ]
-        total = f"{count_noun(len(self.targets), 'target')} in {count_noun(treated, 'treated participant')}."
+        total = f"{count_noun(self.page.total, 'target')} in {count_noun(self.treated, 'treated participant')}."
         explanation = (
             "A participant can have several targets. Each dose level of an integrated boost counts as a target; "
             "the doses are not added."
@@ -119,30 +135,30 @@ class Treatments(Figure):
 
     def headline(self, context: FigureContext) -> Headline:
         counts = [
-            ("targets", len(self.targets), "target"),
-            ("treated", self._count_participants(), "treated participant"),
+            ("targets", self.page.total, "target"),
+            ("treated", self.treated, "treated participant"),
         ]
         parts = ((name, count_noun(count, noun).partition(" ")) for name, count, noun in counts)
         return [(name, number, words) for name, (number, _, words) in parts]
 
     def table(self) -> FigureTable:
-        """Returns a row for every target with the coded values as they are recorded; doses in Gy."""
+        """Returns a row for every target of the page with the coded values as they are recorded; doses in Gy."""
         return list(_COLUMN_HEADINGS), [
             [_cell(getattr(target, name)) for name in _COLUMN_HEADINGS] for target in self.targets
         ]
 
     def draw(self, context: FigureContext) -> str:
         """Returns a lane for every delivery, with a dot for every target at its total dose and the counts beside it."""
-        doses = tick_values(max((target.total_dose_gy for target in self.targets), default=60), 6)
+        doses = tick_values(self._highest_dose(), 6)
         scale = LinearScale(start=0, end=doses[-1], start_at=_LEFT, end_at=_RIGHT)
-        stacks = {row.delivery: self._stacks(row.delivery, scale) for row in self._ordered_deliveries()}
+        stacks = {row.delivery: _stacks(row, scale) for row in self._ordered_deliveries()}
         tallest = max((tallest_stack(stack) for stack in stacks.values()), default=0)
         unit = unit_height(tallest)
         body, base = list[Element](), float(_TOP)
         for row in self._ordered_deliveries():
             stack = stacks[row.delivery]
             base += max(_LANE_HEIGHT, tallest_stack(stack) * unit + 14)
-            body += [*self._lane(row, base), *draw_stacks(stack, base, unit)]
+            body += [*_lane(row, base), *draw_stacks(stack, base, unit)]
         if not stacks:
             base += _LANE_HEIGHT
             body.append(
@@ -152,8 +168,8 @@ class Treatments(Figure):
         axis = _axis(doses, scale, base) if stacks else ()
         return document(self.NAME, self.TITLE, self.caption(context), (_WIDTH, base + 62), [*axis, *body, *legend])
 
-    def _count_participants(self) -> int:
-        return len({target.participant_id for target in self.targets})
+    def _highest_dose(self) -> float:
+        return max((dose.total_dose_gy for row in self.deliveries for dose in row.fractionations), default=60)
 
     def _ordered_deliveries(self) -> list[DeliveryCount]:
         """Returns the deliveries that occur, in the order in which people read them, others after them by name."""
@@ -161,29 +177,51 @@ class Treatments(Figure):
         present = [row for row in self.deliveries if row.targets]
         return sorted(present, key=lambda row: (order.get(row.delivery, len(order)), row.delivery))
 
-    def _stacks(self, delivery: str, scale: LinearScale) -> Stacks:
-        """Returns the targets of a delivery along the dose axis: filled those of the index course, hollow others."""
-        stacks: Stacks = {}
-        for target in self.targets:
-            if target.delivery == delivery:
-                stacks.setdefault(snap_to_stack(scale.at(target.total_dose_gy)), Counter())[target.index] += 1
-        return stacks
 
-    def _lane(self, row: DeliveryCount, base: float) -> Iterator[Element]:
-        doses = [
-            Decimal(str(target.dose_per_fraction_gy)) for target in self.targets if target.delivery == row.delivery
-        ]
-        yield grid_line(0, base, _WIDTH, base)
-        yield text(0, base - 15, capitalize(humanize(row.delivery)))
-        yield secondary_text(_FRACTION_X, base - 15, _format_range(doses), "end", font_size=13)
-        yield text(_TARGETS_X, base - 15, str(row.targets), "end", font_weight=600)
-        yield text(_WIDTH, base - 15, str(row.participants), "end", font_weight=600)
+def _count_deliveries(target_list: TargetList) -> tuple[DeliveryCount, ...]:
+    """Returns the counts of each delivery that occurs, by name."""
+    deliveries = target_list.column("delivery")
+    columns = [target_list.column(name) for name in ("total_cgy", "fraction_cgy", "fractions")]
+    is_index = target_list.courses["is_index"][target_list.course_index]
+    rows = zip(deliveries.tolist(), *(column.tolist() for column in columns), is_index.tolist(), strict=True)
+    fractionations = defaultdict[int, list[Fractionation]](list)
+    for (code, total_cgy, fraction_cgy, fractions, index), count in sorted(Counter(rows).items()):
+        fractionations[code].append(
+            Fractionation(
+                fractions=fractions,
+                dose_per_fraction_gy=float(gray(fraction_cgy)),
+                total_dose_gy=float(gray(total_cgy)),
+                index=index,
+                targets=count,
+            )
+        )
+    counts = [
+        DeliveryCount(
+            delivery=target_list.word(code),
+            participants=len(np.unique(target_list.subject_index[deliveries == code])),
+            targets=sum(row.targets for row in of_delivery),
+            fractionations=tuple(of_delivery),
+        )
+        for code, of_delivery in fractionations.items()
+    ]
+    return tuple(sorted(counts, key=lambda row: row.delivery))
 
 
-def _count_delivery(name: str, rows: Sequence[TargetRow]) -> DeliveryCount:
-    delivery_rows = [row for row in rows if row.delivery == name]
-    participants = {row.participant_id for row in delivery_rows}
-    return DeliveryCount(delivery=name, participants=len(participants), targets=len(delivery_rows))
+def _stacks(row: DeliveryCount, scale: LinearScale) -> Stacks:
+    """Returns the targets of a delivery along the dose axis: filled those of the index course, hollow others."""
+    stacks: Stacks = {}
+    for dose in row.fractionations:
+        stacks.setdefault(snap_to_stack(scale.at(dose.total_dose_gy)), Counter())[dose.index] += dose.targets
+    return stacks
+
+
+def _lane(row: DeliveryCount, base: float) -> Iterator[Element]:
+    doses = [Decimal(str(dose.dose_per_fraction_gy)) for dose in row.fractionations]
+    yield grid_line(0, base, _WIDTH, base)
+    yield text(0, base - 15, capitalize(humanize(row.delivery)))
+    yield secondary_text(_FRACTION_X, base - 15, _format_range(doses), "end", font_size=13)
+    yield text(_TARGETS_X, base - 15, str(row.targets), "end", font_weight=600)
+    yield text(_WIDTH, base - 15, str(row.participants), "end", font_weight=600)
 
 
 def _cell(value: object) -> str:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core.core_schema import ErrorType
 
-from services.analytics.figures.parameters import FigureParameters
+from services.analytics.figures.parameters import CohortParameters, FigureFileParameters
 from services.analytics.participants.api import ParticipantPageParameters
 from services.analytics.queries.api import QueryPageParameters
 from services.enrollment.app import NewStudy
@@ -24,7 +24,14 @@ from shared.web.fact_recording import RequestHeaders
 from shared.web.reference_search import Search
 
 STREAMS = (STUDY, PARTICIPANT, TOXICITY, FOLLOWUP)
-PARAMETERS = (RequestHeaders, FigureParameters, QueryPageParameters, ParticipantPageParameters, TermSearch)
+PARAMETERS = (
+    RequestHeaders,
+    FigureFileParameters,
+    CohortParameters,
+    QueryPageParameters,
+    ParticipantPageParameters,
+    TermSearch,
+)
 ROOTS: list[type[BaseModel]] = [*(fact for stream in STREAMS for fact in stream.facts.values()), NewStudy, Search]
 MARK = "MARK-8a5f"
 INVALID_VALUES: tuple[Any, ...] = (

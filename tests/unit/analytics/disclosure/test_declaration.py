@@ -12,6 +12,7 @@ from pydantic import BaseModel, computed_field
 
 from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.figures.figure import Figure
+from services.analytics.figures.person_level import PersonLevelFigure
 from services.analytics.figures.registry import FIGURES
 
 
@@ -42,10 +43,10 @@ def disclosure(*counts: str, others: tuple[str, ...] = (), person_level: bool = 
     )
 
 
-def define_figure(annotation: Any, declared: object) -> type[Figure]:
+def define_figure(annotation: Any, declared: object, base: Any = Figure) -> type[Figure]:
     """Defines a figure with one member of that type and that declaration."""
     members = {"DISCLOSURE": declared, "__annotations__": {"member": annotation}, "__module__": __name__}
-    figure: type[Figure] = new_class("ExampleFigure", (Figure,), exec_body=lambda namespace: namespace.update(members))
+    figure: type[Figure] = new_class("ExampleFigure", (base,), exec_body=lambda namespace: namespace.update(members))
     return figure
 
 
@@ -54,6 +55,13 @@ def test_figure_without_a_declaration_cannot_be_defined() -> None:
         new_class("Undeclared", (Figure,))
     with pytest.raises(TypeError, match="does not declare its disclosure"):
         define_figure(str, {"counts": [], "divisible": False, "person_level": False})
+
+
+def test_figure_has_pages_exactly_if_it_is_declared_as_person_level() -> None:
+    for base, person_level in ((Figure, True), (PersonLevelFigure, False)):
+        with pytest.raises(TypeError, match="person-level exactly if it derives from PersonLevelFigure"):
+            define_figure(str, disclosure(person_level=person_level), base)
+    assert [name for name, figure in FIGURES.items() if figure.has_pages()] == ["treatments"]
 
 
 @pytest.mark.parametrize(
@@ -80,8 +88,10 @@ def test_figure_without_a_declaration_cannot_be_defined() -> None:
 def test_every_whole_number_is_declared_as_a_count_or_as_another_number(annotation: Any, path: str) -> None:
     with pytest.raises(TypeError, match=f"does not declare whether {path} counts participants"):
         define_figure(annotation, disclosure())
-    for declared in (disclosure(path), disclosure(others=(path,)), disclosure(person_level=True)):
+    for declared in (disclosure(path), disclosure(others=(path,))):
         assert "member" in define_figure(annotation, declared).model_fields
+    person_level = define_figure(annotation, disclosure(person_level=True), PersonLevelFigure)
+    assert "member" in person_level.model_fields
 
 
 def test_declaration_names_each_number_once_and_nothing_else() -> None:

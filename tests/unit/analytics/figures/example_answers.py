@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date, datetime
 from typing import Any
 
@@ -106,20 +107,33 @@ def target(participant: str, delivery: str, fractions: int, dose: float, **chang
     return {**ids, **coded, **doses, **empty, "started_on": "2024-03", **changed}
 
 
-def treatments(*targets: dict[str, Any]) -> dict[str, Any]:
-    kinds = sorted({target["delivery"] for target in targets})
-    participants_by_delivery = {
-        kind: {target["participant_id"] for target in targets if target["delivery"] == kind} for kind in kinds
+def treatments(*targets: dict[str, Any], first: int = 1, total: int | None = None) -> dict[str, Any]:
+    """Returns the answer with these targets, which are all or, with `total`, those of a page."""
+    return {
+        "figure": "treatments",
+        **COMMON,
+        "page": {"first": first, "rows": len(targets), "total": total or len(targets)},
+        "next": None,
+        "targets": list(targets),
+        "treated": len({target["participant_id"] for target in targets}),
+        "deliveries": [
+            delivery_count(kind, [target for target in targets if target["delivery"] == kind])
+            for kind in sorted({target["delivery"] for target in targets})
+        ],
     }
-    deliveries = [
-        {
-            "delivery": kind,
-            "participants": len(participants_by_delivery[kind]),
-            "targets": sum(t["delivery"] == kind for t in targets),
-        }
-        for kind in kinds
-    ]
-    return {"figure": "treatments", **COMMON, "targets": list(targets), "deliveries": deliveries}
+
+
+def delivery_count(delivery: str, targets: list[dict[str, Any]]) -> dict[str, Any]:
+    names = ("fractions", "dose_per_fraction_gy", "total_dose_gy", "index")
+    fractionations = Counter(tuple(target[name] for name in names) for target in targets)
+    return {
+        "delivery": delivery,
+        "participants": len({target["participant_id"] for target in targets}),
+        "targets": len(targets),
+        "fractionations": [
+            {**dict(zip(names, values, strict=True)), "targets": count} for values, count in fractionations.items()
+        ],
+    }
 
 
 def example_treatments() -> dict[str, Any]:

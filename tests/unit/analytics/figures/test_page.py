@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 
 from services.analytics.figures.page import build_figure_part, render_cohort, render_figure
@@ -69,7 +70,48 @@ def test_cohort_page_embeds_figure_fragments_and_no_inline_code() -> None:
 
 
 def test_long_table_is_truncated_on_the_page_with_a_note() -> None:
-    many = treatments(*(target(f"P{n}", "conventional", 30, 2) for n in range(501)))
-    html = render_figure(build_figure_part(answer_of(many)))
+    curve = [{"on": f"{1500 + day}-01-01", "cumulative": day} for day in range(1, 502)]
+    html = render_figure(
+        build_figure_part(answer_of(accrual(groups=[{"name": "all", "enrolled": 501, "curve": curve}])))
+    )
     assert "the first 500 of 501 rows. The .csv file has all rows." in html
     assert html.count("<tr>") == 501
+
+
+def page_of_targets(first: int, rows: int, query: Mapping[str, str]) -> str:
+    """Renders a page of a figure of 450 targets, as a request with that query shows it."""
+    shown = treatments(*(target(f"P{n}", "conventional", 30, 2) for n in range(rows)), first=first, total=450)
+    return render_figure(build_figure_part(answer_of(shown), query))
+
+
+def test_first_page_of_rows_links_to_the_next_and_keeps_the_query() -> None:
+    html = page_of_targets(1, 200, {"site": "rome", "at": "412"})
+    assert "Treatments: rows 1 to 200 of 450. The .csv file has all rows." in html
+    assert (
+        'rel="next" href="/analytics/studies/atc-rt?site=rome&amp;at=412&amp;pages=treatments.2#treatments-table"'
+        in html
+    )
+    assert 'rel="prev"' not in html
+    assert '<details id="treatments-table">' in html
+    assert 'treatments.json?site=rome&amp;at=412"' in html
+
+
+def test_chosen_page_of_rows_is_open_and_is_kept_by_live_updates_and_by_pages_of_other_figures() -> None:
+    html = page_of_targets(201, 200, {"pages": "swimmer.4,treatments.2"})
+    assert '<details id="treatments-table" open>' in html
+    assert 'data-src="/analytics/studies/atc-rt/figures/treatments?pages=swimmer.4%2Ctreatments.2"' in html
+    assert 'rel="prev" href="/analytics/studies/atc-rt?pages=swimmer.4%2Ctreatments.1#treatments-table"' in html
+    assert 'rel="next" href="/analytics/studies/atc-rt?pages=swimmer.4%2Ctreatments.3#treatments-table"' in html
+    assert [html.count(f'treatments{kind}"') for kind in (".json?page=2", ".csv", ".svg?page=2")] == [1, 1, 1]
+
+
+def test_last_page_of_rows_links_to_the_page_before_it_if_a_later_one_was_chosen() -> None:
+    html = page_of_targets(401, 50, {"pages": "treatments.9"})
+    assert "rows 401 to 450 of 450" in html
+    assert "pages=treatments.2#treatments-table" in html
+    assert 'rel="next"' not in html
+
+
+def test_rows_that_fit_one_page_have_no_links_to_pages() -> None:
+    html = render_figure(build_figure_part(answer_of(example_treatments()), {"pages": "treatments.2"}))
+    assert "<nav" not in html
