@@ -18,7 +18,7 @@ from tests.conftest import Database
 from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
 
 FIGURE = "figures/treatments.json"
-AGGREGATES = ("treated", "deliveries", "imputed_dates", "left_out")
+AGGREGATES = ("participants", "deliveries", "imputed_dates", "left_out")
 TARGETS_OF_A_COURSE = 45
 SITES = ("rome", "rome", "milan")
 
@@ -78,7 +78,7 @@ async def test_page_without_a_limit_has_200_rows(study: AnalyticsStudy) -> None:
 
 async def test_member_of_a_site_reads_pages_of_its_participants(study: AnalyticsStudy) -> None:
     pages = await read_pages(study, "site@rome", limit=70)
-    assert (pages[0]["page"]["total"], pages[0]["treated"]) == (180, 2)
+    assert (pages[0]["page"]["total"], pages[0]["participants"]) == (180, 2)
     assert {row["site_id"] for page in pages for row in page["targets"]} == {"rome"}
 
 
@@ -142,7 +142,7 @@ async def test_files_of_a_page_are_named_by_its_rows_and_the_picture_counts_all_
     for kind in ("json", "svg"):
         answer = await study.get(f"figures/treatments.{kind}", page=2)
         assert f"{study.study_id}_treatments_rows-201-270_cut-" in answer.headers["content-disposition"]
-    assert "270 targets in 3 treated participants" in answer.text
+    assert "270 targets in 3 participants" in answer.text
 
 
 async def cohort_page(study: AnalyticsStudy, path: str, user: str = "investigator") -> httpx.Response:

@@ -190,9 +190,9 @@ def _known_gray(centigray: int) -> float | None:
 def _effective_doses(modality: str, fractions: int, fraction_cgy: int, *, treats_cns: bool) -> dict[str, float | None]:
     """Returns BED and EQD2 by the names of their members; null for a modality for which the formulas do not hold."""
     alpha_betas = {"10": ALPHA_BETA_TUMOR, "3": ALPHA_BETA_LATE} | ({"2": ALPHA_BETA_CNS} if treats_cns else {})
-    holds, dose = modality in LINEAR_QUADRATIC_MODALITIES, gray(fraction_cgy)
+    has_linear_quadratic_model, dose = modality in LINEAR_QUADRATIC_MODALITIES, gray(fraction_cgy)
     return {
-        f"{name}_{suffix}": float(formula(fractions, dose, alpha_beta)) if holds else None
+        f"{name}_{suffix}": float(formula(fractions, dose, alpha_beta)) if has_linear_quadratic_model else None
         for name, formula in (("bed", bed), ("eqd2", eqd2))
         for suffix, alpha_beta in alpha_betas.items()
     }

@@ -102,7 +102,7 @@ class Treatments(PersonLevelFigure):
     COLUMN_HEADINGS = _COLUMN_HEADINGS
 
     targets: tuple[TargetRow, ...] = Field(description="rows of single participants: those of the page")
-    treated: int = Field(description="participants with a target")
+    participants: int = Field(description="participants with a target")
     deliveries: tuple[DeliveryCount, ...]
 
     @classmethod
@@ -113,7 +113,7 @@ class Treatments(PersonLevelFigure):
             page=selected.page,
             next=selected.next,
             targets=target_list.rows(selected.places),
-            treated=len(np.unique(target_list.subject_index)),
+            participants=len(np.unique(target_list.subject_index)),
             deliveries=_count_deliveries(target_list),
             imputed_dates=target_list.count_imputed_dates(),
             left_out=selection.count_excluded(snapshot),
@@ -123,10 +123,10 @@ class Treatments(PersonLevelFigure):
         """Returns the number of targets and participants, and of them by delivery as n / N with the exact interval."""
         parts = [
             f"{capitalize(humanize(row.delivery))}: {count_noun(row.targets, 'target')} in "
-            f"{format_share(row.participants, self.treated)} of the treated participants."
+            f"{format_share(row.participants, self.participants)} of these participants."
             for row in self._ordered_deliveries()
         ]
-        total = f"{count_noun(self.page.total, 'target')} in {count_noun(self.treated, 'treated participant')}."
+        total = f"{count_noun(self.page.total, 'target')} in {count_noun(self.participants, 'participant')}."
         explanation = (
             "A participant can have several targets. Each dose level of an integrated boost counts as a target; "
             "the doses are not added."
@@ -136,7 +136,7 @@ class Treatments(PersonLevelFigure):
     def headline(self, context: FigureContext) -> Headline:
         counts = [
             ("targets", self.page.total, "target"),
-            ("treated", self.treated, "treated participant"),
+            ("participants", self.participants, "participant"),
         ]
         parts = ((name, count_noun(count, noun).partition(" ")) for name, count, noun in counts)
         return [(name, number, words) for name, (number, _, words) in parts]
@@ -162,7 +162,7 @@ class Treatments(PersonLevelFigure):
         if not stacks:
             base += _LANE_HEIGHT
             body.append(
-                secondary_text((_LEFT + _RIGHT) / 2, _TOP + 30, "No participant is treated yet", "middle", font_size=14)
+                secondary_text((_LEFT + _RIGHT) / 2, _TOP + 30, "No target is prescribed yet", "middle", font_size=14)
             )
         legend = _legend(base + 52, tallest if unit < DOT_DISTANCE else 0)
         axis = _axis(doses, scale, base) if stacks else ()

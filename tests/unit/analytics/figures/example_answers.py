@@ -115,7 +115,7 @@ def treatments(*targets: dict[str, Any], first: int = 1, total: int | None = Non
         "page": {"first": first, "rows": len(targets), "total": total or len(targets)},
         "next": None,
         "targets": list(targets),
-        "treated": len({target["participant_id"] for target in targets}),
+        "participants": len({target["participant_id"] for target in targets}),
         "deliveries": [
             delivery_count(kind, [target for target in targets if target["delivery"] == kind])
             for kind in sorted({target["delivery"] for target in targets})

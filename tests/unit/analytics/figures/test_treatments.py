@@ -76,8 +76,8 @@ def test_targets_are_dots_and_many_targets_are_columns() -> None:
 def test_treatments_figure_counts_targets_and_shows_prescribed_doses() -> None:
     caption = caption_of(example_treatments())
     assert caption.startswith(
-        "3 targets in 2 treated participants. Conventional: 2 targets in 2 / 2 = 100.0 % (95 % CI 15.8–100.0) of the "
-        "treated participants."
+        "3 targets in 2 participants. Conventional: 2 targets in 2 / 2 = 100.0 % (95 % CI 15.8–100.0) of these "
+        "participants."
     )
     assert "1.65–2.12" in svg_texts(example_treatments())
     header, rows = figure_of(example_treatments()).table()
