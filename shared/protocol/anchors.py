@@ -1,11 +1,11 @@
-"""The anchor of a participant's visits and the end of follow-up, from plain dates: the one definition of both.
+"""The anchor of a participant's visits, from plain dates.
 
 The anchor is the day from which the visits of a participant are counted: the last fraction of a course.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -43,18 +43,3 @@ def find_anchor(plan: FollowUpPlan, courses: Sequence[CourseDates], course_id: s
 def anchor_may_move(plan: FollowUpPlan, ended_courses: int) -> bool:
     """Returns whether visits may be counted from the end of a later course than the index course."""
     return plan.anchor_policy == "latest" and ended_courses > 1
-
-
-def end_of_follow_up(
-    *,
-    deaths: Iterable[date | None],
-    withdrawals: Iterable[date],
-    lost_on: date | None,
-    study_closed_on: date | None,
-) -> date:
-    """Returns the day from which no further visit is due: death, withdrawal of consent, loss or the study's closure.
-
-    The earliest of them counts. `date.min`: a death has no date. `date.max`: follow-up continues.
-    """
-    ends = [*(died_on or date.min for died_on in deaths), *withdrawals, lost_on or date.max]
-    return min([*ends, study_closed_on or date.max])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
-from shared.contracts.study import StudyClosed
+from shared.contracts.study import SiteClosed, StudyClosed
 from shared.gate.study_timeline import ProtocolPeriod, follow_up_plans, protocol_periods
 from shared.kernel.record import Record
 from shared.protocol.schedule import PlanPeriod
@@ -14,14 +14,16 @@ from shared.protocol.schedule import PlanPeriod
 
 @dataclass(frozen=True, slots=True)
 class StudyPlans:
-    """The protocols and follow-up plans of a study in the order of their days, and the day on which the study closed.
+    """The protocols and follow-up plans of a study in the order of their days, and the closings of study and sites.
 
-    `closed_on`: `date.max` while the study goes on.
+    `closed_on`: the last day of the study; `date.max` while it goes on. `site_closings`: the last day of each site that
+    was closed, by its id.
     """
 
     protocols: Sequence[ProtocolPeriod]
     follow_up: Sequence[PlanPeriod]
     closed_on: date
+    site_closings: Mapping[str, date] = field(default_factory=dict)
 
     @classmethod
     def from_record(cls, study: Record) -> StudyPlans:
@@ -30,6 +32,7 @@ class StudyPlans:
             protocols=protocol_periods(study),
             follow_up=follow_up_plans(study),
             closed_on=min((closing.on for closing in study.facts_of(StudyClosed)), default=date.max),
+            site_closings={closing.site_id: closing.on for closing in study.facts_of(SiteClosed)},
         )
 
     def protocol_on(self, day: date) -> ProtocolPeriod:

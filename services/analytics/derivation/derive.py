@@ -19,7 +19,7 @@ from services.analytics.derivation.subject import (
 from services.analytics.derivation.toxicity import dated_assessments, derive_assessments, derive_findings
 from services.analytics.derivation.treatment import derive_courses, derive_lines, derive_targets, target_versions
 
-DERIVATION_VERSION = 2
+DERIVATION_VERSION = 3
 """Raised whenever the same facts give other rows or data queries: then every participant is derived again.
 
 docs/architecture/analytics/derivation.md says how a test holds both together.
@@ -44,6 +44,6 @@ def derive(participant: Participant, plans: StudyPlans) -> ParticipantRows:
         assessment=tuple(derive_assessments(participant, assessments)),
         finding=tuple(derive_findings(participant, assessments)),
         symptom=tuple(derive_symptoms(participant)),
-        visit=tuple(derive_visits(participant, plans.follow_up)),
+        visit=tuple(derive_visits(participant, plans)),
         absence=tuple(derive_absences(participant)),
     )

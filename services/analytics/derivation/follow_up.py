@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from operator import itemgetter
+from datetime import date
+from typing import NamedTuple
 
 from services.analytics.cohort.date_imputation import AnalysisDay
+from services.analytics.cohort.follow_up_ends import follow_up_ends
 from services.analytics.cohort.participant import Participant
+from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.days import NO_DAY, analysis_day
-from services.analytics.derivation.rows import NEVER, SymptomRow, VisitRow
+from services.analytics.derivation.follow_up_rows import VisitRow
+from services.analytics.derivation.rows import NEVER, SymptomRow
 from shared.contracts.enrollment import BaselineRecorded
 from shared.contracts.follow_up import FollowUpRecorded, VisitMissed
-from shared.protocol.schedule import INDEX_SCHEDULE, PlanPeriod, Schedule, Visit, schedules
+from shared.protocol.schedule import INDEX_SCHEDULE, Schedule, Visit, schedules
+from shared.protocol.visit_status import END_REASONS, Absence, FollowUpEnd
 
 
-def derive_visits(participant: Participant, plans: Sequence[PlanPeriod]) -> Iterator[VisitRow]:
+class _Contact(NamedTuple):
+    """A contact by its day, with the course and the visit for which the site takes it."""
+
+    day: AnalysisDay
+    course_id: str | None
+    visit: int | None
+
+
+def derive_visits(participant: Participant, plans: StudyPlans) -> Iterator[VisitRow]:
     """Yields the visits of every schedule and anchor, by schedule, day of validity and number."""
     precisions = _precisions_of_course_ends(participant)
     contacts, declarations = _contacts(participant), participant.counted(VisitMissed)  # the earliest first
-    for schedule in schedules(plans, participant.course_dates):
-        days = [day for day, course_id in contacts if _is_of_schedule(schedule, course_id)]
+    ends = follow_up_ends(participant, plans)
+    for schedule in schedules(plans.follow_up, participant.course_dates):
+        own_contacts = [contact for contact in contacts if _is_of_schedule(schedule, contact.course_id)]
+        days = [contact.day for contact in own_contacts]
         missed_days = {
             missed.visit: participant.day(missed)
             for missed in reversed(declarations)
@@ -43,16 +58,42 @@ def derive_visits(participant: Participant, plans: Sequence[PlanPeriod]) -> Iter
                 contact_on=contact.on,
                 contact_precision=contact.precision,
                 missed_on=missed_days.get(visit.number, NEVER),
+                declared_on=_declared_on(own_contacts, visit),
+                ends_on=ends.ended.day if ends.ended else NEVER,
+                ends_as=reason_code(ends.ended),
+                closing_on=ends.closing.day if ends.closing else NEVER,
+                closing_as=reason_code(ends.closing),
+                absent_until=_absent_until(ends.absences, visit),
             )
 
 
-def _contacts(participant: Participant) -> list[tuple[AnalysisDay, str | None]]:
-    """Returns the day and the course of each contact, of one day the most precise first.
+def reason_code(end: FollowUpEnd | None) -> int:
+    """Returns the place of the reason in `END_REASONS`, from 1; 0 for no end."""
+    return END_REASONS.index(end.reason) + 1 if end else 0
 
-    News from a registry is no contact with the participant.
+
+def _absent_until(absences: Sequence[Absence], visit: Visit) -> date:
+    """Returns the resumption after the absence in which the window closed; `NEVER` if it closed in none."""
+    resumptions = [absence.resumed_on for absence in absences if absence.resumed_on and absence.covers(visit.closes)]
+    return min(resumptions, default=NEVER)
+
+
+def _declared_on(contacts: Sequence[_Contact], visit: Visit) -> date:
+    """Returns the day of a contact outside the slot that names the visit: the last before the slot, or the next after.
+
+    `NEVER` without one. `contacts` are in the order of their days.
     """
+    days = [contact.day.on for contact in contacts if contact.visit == visit.number]
+    before = [day for day in days if day < visit.opens]
+    after = [day for day in days if day > visit.slot_ends]
+    return next(iter([*before[-1:], *after[:1]]), NEVER)
+
+
+def _contacts(participant: Participant) -> list[_Contact]:
+    """Returns the contacts by day, of one day the most precise first. News from a registry is no contact."""
     contacts = [contact for contact in participant.counted(FollowUpRecorded) if contact.mode != "registry"]
-    return sorted(((analysis_day(participant, contact), contact.course_id) for contact in contacts), key=itemgetter(0))
+    dated = [_Contact(analysis_day(participant, contact), contact.course_id, contact.visit) for contact in contacts]
+    return sorted(dated, key=lambda contact: contact.day)
 
 
 def _first_in_slot(days: Sequence[AnalysisDay], visit: Visit) -> AnalysisDay:

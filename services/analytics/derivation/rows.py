@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple, get_args, get_type_hints
 
+from services.analytics.derivation.follow_up_rows import AbsenceRow, VisitRow
+
 NEVER = date.max
 UNKNOWN_NUMBER = -1
 """A number that is not stated."""
@@ -225,40 +227,6 @@ class SymptomRow(NamedTuple):
     day_precision: int
     severity: str
     change: str
-
-
-class VisitRow(NamedTuple):
-    """A planned visit, as it is counted on the days from `valid_from` to `valid_to`, both inclusive.
-
-    `contact_on`: the earliest contact in its slot. `missed_on`: the first day on which it was declared missed.
-    """
-
-    participant_id: str
-    schedule: str
-    anchor_on: date
-    anchor_precision: int
-    valid_from: date
-    valid_to: date
-    number: int
-    opens: date
-    target: date
-    closes: date
-    slot_ends: date
-    contact_on: date
-    contact_precision: int
-    missed_on: date
-
-
-class AbsenceRow(NamedTuple):
-    """A loss to follow-up. `alive_before`: the last proof of life by then; without one `date.min`, not `NEVER`."""
-
-    participant_id: str
-    lost_on: date
-    lost_precision: int
-    resumed_on: date
-    resumed_precision: int
-    reason: str
-    alive_before: date
 
 
 Row = (

@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import date
 
 from services.analytics.cohort.date_imputation import UNDATED, AnalysisDay
+from services.analytics.cohort.follow_up_ends import stated_absences
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.vital_status import implies_alive
 from services.analytics.derivation.days import NO_DAY, analysis_day, first, impute_day, latest
-from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, AbsenceRow, SubjectDayRow, SubjectRow
+from services.analytics.derivation.follow_up_rows import AbsenceRow
+from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, SubjectDayRow, SubjectRow
 from shared.contracts.baseline import NotReported, Performance
 from shared.contracts.enrollment import (
     BaselineRecorded,
@@ -24,8 +26,6 @@ from shared.contracts.follow_up import (
     DiseaseProgressed,
     DiseaseStatus,
     FollowUpRecorded,
-    FollowUpResumed,
-    LostToFollowUp,
     ParticipantDied,
     VitalStatusConfirmed,
 )
@@ -237,18 +237,15 @@ def _progression_code(participant: Participant, kind: str, lesion_id: str | None
 
 def derive_absences(participant: Participant) -> Iterator[AbsenceRow]:
     """Yields each loss to follow-up with the first resumption on or after its day."""
-    losses = participant.counted(LostToFollowUp)
-    resumptions = [analysis_day(participant, resumption) for resumption in participant.counted(FollowUpResumed)]
-    proofs = proofs_of_life(participant) if losses else []
-    for loss in losses:
-        lost = analysis_day(participant, loss)
-        resumed = min((day for day in resumptions if day.on >= lost.on), default=NO_DAY)
+    absences = stated_absences(participant)
+    proofs = proofs_of_life(participant) if absences else []
+    for loss, lost, resumed in absences:
         yield AbsenceRow(
             participant_id=participant.participant_id,
             lost_on=lost.on,
             lost_precision=lost.precision,
-            resumed_on=resumed.on,
-            resumed_precision=resumed.precision,
+            resumed_on=(resumed or NO_DAY).on,
+            resumed_precision=(resumed or NO_DAY).precision,
             reason=loss.reason_code,
             alive_before=max((proof.on for proof in proofs if proof.on <= lost.on), default=date.min),
         )

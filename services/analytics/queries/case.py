@@ -9,17 +9,17 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from services.analytics.cohort.follow_up_ends import follow_up_ends
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.wording.phrasing import label_term
-from shared.contracts.enrollment import ConsentWithdrawn
 from shared.contracts.event import Event
-from shared.contracts.follow_up import ParticipantDied
 from shared.contracts.treatment import CourseEnd, RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
 from shared.kernel.fact import F, Fact, StatedFact
 from shared.kernel.record import Record
-from shared.protocol.anchors import CourseDates, anchor_may_move, end_of_follow_up, find_anchor
+from shared.protocol.anchors import CourseDates, anchor_may_move, find_anchor
 from shared.protocol.schedule import PlanPeriod
+from shared.protocol.visit_status import FollowUpEnds
 
 Rule = Callable[["Case"], Iterator["QueryFinding"]]
 RULES: dict[str, Rule] = {}
@@ -57,14 +57,15 @@ class Case:
     """One participant's facts, and the values that rules compare them with.
 
     `site_id`: the current site, which can answer. `plans`: the follow-up plans with their days. `events`: the events of
-    the facts. `term_names`: toxicity terms by id, for the sentences.
+    the facts. `follow_up_ends`: what ends and interrupts the follow-up. `term_names`: toxicity terms by id, for the
+    sentences.
     """
 
     participant: Participant
     site_id: str
     plans: Sequence[PlanPeriod]
     events: Sequence[Event]
-    study_closed_on: date
+    follow_up_ends: FollowUpEnds
     term_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -148,16 +149,14 @@ class Case:
         """Returns whether visits may be counted from the end of a later course than the index course."""
         return anchor_may_move(self.plans[0].plan, ended_courses=len(self.course_ends))
 
-    @cached_property
+    @property
     def end_of_follow_up(self) -> date:
-        """The day of death, withdrawal, loss or the end of the study; `date.min` for a death without a date."""
-        deaths, withdrawals = self.record.facts_of(ParticipantDied), self.record.facts_of(ConsentWithdrawn)
-        return end_of_follow_up(
-            deaths=[self.day(death) if death.died_on else None for death in deaths],
-            withdrawals=[self.day(withdrawal) for withdrawal in withdrawals],
-            lost_on=self.participant.lost_to_follow_up_on,
-            study_closed_on=self.study_closed_on,
-        )
+        """The day of death, withdrawal, loss, or the end of the site or the study; `date.max` while follow-up goes on.
+
+        A death without a date ends it on the day last known alive.
+        """
+        end = self.follow_up_ends.end_by(date.max)
+        return end.day if end else date.max
 
 
 def build_case(
@@ -169,6 +168,6 @@ def build_case(
         site_id=participant.current_site,
         plans=plans.follow_up,
         events=events,
-        study_closed_on=plans.closed_on,
+        follow_up_ends=follow_up_ends(participant, plans),
         term_names=term_names,
     )

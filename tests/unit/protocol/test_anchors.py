@@ -1,4 +1,4 @@
-"""Anchors of visits by each policy, and the end of follow-up."""
+"""Anchors of visits by each policy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from shared.protocol.anchors import Anchor, CourseDates, anchor_may_move, end_of_follow_up, find_anchor
+from shared.protocol.anchors import Anchor, CourseDates, anchor_may_move, find_anchor
 from shared.protocol.protocol import FollowUpPlan
 
 INDEX_END, SECOND_END = date(2024, 2, 29), date(2024, 9, 30)
@@ -37,19 +37,3 @@ def test_anchor_moves_only_by_the_policy_latest_and_with_a_second_course_that_en
     assert anchor_may_move(LATEST, ended_courses=2)
     assert not anchor_may_move(LATEST, ended_courses=1)
     assert not anchor_may_move(INDEX, ended_courses=2)
-
-
-def test_follow_up_ends_on_the_earliest_of_death_withdrawal_loss_and_end_of_study() -> None:
-    days = [date(2024, month, 1) for month in range(1, 5)]
-    for first in range(4):
-        death, withdrawal, lost_on, closed_on = (*days[4 - first :], *days[: 4 - first])
-        end = end_of_follow_up(deaths=[death], withdrawals=[withdrawal], lost_on=lost_on, study_closed_on=closed_on)
-        assert end == days[0]
-
-
-def test_death_without_a_date_ends_follow_up_from_the_first_day_on() -> None:
-    assert end_of_follow_up(deaths=[None], withdrawals=[], lost_on=None, study_closed_on=None) == date.min
-
-
-def test_follow_up_without_an_end_continues() -> None:
-    assert end_of_follow_up(deaths=[], withdrawals=[], lost_on=None, study_closed_on=None) == date.max

@@ -222,7 +222,8 @@ def test_visit_has_the_earliest_contact_in_its_slot() -> None:
     registry = follow_up.follow_up_recorded(early.isoformat(), mode="registry")
     assert rows_of(*TREATED, *contacts).visit[0].contact_on == early
     assert rows_of(*TREATED, registry).visit[0].contact_on == NEVER
-    assert rows_of(*TREATED, contacts[0], follow_up.visit_missed(100)).visit[0][-3:] == (late, 0, day(100))
+    row = rows_of(*TREATED, contacts[0], follow_up.visit_missed(100)).visit[0]
+    assert (row.contact_on, row.contact_precision, row.missed_on) == (late, 0, day(100))
 
 
 def test_contact_of_a_named_course_counts_in_its_own_schedule_only() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.derivation.rows import NEVER, AbsenceRow, Row
+from services.analytics.derivation.follow_up_rows import AbsenceRow
+from services.analytics.derivation.rows import NEVER, Row
 from services.analytics.snapshot.columns import (
     PARTICIPANT_DTYPE,
     Table,
