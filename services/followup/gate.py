@@ -18,6 +18,7 @@ from shared.contracts.follow_up import (
     ReminderAcknowledged,
     ReminderSnoozed,
     VisitMissed,
+    VisitScheduled,
 )
 from shared.contracts.treatment import RadiotherapyStarted
 from shared.gate.participant_gate import ParticipantGate
@@ -41,7 +42,7 @@ SNOOZE_TOO_LONG = ProblemType(
 
 MAX_SNOOZE = timedelta(days=14)
 ReminderFact = ReminderSnoozed | ReminderAcknowledged
-VisitFact = FollowUpRecorded | VisitMissed | ReminderSnoozed | ReminderAcknowledged
+VisitFact = FollowUpRecorded | VisitMissed | VisitScheduled | ReminderSnoozed | ReminderAcknowledged
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,19 @@ class QueryExplained(Fact):
     """Explanation in the site's words; sealed."""
 
 
+@FOLLOWUP.fact("visit.scheduled")
+class VisitScheduled(Fact):
+    """An appointment for a planned visit. It is no contact, and shows nothing about the participant. The last one that
+    is stated for a visit holds."""
+
+    visit: VisitNumber
+    """Number of the planned visit, from 1, as the protocol counts visits."""
+    course_id: LocalId | None = None
+    """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
+    on: Day
+    """Day of the appointment, which may be in the future."""
+
+
 class _ReminderFact(Fact):
     visit: VisitNumber
     """Number of the planned visit, from 1, as the protocol counts visits."""

@@ -74,6 +74,7 @@ ALL_FACTS: dict[str, list[Fact]] = {
         followup.lost_to_follow_up(70),
         followup.follow_up_resumed(80),
         followup.query_explained(),
+        followup.visit_scheduled(9000),
         followup.reminder_snoozed(),
         followup.reminder_acknowledged(),
         followup.participant_died(90),

@@ -110,6 +110,7 @@ CORRECTION_CASES: dict[str, tuple[tuple[Fact, ...], Fact, Fact]] = {
     "participant.lost": (TREATMENT_FACTS, followup.lost_to_follow_up(60), followup.lost_to_follow_up(62)),
     "participant.follow_up_resumed": (TREATMENT_FACTS, followup.follow_up_resumed(70), followup.follow_up_resumed(72)),
     "query.explained": (TREATMENT_FACTS, followup.query_explained(), followup.query_explained("1" * 64)),
+    "visit.scheduled": (TREATMENT_FACTS, followup.visit_scheduled(95), followup.visit_scheduled(99, visit=2)),
     "reminder.snoozed": (TREATMENT_FACTS, followup.reminder_snoozed(), followup.reminder_snoozed(visit=2)),
     "reminder.acknowledged": (
         TREATMENT_FACTS,

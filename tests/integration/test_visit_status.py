@@ -59,6 +59,7 @@ def visit_rows() -> Iterator[VisitRow]:
             contact_precision=0,
             missed_on=missed,
             declared_on=NEVER,
+            scheduled_on=NEVER,
             ends_on=ended[0],
             ends_as=ended[1],
             closing_on=closing[0],

@@ -15,7 +15,7 @@ from services.analytics.derivation.days import NO_DAY, analysis_day
 from services.analytics.derivation.follow_up_rows import VisitRow
 from services.analytics.derivation.rows import NEVER, SymptomRow
 from shared.contracts.enrollment import BaselineRecorded
-from shared.contracts.follow_up import FollowUpRecorded, VisitMissed
+from shared.contracts.follow_up import FollowUpRecorded, VisitMissed, VisitScheduled
 from shared.protocol.schedule import INDEX_SCHEDULE, Schedule, Visit, schedules
 from shared.protocol.visit_status import END_REASONS, Absence, FollowUpEnd
 
@@ -32,6 +32,7 @@ def derive_visits(participant: Participant, plans: StudyPlans) -> Iterator[Visit
     """Yields the visits of every schedule and anchor, by schedule, day of validity and number."""
     precisions = _precisions_of_course_ends(participant)
     contacts, declarations = _contacts(participant), participant.counted(VisitMissed)  # the earliest first
+    bookings = participant.facts(VisitScheduled, NEVER)  # in the order in which they were stated
     ends = follow_up_ends(participant, plans)
     for schedule in schedules(plans.follow_up, participant.course_dates):
         own_contacts = [contact for contact in contacts if _is_of_schedule(schedule, contact.course_id)]
@@ -40,6 +41,9 @@ def derive_visits(participant: Participant, plans: StudyPlans) -> Iterator[Visit
             missed.visit: participant.day(missed)
             for missed in reversed(declarations)
             if _is_of_schedule(schedule, missed.course_id)
+        }
+        appointments = {
+            booking.visit: booking.on for booking in bookings if _is_of_schedule(schedule, booking.course_id)
         }
         for visit in schedule.visits:
             contact = _first_in_slot(days, visit)
@@ -59,6 +63,7 @@ def derive_visits(participant: Participant, plans: StudyPlans) -> Iterator[Visit
                 contact_precision=contact.precision,
                 missed_on=missed_days.get(visit.number, NEVER),
                 declared_on=_declared_on(own_contacts, visit),
+                scheduled_on=appointments.get(visit.number, NEVER),
                 ends_on=ends.ended.day if ends.ended else NEVER,
                 ends_as=reason_code(ends.ended),
                 closing_on=ends.closing.day if ends.closing else NEVER,

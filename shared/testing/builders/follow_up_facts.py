@@ -14,6 +14,7 @@ from shared.contracts.follow_up import (
     ReminderAcknowledged,
     ReminderSnoozed,
     VisitMissed,
+    VisitScheduled,
     VitalStatusConfirmed,
 )
 from shared.testing.builders.facts import DateSpec, day
@@ -71,6 +72,10 @@ def follow_up_resumed(when: DateSpec = 0) -> FollowUpResumed:
 
 def query_explained(key: str = QUERY_KEY, reason: str = "The scan was read again.") -> QueryExplained:
     return QueryExplained.model_validate({"query_key": key, "reason": reason})
+
+
+def visit_scheduled(when: DateSpec = 0, visit: int = 1, **changes: Any) -> VisitScheduled:
+    return VisitScheduled.model_validate({"visit": visit, "on": day(when), **changes})
 
 
 def reminder_snoozed(until: DateSpec | None = None, visit: int = 1, **changes: Any) -> ReminderSnoozed:

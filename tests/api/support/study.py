@@ -113,6 +113,7 @@ PLAIN_FACTS: tuple[Fact, ...] = (
     followup.lost_to_follow_up(70),
     followup.follow_up_resumed(80),
     followup.query_explained(),
+    followup.visit_scheduled(95),
     followup.reminder_snoozed(),
     followup.reminder_acknowledged(),
 )

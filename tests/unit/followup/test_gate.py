@@ -36,6 +36,7 @@ from shared.testing.builders.follow_up_facts import (
     reminder_acknowledged,
     reminder_snoozed,
     visit_missed,
+    visit_scheduled,
     vital_status_confirmed,
 )
 from shared.testing.spec import Spec, numbered_facts
@@ -226,3 +227,9 @@ def test_follow_up_before_the_year_of_birth_is_refused(on: str) -> None:
     ):
         gate_spec().when(stated).then_refused("before-birth")
     gate_spec().when(participant_died("1947")).then_admitted()
+
+
+def test_appointment_may_be_on_any_day_also_after_death_and_withdrawal() -> None:
+    for when in (0, 9, 3000):
+        gate_spec(earlier=(participant_died(5),)).when(visit_scheduled(when)).then_admitted()
+    gate_spec(*TREATED, consent_withdrawn(1)).when(visit_scheduled(3000)).then_admitted()

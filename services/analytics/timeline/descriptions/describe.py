@@ -11,7 +11,7 @@ from services.analytics.timeline.descriptions import enrollment, follow_up, toxi
 from services.analytics.timeline.descriptions.context import Describe, Description, DescriptionContext
 from services.analytics.wording.phrasing import capitalize, humanize
 from shared.contracts.enrollment import ParticipantVoided
-from shared.contracts.follow_up import QueryExplained, ReminderAcknowledged, ReminderSnoozed
+from shared.contracts.follow_up import QueryExplained, ReminderAcknowledged, ReminderSnoozed, VisitScheduled
 from shared.kernel.fact import Correction, Fact
 
 LANES: Mapping[str, str] = {
@@ -30,8 +30,9 @@ NOT_ON_TIMELINE: tuple[type[Fact], ...] = (
     QueryExplained,
     ReminderAcknowledged,
     ReminderSnoozed,
+    VisitScheduled,
 )
-"""Facts about the record, not about the participant."""
+"""Facts about the record or the site's plans, not about the participant."""
 
 DESCRIPTIONS: Mapping[type[Fact], Describe] = {
     **enrollment.DESCRIPTIONS,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from services.analytics.cohort.follow_up_ends import follow_up_ends
 from services.analytics.cohort.participant import Participant
+from services.analytics.cohort.participants import participant_of_events
 from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.derive import derive
 from services.analytics.derivation.follow_up_rows import VisitRow
@@ -24,6 +25,7 @@ from shared.protocol.schedule import Visit
 from shared.protocol.visit_status import VisitStatus, visit_status
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
+from shared.testing.builders.participant_history import ParticipantHistory
 from tests.unit.analytics.support import record_of
 from tests.unit.analytics.visit_rows import status_by_row
 
@@ -221,3 +223,45 @@ def test_order_of_entry_changes_no_state(
     assert statuses(treated("2025-01-15", *in_other_order), today, study) == statuses(
         treated("2025-01-15", *history), today, study
     )
+
+
+def test_appointment_changes_no_state_and_the_last_one_holds() -> None:
+    booked = [follow_up.visit_scheduled(on) for on in ("2025-04-20", "2025-04-02", "2025-04-10")]
+    stated = treated("2025-01-15", *booked)
+    assert [row.scheduled_on for row in visits(stated)[:2]] == [date(2025, 4, 10), NEVER]
+    assert words(stated) == words(treated("2025-01-15"))
+    assert visits(stated[:-1])[0].scheduled_on == date(2025, 4, 2)
+
+
+def test_appointment_proves_no_life() -> None:
+    booked = follow_up.visit_scheduled("2025-12-01")
+    died = treated("2025-01-15", follow_up.participant_died(None), booked)
+    assert participant(died).last_known_alive == date(2025, 1, 15)
+
+
+def rows_of_history(history: ParticipantHistory, study: Sequence[Fact]) -> tuple[VisitRow, ...]:
+    """The visits of a participant as they follow from the events, corrections included."""
+    events = history.standing_events(LAST_DAY)
+    return derive(participant_of_events("P", events), StudyPlans.from_record(record_of(*study))).visit
+
+
+@given(st.lists(st.tuples(HAPPENINGS, DAYS), max_size=5), DAYS, STUDIES)
+def test_correction_of_exact_dates_equals_having_stated_them_from_the_start(
+    happenings: list[tuple[Fact, str]], anchor: str, study: Sequence[Fact]
+) -> None:
+    corrected, stated_right = ParticipantHistory(participant_id="P"), ParticipantHistory(participant_id="P")
+    beginning = treated("2025-01-15")[:-1]
+    for history in (corrected, stated_right):
+        history.record(*beginning)
+    wrong = [corrected.record(facts.radiotherapy_completed("2025-01-15"))]
+    wrong += [corrected.record(fact) for fact, _ in happenings]
+    right = [facts.radiotherapy_completed(anchor), *(redated(fact, on) for fact, on in happenings)]
+    stated_right.record(*right)
+    for event, fact in zip(wrong, right, strict=True):
+        corrected.correct(event, fact)
+    assert rows_of_history(corrected, study) == rows_of_history(stated_right, study)
+
+
+def redated(fact: Fact, on: str) -> Fact:
+    """The fact with another day."""
+    return type(fact).model_validate({**fact.model_dump(mode="json"), fact.date_field or "": on})

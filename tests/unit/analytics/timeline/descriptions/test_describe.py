@@ -13,6 +13,7 @@ from shared.testing.builders.follow_up_facts import (
     follow_up_recorded,
     query_explained,
     reminder_snoozed,
+    visit_scheduled,
 )
 from shared.testing.builders.toxicity_facts import attributions, finding, serious_event_reported, toxicity_assessed
 from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
@@ -91,7 +92,7 @@ class FactWithoutDescription(Fact):
 def test_facts_about_the_record_are_not_on_the_timeline() -> None:
     explained = query_explained(reason="Sealed words.")
     snoozed = reminder_snoozed("2024-06-01")
-    assert entries_of(explained, snoozed, facts.participant_voided()) == []
+    assert entries_of(explained, snoozed, visit_scheduled(), facts.participant_voided()) == []
 
 
 def test_facts_without_a_description_are_shown_by_their_type_name() -> None:
