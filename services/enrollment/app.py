@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import Discriminator, Tag
 
 from services.enrollment import gate, stream_policy
-from services.enrollment.rules import participant, study, treatment
+from services.enrollment.rules import follow_up_plan, participant, study, treatment
 from shared.contracts.catalogue import PARTICIPANT, STUDY
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.problem_types import declared_problem_types
@@ -37,7 +37,7 @@ from shared.web.service import get_service, service_resources
 from shared.web.traffic import Traffic
 
 STUDIES = "/enrollment/v1/studies"
-PROBLEM_TYPES = declared_problem_types(study, participant, treatment, gate)
+PROBLEM_TYPES = declared_problem_types(study, follow_up_plan, participant, treatment, gate)
 """The problem types of this service's rules and gates."""
 routes = create_router(STUDIES)
 NewParticipantList, NewParticipantBatch = batch_models(PARTICIPANT, "NewParticipant")

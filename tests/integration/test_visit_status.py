@@ -14,7 +14,6 @@ from services.analytics.derivation.derive import derive
 from services.analytics.derivation.follow_up_rows import VisitRow
 from services.analytics.derivation.rows import NEVER
 from shared.contracts.event import stated_facts
-from shared.contracts.study import SiteClosed
 from shared.kernel.fact import Fact
 from shared.kernel.record import current_record
 from shared.postgres.tenancy import Tenant, transaction
@@ -132,7 +131,7 @@ async def test_states_of_histories_are_those_of_the_truth_table_on_every_day(
 ) -> None:
     study = await open_derived_study(analytics_database, study_id)
     histories = [await study.add(*TREATED, *stated) for stated in HISTORIES.values()]
-    closing = SiteClosed.model_validate({"site_id": "rome", "on": facts.day(500)})
+    closing = facts.site_closed("rome", 500)
     await study.project([study.study.record(closing), study.study.record(facts.study_closed(facts.day(700)))])
     await study.derive()
     plans = StudyPlans.from_record(current_record(stated_facts(study.study.events)))

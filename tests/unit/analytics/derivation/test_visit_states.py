@@ -17,7 +17,7 @@ from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.derivation.derive import derive
 from services.analytics.derivation.follow_up_rows import VisitRow
 from services.analytics.derivation.rows import NEVER
-from shared.contracts.study import SiteActivated, SiteClosed
+from shared.contracts.study import SiteActivated
 from shared.gate.study_timeline import study_day
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
@@ -151,7 +151,7 @@ def test_early_contact_is_no_visit_and_declares_the_visit_that_it_names() -> Non
 
 
 def test_visits_after_the_closing_of_the_site_are_not_applicable_until_a_transfer() -> None:
-    closed = (*STUDY, SiteClosed.model_validate({"site_id": "rome", "on": "2025-06-30"}))
+    closed = (*STUDY, facts.site_closed("rome", "2025-06-30"))
     stated = treated("2025-01-15", contact("2025-04-20"))
     assert words(stated, date(2025, 6, 29), closed) == ["done", *["planned"] * 7]
     assert words(stated, date(2025, 6, 30), closed) == ["done", *["not_applicable(site_closed)"] * 7]
@@ -195,7 +195,7 @@ HISTORIES = st.tuples(st.lists(HAPPENINGS, max_size=8), DEATHS).map(lambda parts
 CLOSED_STUDIES = st.tuples(DAYS, DAYS).map(
     lambda days: (
         *STUDY,
-        SiteClosed.model_validate({"site_id": "rome", "on": days[0]}),
+        facts.site_closed("rome", days[0]),
         facts.study_closed(days[1]),
     )
 )
