@@ -32,7 +32,7 @@ def derive_visits(participant: Participant, plans: StudyPlans) -> Iterator[Visit
     """Yields the visits of every schedule and anchor, by schedule, day of validity and number."""
     precisions = _precisions_of_course_ends(participant)
     contacts, declarations = _contacts(participant), participant.counted(VisitMissed)  # the earliest first
-    bookings = participant.facts(VisitScheduled, NEVER)  # in the order in which they were stated
+    bookings = participant.record.facts_of(VisitScheduled)  # in the order in which they were stated
     ends = follow_up_ends(participant, plans)
     for schedule in schedules(plans.follow_up, participant.course_dates):
         own_contacts = [contact for contact in contacts if _is_of_schedule(schedule, contact.course_id)]
