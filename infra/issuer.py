@@ -8,16 +8,15 @@ import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from uuid import uuid4
 
-from joserfc import jws
 from joserfc.jwk import ECKey
 
+from shared.security.access_token import generate_signing_key, sign_access_token
 from shared.security.vault import write_once
+from shared.settings import DEVELOPMENT_ISSUER
 
-ISSUER = "quartal-development"
+ISSUER = DEVELOPMENT_ISSUER
 AUDIENCE = "quartal"
-ALGORITHM = "ES256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +32,22 @@ class Issuer:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         private, public = folder / "issuer.json", folder / "jwks.json"
         if not private.exists():
-            write_once(private, _encode_json(_new_key().as_dict(private=True)))
+            write_once(private, _encode_json(generate_signing_key().as_dict(private=True)))
         key = ECKey.import_key(json.loads(private.read_bytes()))
         _publish(public, _encode_json({"keys": [key.as_dict(private=False)]}))
         return cls(public, key)
 
     def token(self, subject: str, *, now: datetime, minutes: int = 15) -> str:
         """Returns an access token (RFC 9068). Services refuse a token that is valid for more than 15 minutes."""
-        issued = int(now.timestamp())
-        header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._key.kid}
-        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": issued, "exp": issued + 60 * minutes}
-        identified = {**claims, "jti": str(uuid4()), "client_id": ISSUER}
-        return jws.serialize_compact(header, json.dumps(identified), self._key, [ALGORITHM])
-
-
-def _new_key() -> ECKey:
-    return ECKey.generate_key("P-256", {"alg": ALGORITHM, "use": "sig"}, auto_kid=True)
+        return sign_access_token(
+            self._key,
+            issuer=ISSUER,
+            audience=AUDIENCE,
+            subject=subject,
+            client_id=ISSUER,
+            now=now,
+            seconds=60 * minutes,
+        )
 
 
 def _encode_json(document: object) -> bytes:

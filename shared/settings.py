@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.clock_file import ClockFile
@@ -16,6 +17,9 @@ SERVICES = ("enrollment", "toxicity", "followup", "analytics")
 PRODUCERS = ("enrollment", "toxicity", "followup")
 """Services that record facts and publish them."""
 MIB = 1024 * 1024
+DEVELOPMENT_ISSUER = "quartal-development"
+"""The issuer of tokens on a developer's own machine; no deployment trusts it."""
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 CONSUMERS = ("toxicity", "followup", "analytics")
 """Services that apply events of other services."""
 
@@ -59,8 +63,14 @@ class Settings(Limits):
     )
     administrators: Annotated[tuple[str, ...], NoDecode] = ()
     jwks: str = Field(default="", description="path or URL of the key set that tokens are checked against")
-    issuer: str = "quartal-development"
+    issuer: str = DEVELOPMENT_ISSUER
     audience: str = "quartal"
+    url: str = Field(default="", description="the address that people reach, without a path")
+    oidc_issuer: str = Field(default="", description="the OpenID provider that people sign in with")
+    oidc_client_id: str = ""
+    oidc_client_secret: Path | None = Field(default=None, description="file of the client's secret at the provider")
+    oidc_scope: str = Field(default="openid", description="scopes asked of the provider, separated by spaces")
+    session_keys: str = Field(default="", description="URL of enrollment's /session/keys, as the services reach it")
     kek: Path | None = Field(default=None, description="file of the key-encryption key")
     event_key: Path | None = Field(default=None, description="file of the key for event ids, the same for all services")
     kafka_bootstrap: str = Field(default="", validation_alias="KAFKA_BOOTSTRAP")
@@ -89,6 +99,34 @@ class Settings(Limits):
     def _split_commas(cls, value: object) -> object:
         return tuple(value.split(",")) if isinstance(value, str) else value
 
+    @model_validator(mode="after")
+    def _check_provider(self) -> Self:
+        if self.oidc_issuer:
+            _require(bool(self.oidc_client_id), "QUARTAL_OIDC_CLIENT_ID is not set. It names Quartal at the provider.")
+            _require(bool(self.url), "QUARTAL_URL is not set. People come back from the provider to that address.")
+            _require(_is_origin(self.url), "QUARTAL_URL is a scheme and a host, without a path or a slash at its end")
+            _require(_is_protected(self.oidc_issuer), "QUARTAL_OIDC_ISSUER begins with https://")
+            _require(_is_protected(self.url), "QUARTAL_URL begins with https://")
+            _require(
+                self.url.startswith("http://") == self.plain_http,
+                "QUARTAL_PLAIN_HTTP is set exactly when QUARTAL_URL begins with http://",
+            )
+            _require(
+                self.issuer != DEVELOPMENT_ISSUER,
+                "An OpenID provider is configured (QUARTAL_OIDC_ISSUER), so the development issuer is not trusted. "
+                "Set QUARTAL_JWKS and QUARTAL_ISSUER to the keys and the issuer of the provider's access tokens.",
+            )
+        return self
+
+    @property
+    def session_issuer(self) -> str:
+        """The issuer of the tokens in session cookies: enrollment, at the address that people reach."""
+        return f"{self.url}/session"
+
+    @property
+    def session_keys_url(self) -> str:
+        return self.session_keys or f"http://127.0.0.1:{self.port}/session/keys"
+
     def database_url(self, service: str, role: str) -> str:
         """Returns the URL of a service's database for `owner`, `app` or `system`. Raises ValueError if it is unset."""
         url: SecretStr = getattr(self, f"{service}_{role}_url")
@@ -111,3 +149,20 @@ class Settings(Limits):
         """Returns whether an entry of `administrators` names the subject; `{study}` in it stands for the study's id."""
         entries = (entry.strip() for entry in self.administrators)
         return any(subject == entry.replace("{study}", study_id) for entry in entries if entry)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _is_origin(url: str) -> bool:
+    """Returns whether the URL is a scheme and a host alone, without a slash at its end."""
+    parts = urlsplit(url)
+    return bool(parts.hostname) and url == f"{parts.scheme}://{parts.netloc}" and "@" not in parts.netloc
+
+
+def _is_protected(url: str) -> bool:
+    """Returns whether nobody between here and there can read along: TLS, or this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)

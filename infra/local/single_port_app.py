@@ -33,10 +33,11 @@ from shared.outbox.confirmation import is_confirmed
 from shared.runtime.server import serve
 from shared.runtime.startup import start_process
 from shared.settings import PRODUCERS, Settings
-from shared.ui.navigation import Link, local_address
+from shared.ui.navigation import Link, return_address
 from shared.ui.session import redirect_with_session
 from shared.web.app import create_bare_app, published_routes, ready_response
 from shared.web.container import Resources, container_of
+from shared.web.cookies import Cookies
 from shared.web.metrics import metrics_response
 from shared.web.middleware import ResponseMiddleware
 from shared.web.problems import refusal_response
@@ -45,7 +46,9 @@ from shared.web.same_origin import require_own_navigation
 from shared.web.traffic import Traffic
 
 DEFAULT_SERVICE = "analytics"
-"""The service for paths that begin with no service's name: the start page and the session."""
+"""The service for paths that begin with no service's name: the start page."""
+SESSION_SERVICE = "enrollment"
+"""The service of `/session`, which works when analytics is unavailable."""
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 HTTP_PORT = 80
@@ -75,9 +78,10 @@ class SinglePortApp:
         if self._allowed_hosts is not None and Headers(scope=scope).get("host", "").lower() not in self._allowed_hosts:
             return await self._wrong_host_response(scope, receive, send)
         first_part = scope["path"].removeprefix("/").partition("/")[0]
+        service = SESSION_SERVICE if first_part == "session" else first_part
         if first_part in SHARED_PATHS or scope["path"] == "/session/development":
             return await self.shared_app(scope, receive, send)
-        return await self.apps.get(first_part, self.apps[DEFAULT_SERVICE])(scope, receive, send)
+        return await self.apps.get(service, self.apps[DEFAULT_SERVICE])(scope, receive, send)
 
 
 def _create_analytics(settings: Settings, traffic: Traffic) -> FastAPI:
@@ -111,7 +115,7 @@ def _create_shared_app(apps: Mapping[str, FastAPI], settings: Settings) -> FastA
                 await entered.enter_async_context(app.router.lifespan_context(app))
             yield
 
-    shared_app = create_bare_app("web", lifespan, limits=settings, plain_http=settings.plain_http)
+    shared_app = create_bare_app("web", lifespan, limits=settings, cookies=Cookies(settings.plain_http, settings.port))
     add_routes(shared_app, _shared_routes(apps))
     if folder := issuer_folder(settings):
         add_routes(shared_app, _development_routes(settings, folder))
@@ -158,7 +162,7 @@ def _development_routes(settings: Settings, folder: Path) -> APIRouter:
         require_loopback(request)
         require_own_navigation(request)
         token = Issuer.load(folder).token(subject(study, role, site), now=settings.study_clock().now())
-        return redirect_with_session(request, token, local_address(next))
+        return redirect_with_session(request, token, return_address(next))
 
     return router
 

@@ -36,8 +36,6 @@ from shared.ui.html_errors import install_html_errors
 from shared.ui.live_updates import LiveUpdates
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages
-from shared.ui.session import SESSION_COOKIE
-from shared.ui.sign_in import sign_in_routes
 from shared.ui.static_files import static_routes
 from shared.web.app import create_service_app
 from shared.web.authentication import create_verifier
@@ -113,7 +111,6 @@ def create_app(
     ]
     page_routers = [
         home_routes(pages, study_links),
-        sign_in_routes(pages),
         static_routes("analytics"),
         *(module.routes for module in PAGE_MODULES),
     ]
@@ -125,7 +122,7 @@ def create_app(
         settings,
         traffic=traffic,
         streams=[live_updates],
-        session_cookie=SESSION_COOKIE,
+        takes_session=True,
     )
     install_html_errors(app, pages)
     return app

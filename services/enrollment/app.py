@@ -10,6 +10,8 @@ from pydantic import Discriminator, Tag
 
 from services.enrollment import gate, stream_policy
 from services.enrollment.rules import follow_up_plan, participant, study, treatment
+from services.enrollment.sign_in.routes import provider_routes
+from services.enrollment.sign_in.sign_in import SignIn
 from shared.contracts.catalogue import PARTICIPANT, STUDY
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.problem_types import declared_problem_types
@@ -18,6 +20,10 @@ from shared.kernel.errors import Forbidden
 from shared.kernel.fact import Fact
 from shared.kernel.ids import StudyId
 from shared.settings import Settings
+from shared.ui.html_errors import install_html_errors
+from shared.ui.pages import Pages
+from shared.ui.sign_in import token_sign_in_routes
+from shared.ui.static_files import static_routes
 from shared.web.app import create_service_app
 from shared.web.entitlement import require_entitlement, require_roles
 from shared.web.export_log_routes import export_routes, read_log_routes
@@ -125,4 +131,9 @@ def create_app(settings: Settings, *, traffic: Traffic | None = None) -> FastAPI
     ]
     log_routers = [export_routes("enrollment"), read_log_routes("enrollment")]
     read_routers = [read_routes("enrollment", owns_participants=True), search_routes("enrollment"), *log_routers]
-    return create_service_app("enrollment", resources, [*fact_routers, *read_routers], settings, traffic=traffic)
+    pages = Pages("enrollment")
+    session_routes = provider_routes(SignIn.create(settings)) if settings.oidc_issuer else token_sign_in_routes(pages)
+    routers = [*fact_routers, *read_routers, session_routes, static_routes("enrollment")]
+    app = create_service_app("enrollment", resources, routers, settings, traffic=traffic)
+    install_html_errors(app, pages)
+    return app

@@ -100,11 +100,19 @@ class FileKeys:
 class HttpKeys:
     """Keys from the issuer's `jwks_uri`, fetched again after ten minutes, or when a token names an unknown key.
 
-    Sends at most one request in 30 s. The old keys stay while the issuer is unavailable or answers with errors.
+    Sends at most one request in `refetch_seconds`. The old keys stay while the issuer is unavailable or answers with
+    errors.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], float] | None = None, timeout: float = 3.0) -> None:
-        self._url, self._timeout = url, timeout
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], float] | None = None,
+        timeout: float = 3.0,
+        refetch_seconds: float = REFETCH_MIN_SECONDS,
+    ) -> None:
+        self._url, self._timeout, self._refetch_seconds = url, timeout, refetch_seconds
         self._clock = clock or (lambda: asyncio.get_running_loop().time())
         self._keys: dict[str, PublicKey] | None = None
         self._fetched_at = self._tried_at = float("-inf")
@@ -123,7 +131,7 @@ class HttpKeys:
     def _is_fetch_due(self, kid: str) -> bool:
         now = self._clock()
         stale = self._keys is None or kid not in self._keys or now - self._fetched_at >= KEY_SET_MAX_AGE_SECONDS
-        return stale and now - self._tried_at >= (FIRST_RETRY_SECONDS if self._keys is None else REFETCH_MIN_SECONDS)
+        return stale and now - self._tried_at >= (FIRST_RETRY_SECONDS if self._keys is None else self._refetch_seconds)
 
     async def _fetch(self) -> None:
         self._tried_at = self._clock()

@@ -178,7 +178,7 @@ def _subject(claims: Mapping[str, Any]) -> str:
     return subject
 
 
-class _AlgorithmRegistry(jws.JWSRegistry):
+class AlgorithmRegistry(jws.JWSRegistry):
     """Accepts our algorithms without warnings. Most issuers still write `EdDSA` for Ed25519, at which joserfc warns."""
 
     max_header_length = MAX_TOKEN_LENGTH
@@ -189,4 +189,4 @@ class _AlgorithmRegistry(jws.JWSRegistry):
         return self.algorithms[name]
 
 
-_REGISTRY = _AlgorithmRegistry(strict_check_header=False)
+_REGISTRY = AlgorithmRegistry(strict_check_header=False)

@@ -48,6 +48,13 @@ class StudyHeader:
     member: str = ""
 
 
+def return_address(address: str) -> str:
+    """Returns the local address that a sign-in leads back to; of the pages about the session only `/session`."""
+    local = local_address(address)
+    is_about_session = local.partition("?")[0].startswith("/session")
+    return "/session" if is_about_session else local
+
+
 def local_address(address: str) -> str:
     """Returns the address if it leads to a page of this server, otherwise `/`, so that it leads to no other server."""
     path_alone = address.startswith("/") and not address.startswith(("//", "/\\"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import Request
 from fastapi.responses import RedirectResponse
 
+from shared.web.authentication import SESSION
 from shared.web.container import get_container
 
-SESSION_COOKIE = "quartal_session"
 SESSION_SECONDS = 15 * 60
 """The longest that an access token is valid."""
 
@@ -15,15 +15,12 @@ SESSION_SECONDS = 15 * 60
 def redirect_with_session(request: Request, token: str, address: str) -> RedirectResponse:
     """Begins a session with `token`, and redirects to `address`."""
     response = RedirectResponse(address, 303)
-    secure = not get_container(request).plain_http
-    response.set_cookie(
-        SESSION_COOKIE, token, SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="strict"
-    )
+    get_container(request).cookies.set(response, SESSION, token, SESSION_SECONDS)
     return response
 
 
-def redirect_without_session(address: str) -> RedirectResponse:
+def redirect_without_session(request: Request, address: str) -> RedirectResponse:
     """Ends the session, and redirects to `address`."""
     response = RedirectResponse(address, 303)
-    response.delete_cookie(SESSION_COOKIE, path="/")
+    get_container(request).cookies.delete(response, SESSION)
     return response

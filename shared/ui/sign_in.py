@@ -10,16 +10,20 @@ from fastapi.responses import Response
 from shared.security.issuer_keys import KeysUnavailable
 from shared.security.tokens import BadToken
 from shared.ui.html_errors import MAX_NEXT_LENGTH, Problem
-from shared.ui.navigation import local_address
+from shared.ui.navigation import return_address
 from shared.ui.pages import Pages, create_page_router, html_response
 from shared.ui.session import redirect_with_session, redirect_without_session
 from shared.web.container import Resources, get_container
+from shared.web.same_origin import require_own_navigation
 
 _INVALID_TOKEN = Problem(401, "This token is not valid, or it has expired. Get a new token and paste it again.")
 
 
-def sign_in_routes(pages: Pages) -> APIRouter:
-    """Returns the routes `/session`, the form and its submission, and `/session/end`, which signs out."""
+def token_sign_in_routes(pages: Pages) -> APIRouter:
+    """Returns the routes of `/session` where no OpenID provider is configured: a form for an access token.
+
+    `/session` is the form and its submission, `/session/end` signs out.
+    """
     routes = create_page_router()
 
     @routes.get("/session")
@@ -37,14 +41,15 @@ def sign_in_routes(pages: Pages) -> APIRouter:
             await get_container(request).get_resources(Resources).verifier.verify(token.strip())
         except (BadToken, KeysUnavailable):
             return html_response(render_sign_in(pages, next, _INVALID_TOKEN), 401)
-        return redirect_with_session(request, token.strip(), local_address(next))
+        return redirect_with_session(request, token.strip(), return_address(next))
 
-    @routes.post("/session/end")
-    async def end_session() -> Response:
-        return redirect_without_session("/session")
+    @routes.get("/session/end")
+    async def end_session(request: Request) -> Response:
+        require_own_navigation(request)
+        return redirect_without_session(request, "/session")
 
     return routes
 
 
 def render_sign_in(pages: Pages, next_address: str, problem: Problem | None = None) -> str:
-    return pages.render("sign_in.html", next=local_address(next_address), problem=problem)
+    return pages.render("sign_in.html", next=return_address(next_address), problem=problem)

@@ -18,7 +18,7 @@ from shared.contracts.problem_types import PROBLEMS
 from shared.settings import Limits, Settings
 from shared.version import VERSION
 from shared.web.api_reference_page import STYLE, render_page
-from shared.web.authentication import authentication
+from shared.web.authentication import SESSION, SessionTokens, authentication, session_verifier
 from shared.web.container import (
     AppContainer,
     Authenticate,
@@ -29,6 +29,7 @@ from shared.web.container import (
     get_container,
     refuse_everyone,
 )
+from shared.web.cookies import Cookies
 from shared.web.entity_tags import content_tag
 from shared.web.metrics import metrics_response
 from shared.web.middleware import ResponseMiddleware
@@ -50,19 +51,22 @@ def create_service_app(
     *,
     traffic: Traffic | None = None,
     streams: Sequence[Streams] = (),
-    session_cookie: str = "",
+    takes_session: bool = False,
 ) -> FastAPI:
     """Creates the application of a service, whose resources are open while it lives.
 
     `traffic` is given if several applications of one process count requests together. `streams` end when the server
-    stops. With a `session_cookie`, pages may be read with the token in that cookie.
+    stops. With `takes_session`, pages may be read with the token in the cookie of the session.
     """
+    cookies = Cookies(settings.plain_http, settings.port)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         container = container_of(app)
         async with open_resources() as container.resources:
-            container.authenticate = authentication(name, container.resources.verifier, cookie=session_cookie)
+            verifier = container.resources.verifier
+            session = SessionTokens(cookies.name(SESSION), session_verifier(settings, verifier))
+            container.authenticate = authentication(name, verifier, session=session if takes_session else None)
             yield
 
     app = create_bare_app(
@@ -72,7 +76,7 @@ def create_service_app(
         limits=settings,
         traffic=traffic,
         streams=streams,
-        plain_http=settings.plain_http,
+        cookies=cookies,
     )
     add_routes(app, *routers, _common_routes(name))
     app.openapi = lambda: _cached_openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
@@ -87,7 +91,7 @@ def create_bare_app(
     limits: Limits | None = None,
     traffic: Traffic | None = None,
     streams: Sequence[Streams] = (),
-    plain_http: bool = False,
+    cookies: Cookies | None = None,
     authenticate: Authenticate = refuse_everyone,
 ) -> FastAPI:
     """Creates an app without routes, with problems, headers and counts. A superfluous slash is a 404, no redirect."""
@@ -105,7 +109,7 @@ def create_bare_app(
         service=name,
         limits=limits,
         traffic=traffic or Traffic(limits),
-        plain_http=plain_http,
+        cookies=cookies or Cookies(),
         streams=streams,
         authenticate=authenticate,
     )

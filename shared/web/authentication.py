@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import Request
@@ -17,6 +18,8 @@ from shared.settings import Settings
 from shared.web.container import Authenticate
 
 REFUSED_TOKENS = Counter("quartal_tokens_refused", "Tokens that were refused", ["service", "reason"])
+SESSION = "session"
+"""The purpose of the cookie that holds the session's token."""
 _log = logging.getLogger(__name__)
 
 
@@ -25,7 +28,26 @@ def create_verifier(settings: Settings, clock: Clock) -> Verifier:
     return Verifier(source, settings.issuer, settings.audience, now=clock.now)
 
 
-def authentication(service: str, token_verifier: Verifier, *, cookie: str = "") -> Authenticate:
+@dataclass(frozen=True, slots=True)
+class SessionTokens:
+    """The cookie of the session, and the verifier of the tokens in it."""
+
+    cookie: str
+    verifier: Verifier
+
+
+def session_verifier(settings: Settings, bearer_verifier: Verifier) -> Verifier:
+    """Returns the verifier of the tokens in session cookies.
+
+    Enrollment signs them if people sign in with an OpenID provider. Else the cookie holds a bearer token.
+    """
+    if not settings.oidc_issuer:
+        return bearer_verifier
+    keys = HttpKeys(settings.session_keys_url)
+    return Verifier(keys, settings.session_issuer, settings.audience, now=settings.study_clock().now)
+
+
+def authentication(service: str, bearer_verifier: Verifier, *, session: SessionTokens | None = None) -> Authenticate:
     """Creates the function that sets `request.state.caller` from the token, or raises Unauthenticated.
 
     A GET request may carry the token in the session's cookie; a request that changes something may not.
@@ -35,12 +57,13 @@ def authentication(service: str, token_verifier: Verifier, *, cookie: str = "") 
         if len(request.headers.getlist("authorization")) > 1:
             raise _count_refusal(service, "several")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if not scheme and cookie and request.method == "GET":
-            scheme, token = "bearer", request.cookies.get(cookie, "")
+        verifier = bearer_verifier
+        if not scheme and session and request.method == "GET":
+            scheme, token, verifier = "bearer", request.cookies.get(session.cookie, ""), session.verifier
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
         try:
-            request.state.caller = await token_verifier.verify(token.strip())
+            request.state.caller = await verifier.verify(token.strip())
         except BadToken as error:
             raise _count_refusal(service, error.reason) from None
         except KeysUnavailable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
@@ -14,6 +14,7 @@ from shared.eventstore.study_cache import Studies
 from shared.kernel.errors import Unauthenticated
 from shared.security.tokens import Verifier
 from shared.settings import Limits
+from shared.web.cookies import Cookies
 from shared.web.metrics import MetricsCollector
 from shared.web.traffic import Traffic
 
@@ -53,7 +54,7 @@ class AppContainer:
     service: str
     limits: Limits
     traffic: Traffic
-    plain_http: bool = False
+    cookies: Cookies = field(default_factory=Cookies)
     streams: Sequence[Streams] = ()
     authenticate: Authenticate = refuse_everyone
     resources: Resources | None = None

@@ -55,5 +55,5 @@ def require_own_navigation(request: Request) -> None:
 
 def own_origin(request: Request) -> str:
     """Returns the origin of this server as the user's browser writes it, also behind a proxy that terminates TLS."""
-    scheme = "http" if get_container(request).plain_http else "https"
+    scheme = "http" if get_container(request).cookies.plain_http else "https"
     return f"{scheme}://{request.headers.get('host', '')}"

@@ -121,7 +121,7 @@ def test_large_responses_are_compressed_unless_they_hold_sealed_texts(
         study.register(facts.participant_screened())
     compressed = study.get("participants", "investigator", limit=100)
     assert compressed.headers.get("content-encoding") == "gzip"
-    with httpx.Client(base_url=study.demo.url, trust_env=False, cookies={"quartal_session": "x"}) as browser:
+    with httpx.Client(base_url=study.demo.url, trust_env=False, cookies={"quartal-session-1": "x"}) as browser:
         uncompressed = browser.get(study.address("participants"), headers=study.authorization("investigator"))
     assert "content-encoding" not in uncompressed.headers
     assert uncompressed.json() == compressed.json()

@@ -230,7 +230,7 @@ def test_demo_prints_a_working_sign_in_link_for_every_role_of_each_study(demo: D
     for link in links:
         with httpx.Client(trust_env=False, timeout=30) as browser:
             sign_in = browser.get(link, headers={"Sec-Fetch-Site": "none"})  # opened from the terminal
-            assert (sign_in.status_code, "quartal_session" in sign_in.cookies) == (303, True)
+            assert (sign_in.status_code, f"quartal-session-{demo.port}" in sign_in.cookies) == (303, True)
             page = browser.get(f"{demo.url}{sign_in.headers['location']}")
         assert page.status_code == 200
         enrolled = re.findall(r'data-number="?enrolled"?[^>]*>([0-9]+)<', page.text)

@@ -16,8 +16,9 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from infra.issuer import ALGORITHM, AUDIENCE, ISSUER
+from infra.issuer import AUDIENCE, ISSUER
 from shared.kernel.clock import Clock
+from shared.security.access_token import ALGORITHM
 from shared.security.token_reasons import SENTENCES
 from shared.security.tokens import TokenRefusalReason
 from shared.testing.builders import facts
@@ -170,7 +171,7 @@ def test_token_in_the_query_is_ignored(demo: Demo, http: httpx.Client) -> None:
 
 
 def test_session_cookie_authorizes_reading_pages_only(demo: Demo, http: httpx.Client) -> None:
-    cookie = {"Cookie": f"quartal_session={sign_token(demo)}"}
+    cookie = {"Cookie": f"quartal-session-{demo.port}={sign_token(demo)}"}
     assert http.get(PROTECTED_PATHS[1], headers=cookie).status_code == 200
     assert http.get(PROTECTED_PATHS[0], headers=cookie).status_code == 401
     for address in (PROTECTED_PATHS[0], "/enrollment/v1/studies", PROTECTED_PATHS[1]):

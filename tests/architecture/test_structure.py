@@ -39,6 +39,8 @@ MAY_HOLD_SQL = (
     "services/analytics/queries/repository",
     "services/analytics/participants/repository",
     "services/analytics/operations/repository",
+    "services/enrollment/sign_in/repository",
+    "services/enrollment/sign_in/migrations/",
     "infra/postgres/",
     "shared/web/app.py",  # readiness: checks that the database answers
 )

@@ -35,7 +35,7 @@ def test_page_title_begins_with_the_name_of_the_page(cohort: Page, path: str, be
 
 def test_page_shows_the_signed_in_user_until_sign_out(cohort: Page) -> None:
     expect(cohort.locator(".member")).to_have_text("investigator@study-wide.atc-rt")
-    cohort.get_by_role("button", name="Sign out").click()
+    cohort.get_by_role("link", name="Sign out").click()
     expect(cohort).to_have_url("/session")
     cohort.goto(BASE)
     expect(cohort.get_by_role("button", name="Sign in")).to_be_visible()

@@ -141,7 +141,7 @@ async def test_compressed_file_has_a_weak_etag(http: httpx.AsyncClient) -> None:
     [
         ("/rows/small", {}),
         ("/rows/sealed", {}),
-        ("/rows", {"Cookie": "quartal_session=a"}),
+        ("/rows", {"Cookie": "__Host-quartal-session=a"}),
         ("/rows", {"Accept-Encoding": "identity"}),
         ("/rows", {"Accept-Encoding": "gzip;q=0.0, *"}),
     ],
@@ -154,6 +154,6 @@ async def test_small_and_sensitive_responses_are_not_compressed(
 
 
 async def test_public_documents_are_compressed_despite_a_cookie(http: httpx.AsyncClient) -> None:
-    response = await http.get("/problems", headers={"Cookie": "quartal_session=a", "Accept-Encoding": "gzip"})
+    response = await http.get("/problems", headers={"Cookie": "__Host-quartal-session=a", "Accept-Encoding": "gzip"})
     assert response.headers["content-encoding"] == "gzip"
     assert response.headers["cache-control"] == "public, no-cache"
