@@ -61,6 +61,7 @@ class SinglePortApp:
     """An ASGI application that hands each request, unchanged, to the service that its path names."""
 
     def __init__(self, settings: Settings) -> None:
+        require_one_sign_in(settings)
         traffic = Traffic(settings)  # a caller's limits are those of the process
         recording = (ENROLLMENT, TOXICITY, FOLLOWUP)
         self.apps: Mapping[str, FastAPI] = {
@@ -86,7 +87,7 @@ class SinglePortApp:
 
 def _create_analytics(settings: Settings, traffic: Traffic) -> FastAPI:
     """Creates the service of the pages, with links to sign in to the studies of this installation."""
-    links = demo_links()
+    links = demo_links() if issuer_folder(settings) else []
     study_links = {
         f"{title}: sign in as": [Link(link.sign_in_url, link.role, link.description) for link in of_study]
         for title, of_study in groupby(links, lambda link: f"{link.title} ({link.study})")
@@ -105,6 +106,15 @@ def issuer_folder(settings: Settings) -> Path | None:
     """Returns the folder of the development issuer; None if another issuer signs the tokens."""
     folder = Path(settings.jwks).parent
     return folder if settings.jwks and (folder / "issuer.json").exists() else None
+
+
+def require_one_sign_in(settings: Settings) -> None:
+    """Raises ValueError where people sign in with a provider and the development issuer would sign them in too."""
+    if settings.oidc_issuer and issuer_folder(settings):
+        raise ValueError(
+            "QUARTAL_OIDC_ISSUER names an OpenID provider, but QUARTAL_JWKS names the keys of the development issuer, "
+            "which signs anybody in. Set QUARTAL_JWKS to the keys of the provider."
+        )
 
 
 def _create_shared_app(apps: Mapping[str, FastAPI], settings: Settings) -> FastAPI:

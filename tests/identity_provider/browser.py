@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx
 
@@ -12,6 +12,13 @@ MAX_STEPS = 20
 OWN_NAVIGATION = {"Sec-Fetch-Site": "same-origin"}
 _FORM = re.compile(r'<form[^>]*action="([^"]+)"[^>]*>(.*?)</form>', re.DOTALL)
 _HIDDEN = re.compile(r'name="(\w+)" value="(\w+)"')
+
+
+def with_parameters(url: str, **changes: str) -> str:
+    """Returns the URL with other query parameters; an empty value removes one."""
+    parts = urlsplit(url)
+    query = {**dict(parse_qsl(parts.query)), **changes}
+    return parts._replace(query=urlencode({name: value for name, value in query.items() if value})).geturl()
 
 
 class Browser:
@@ -31,14 +38,28 @@ class Browser:
         self.visited.append(url)
         return self.http.get(url, headers={**OWN_NAVIGATION, **headers})
 
-    def visit(self, address: str) -> httpx.Response:
-        """Returns the page that an address leads to, through all redirects."""
+    def visit(self, address: str, *, until: str = "") -> httpx.Response:
+        """Returns the page that an address leads to through all redirects, or the redirect to the path `until`."""
         response = self.get(address)
         for _ in range(MAX_STEPS):
-            if not response.is_redirect:
+            target = urljoin(str(response.url), response.headers.get("location", ""))
+            if not response.is_redirect or (until and urlsplit(target).path == until):
                 return response
-            response = self.get(urljoin(str(response.url), response.headers["location"]))
+            response = self.get(target)
         raise AssertionError(f"too many redirects: {self.visited[-4:]}")
+
+    def stop_before_callback(self, name: str, next_address: str = "/", **changes: str) -> str:
+        """Signs in at the provider; returns the address that it leads back to, which is not opened.
+
+        `changes` are parameters of the request to the provider that are changed on the way.
+        """
+        begun = self.get(f"/session/sign-in?next={next_address}")
+        page = self.visit(with_parameters(begun.headers["location"], **changes), until="/session/callback")
+        for _ in range(MAX_STEPS):
+            if page.is_redirect:
+                return str(page.headers["location"])
+            page = self._submit(page, {"login": name, "password": "any"}, until="/session/callback")
+        raise AssertionError("the provider asks again and again")
 
     def sign_in(self, name: str, next_address: str = "/") -> httpx.Response:
         """Signs in as that person; returns the page that the sign-in leads back to."""
@@ -55,13 +76,18 @@ class Browser:
     def submit(self, page: httpx.Response, **fields: str) -> httpx.Response:
         return self._submit(page, fields)
 
-    def _submit(self, page: httpx.Response, fields: dict[str, str]) -> httpx.Response:
+    def _submit(self, page: httpx.Response, fields: dict[str, str], until: str = "") -> httpx.Response:
         form = _FORM.search(page.text)
         assert form, page.text[:2000]
         hidden = dict(_HIDDEN.findall(form[2]))
         url = urljoin(str(page.url), unescape(form[1]))
         response = self.http.post(url, data={**fields, **hidden})
-        return self.visit(urljoin(url, response.headers["location"])) if response.is_redirect else response
+        return self.visit(urljoin(url, response.headers["location"]), until=until) if response.is_redirect else response
+
+    def set_cookie(self, purpose: str, value: str) -> None:
+        self.forget(purpose)
+        address = urlsplit(self.quartal_url)
+        self.http.cookies.set(f"quartal-{purpose}-{address.port}", value, address.hostname or "")
 
     def cookie(self, purpose: str) -> str:
         port = urlsplit(self.quartal_url).port
