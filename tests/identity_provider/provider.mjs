@@ -34,8 +34,14 @@ const provider = new Provider(issuer, {
   ...variations,
 });
 
-const server = provider.listen(port, '127.0.0.1', () => console.log('ready'));
-process.on('SIGTERM', () => {
-  server.close();
+const listen = () => provider.listen(port, '127.0.0.1', () => console.log('ready'));
+let server = listen();
+
+function close() {
+  server.close(() => console.log('closed'));
   server.closeAllConnections();
-});
+}
+
+process.on('SIGUSR2', () => (server.listening ? close() : (server = listen())));
+process.on('SIGTERM', () => process.exit(0));
+setInterval(() => {}, 60_000); // keeps the process alive while it does not listen

@@ -73,6 +73,10 @@ class SessionRepository:
         """Stores what the provider gave, and ends the claim."""
         await self._pool.execute(_QUERIES["finish_renewal"], handle_hash, sealed)
 
+    async def replace_sealed(self, handle_hash: bytes, sealed: bytes) -> None:
+        """Stores what is left after a renewal that the provider refused, and ends the claim."""
+        await self._pool.execute(_QUERIES["replace_sealed"], handle_hash, sealed)
+
     async def note_activity(self, handle_hash: bytes) -> None:
         """Notes that the person was there, from which idle time counts."""
         await self._pool.execute(_QUERIES["note_activity"], handle_hash)

@@ -22,6 +22,10 @@ returning true
 -- Keeps what the provider gave, and ends the claim.
 update sessions set sealed = $2, renewed_at = now(), renewal_claimed_at = null where handle_hash = $1
 
+-- name: replace_sealed
+-- Keeps what is left after a renewal that failed, and ends the claim.
+update sessions set sealed = $2, renewal_claimed_at = null where handle_hash = $1
+
 -- name: release_claim
 -- Ends the claim of a renewal that failed.
 update sessions set renewal_claimed_at = null where handle_hash = $1

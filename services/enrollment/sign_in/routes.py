@@ -160,6 +160,7 @@ class _SignInPages:
     async def _finish_pending(self, request: Request, pending: PendingSignIn, answer: ProviderAnswer) -> Response:
         address = pending.next_address
         if pending.renews and answer.error in _INTERACTION_NEEDED:
+            await self._sign_in.sessions(request).end(_cookie(request, HANDLE))
             return _without_session(request, self._sign_in_page(address, ENDED))
         try:
             signed_in = await self._redeem(pending, answer)

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import secrets
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from services.enrollment.sign_in.id_token import BadIdToken
 from services.enrollment.sign_in.provider import Provider, ProviderRefused, ProviderUnavailable, SignedIn
@@ -25,7 +25,11 @@ class SessionEnded(Exception):
 
 
 class NoRefreshToken(Exception):
-    """The provider gave no refresh token: only a visit of the browser to the provider renews the session."""
+    """Only a visit of the browser to the provider renews the session.
+
+    The provider gave no refresh token, or refused it: because it no longer grants the sign-in, or because its answer to
+    an earlier renewal was lost, so that the token had been used.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +109,13 @@ class Sessions:
             if not signed_in.refresh_token:
                 raise NoRefreshToken
             renewed = await self._provider.refresh(signed_in)
-        except (ProviderRefused, BadIdToken, TamperedCiphertext):
+        except TamperedCiphertext:  # sealed under another key-encryption key
             await self._repository.end(_hash(handle))
             raise SessionEnded from None
+        except (ProviderRefused, BadIdToken):
+            remaining = self._seal(handle, replace(signed_in, refresh_token=""))
+            await self._repository.replace_sealed(_hash(handle), remaining)
+            raise NoRefreshToken from None
         except (ProviderUnavailable, NoRefreshToken):
             await self._repository.release_claim(_hash(handle))
             raise

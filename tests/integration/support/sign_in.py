@@ -23,7 +23,7 @@ from shared.testing.builders.messages import as_messages
 from tests.conftest import Database
 from tests.identity_provider import IdentityProvider, running_provider
 from tests.integration.support.analytics_database import project_messages
-from tests.integration.support.quartal_server import QuartalServer, sign_in_settings
+from tests.integration.support.quartal_server import WEB, QuartalServer, sign_in_settings
 
 
 @contextmanager
@@ -45,8 +45,7 @@ def quartal_server(
     """Returns the server that the provider knows, which is not started."""
     port = int(provider.quartal_url.rpartition(":")[2])
     all_settings = sign_in_settings(folders.mktemp("quartal"), port, databases, provider) | settings
-    options = {"command": command} if command else {}
-    return QuartalServer(folders.mktemp("logs"), all_settings, **options)
+    return QuartalServer(folders.mktemp("logs"), all_settings, command or WEB)
 
 
 @contextmanager
