@@ -34,6 +34,9 @@ GENERATION_SIZE = "200"  # participants, who fill the accrual period once
 
 def command() -> None:
     """Start everything with the reference study and a simulated study, and run until Ctrl-C."""
+    if os.environ.get("QUARTAL_OIDC_ISSUER"):
+        typer.echo("The demo signs people in by its links. Unset QUARTAL_OIDC_ISSUER, or start `quartal up`.", err=True)
+        raise typer.Exit(2)
     progress_file = str(data_folder().path / "simulated.json")
     simulator = python_module(
         "infra.simulator", "--participants", GENERATION_SIZE, "--endless", "--progress", progress_file

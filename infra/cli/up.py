@@ -59,14 +59,30 @@ def command() -> None:
 
 
 def start(commands: Mapping[str, Sequence[str]], while_running: Step, defaults: Mapping[str, str]) -> None:
-    """Locks the folder and runs the stack; ends with a message and exit code 1 if it cannot start."""
-    folder = data_folder()
+    """Locks the folder and runs the stack; ends with a message and exit code 1 if it cannot start, 2 if a setting is
+    wrong.
+    """
+    folder, environment = data_folder(), {**defaults, **os.environ}
+    _require_one_sign_in(environment)
     try:
         with folder.hold(configured_port()):
-            asyncio.run(_run_stack(folder, commands, while_running, {**defaults, **os.environ}))
+            asyncio.run(_run_stack(folder, commands, while_running, environment))
     except START_ERRORS as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+
+
+def _require_one_sign_in(environment: Mapping[str, str]) -> None:
+    """Ends the command if people sign in with a provider, and the development issuer would sign them in too."""
+    if environment.get("QUARTAL_OIDC_ISSUER"):
+        read_settings(environment)
+        if not environment.get("QUARTAL_JWKS"):
+            typer.echo(
+                "QUARTAL_OIDC_ISSUER names an OpenID provider. Set QUARTAL_JWKS to the keys of its access tokens, or "
+                "those of the development issuer would be trusted.",
+                err=True,
+            )
+            raise typer.Exit(2)
 
 
 async def _run_stack(
