@@ -67,6 +67,11 @@ class IdentityProvider:
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
+    def gives_secret(self) -> bool:
+        """True if Quartal is a confidential client."""
+        return "client_secret" in self._client()
+
+    @property
     def _log(self) -> Path:
         return self.folder / "provider.log"
 
@@ -114,7 +119,7 @@ class IdentityProvider:
         return str(answer.raise_for_status().json()["access_token"])
 
     def _client(self) -> dict[str, Any]:
-        return {
+        registration = {
             "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,
             "redirect_uris": [f"{self.quartal_url}/session/callback"],
@@ -122,6 +127,7 @@ class IdentityProvider:
             "grant_types": ["authorization_code", "refresh_token"],
             **self.client,
         }
+        return {member: value for member, value in registration.items() if value is not None}
 
 
 def is_node(pid: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 import time
@@ -13,11 +14,12 @@ import httpx
 
 from infra.local.child_process import Program, RunningProgram
 from infra.local.ports import LOOPBACK
-from shared.security.vault import make_key_file
 from tests.demo import CHECKOUT
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider
 
 START_TIMEOUT_SECONDS = 60.0
+KEY = base64.b64encode(b"the key of all modules of a run.")
+"""The content of key files: the databases of a run belong to one event key."""
 WEB = ("infra.local.single_port_app",)
 ENROLLMENT_ALONE = ("services.enrollment", "api")
 
@@ -25,10 +27,11 @@ ENROLLMENT_ALONE = ("services.enrollment", "api")
 def sign_in_settings(
     folder: Path, port: int, databases: Mapping[str, str], provider: IdentityProvider
 ) -> dict[str, str]:
-    """Returns the settings of a process whose members sign in with the provider; keys are made in the folder."""
+    """Returns the settings of a process whose members sign in with the provider; its files are in the folder."""
     for name in ("kek", "event_key"):
-        make_key_file(folder / name)
+        (folder / name).write_bytes(KEY)
     (folder / "secret").write_text(f"{CLIENT_SECRET}\n")
+    secret = {"QUARTAL_OIDC_CLIENT_SECRET": str(folder / "secret")} if provider.gives_secret else {}
     return {
         **databases,
         "QUARTAL_PORT": str(port),
@@ -42,7 +45,7 @@ def sign_in_settings(
         "QUARTAL_AUDIENCE": f"http://{LOOPBACK}:{port}",
         "QUARTAL_OIDC_ISSUER": provider.url,
         "QUARTAL_OIDC_CLIENT_ID": CLIENT_ID,
-        "QUARTAL_OIDC_CLIENT_SECRET": str(folder / "secret"),
+        **secret,
     }
 
 

@@ -27,10 +27,13 @@ from tests.integration.support.quartal_server import WEB, QuartalServer, sign_in
 
 
 @contextmanager
-def open_provider(folders: pytest.TempPathFactory, **client: Any) -> Iterator[IdentityProvider]:
+def open_provider(
+    folders: pytest.TempPathFactory, variations: Mapping[str, Any] | None = None, **client: Any
+) -> Iterator[IdentityProvider]:
     """Runs a provider that knows a Quartal at a free port, with these members of its registration."""
     quartal_url = f"http://{LOOPBACK}:{free_port()}"
     provider = IdentityProvider(free_port(), folders.mktemp("provider"), quartal_url, client=client)
+    provider.variations |= variations or {}
     with running_provider(provider):
         yield provider
 
