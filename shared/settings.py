@@ -162,7 +162,12 @@ def _is_origin(url: str) -> bool:
     return bool(parts.hostname) and url == f"{parts.scheme}://{parts.netloc}" and "@" not in parts.netloc
 
 
+def _is_loopback(host: str) -> bool:
+    """Returns whether the name is this machine for every browser, as those below `localhost` are (RFC 6761)."""
+    return host in LOOPBACK_HOSTS or host.endswith(".localhost")
+
+
 def _is_protected(url: str) -> bool:
     """Returns whether nobody between here and there can read along: TLS, or this machine."""
     parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))

@@ -83,6 +83,7 @@ ALLOWED_HOSTS = {
     "https://docs.astral.sh",
     "https://elsewhere.example",
     "https://x.example",
+    "http://keycloak.localhost",  # this machine
 }
 LOCAL_PATH = re.compile(r"/(?<![\w.:/-]/)(?:work|root|home/\w+|Users/\w+)/")
 

@@ -20,7 +20,7 @@ from services.enrollment.sign_in.id_token import BadIdToken, Expected, verify_id
 from shared.kernel.clock import Clock
 from shared.security.issuer_keys import HttpKeys, KeysUnavailable
 
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_SECONDS = 10.0
 METADATA_MAX_AGE_SECONDS = 3600.0
 _DISCOVERY_PATH = "/.well-known/openid-configuration"
 _log = logging.getLogger(__name__)
