@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from pydantic import Discriminator, Tag
 
 from services.enrollment import gate, stream_policy
+from services.enrollment.forms import new_participant_form_routes
 from services.enrollment.rules import follow_up_plan, participant, study, treatment
 from services.enrollment.sign_in.routes import provider_routes
 from services.enrollment.sign_in.sign_in import SignIn
@@ -20,11 +21,10 @@ from shared.kernel.errors import Forbidden
 from shared.kernel.fact import Fact
 from shared.kernel.ids import StudyId
 from shared.settings import Settings
-from shared.ui.html_errors import install_html_errors
+from shared.ui.forms.app import create_form_app
+from shared.ui.forms.routes import Forms
 from shared.ui.pages import Pages
 from shared.ui.sign_in import token_sign_in_routes
-from shared.ui.static_files import static_routes
-from shared.web.app import create_service_app
 from shared.web.entitlement import require_entitlement, require_roles
 from shared.web.export_log_routes import export_routes, read_log_routes
 from shared.web.fact_recording import DryRun, FactHeaders, StudyIdPath, record_facts, rejection_at
@@ -131,9 +131,18 @@ def create_app(settings: Settings, *, traffic: Traffic | None = None) -> FastAPI
     ]
     log_routers = [export_routes("enrollment"), read_log_routes("enrollment")]
     read_routers = [read_routes("enrollment", owns_participants=True), search_routes("enrollment"), *log_routers]
-    pages = Pages("enrollment")
-    session_routes = provider_routes(SignIn.create(settings)) if settings.oidc_issuer else token_sign_in_routes(pages)
-    routers = [*fact_routers, *read_routers, session_routes, static_routes("enrollment")]
-    app = create_service_app("enrollment", resources, routers, settings, traffic=traffic)
-    install_html_errors(app, pages)
-    return app
+    session_routes = (
+        provider_routes(SignIn.create(settings)) if settings.oidc_issuer else token_sign_in_routes(Pages("enrollment"))
+    )
+    forms = Forms("enrollment")
+    routers = [*fact_routers, *read_routers, session_routes, new_participant_form_routes(forms)]
+    return create_form_app(
+        "enrollment",
+        resources,
+        routers,
+        settings,
+        forms=forms,
+        streams=[STUDY, PARTICIPANT],
+        excluded=StudyOpened,
+        traffic=traffic,
+    )

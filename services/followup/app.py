@@ -10,7 +10,8 @@ from shared.contracts.problem_types import declared_problem_types
 from shared.eventstore.stream_policy import StreamPolicies
 from shared.inbox.participant_registry.stream_policy import ForeignParticipantPolicy
 from shared.settings import Settings
-from shared.web.app import create_service_app
+from shared.ui.forms.app import create_form_app
+from shared.ui.forms.routes import Forms
 from shared.web.export_log_routes import export_routes, read_log_routes
 from shared.web.fact_routes import fact_routes
 from shared.web.read_routes import read_routes
@@ -30,4 +31,6 @@ def create_app(settings: Settings, *, traffic: Traffic | None = None) -> FastAPI
     )
     logs = [export_routes("followup"), read_log_routes("followup")]
     routes = [fact_routes(FOLLOWUP, PARTICIPANT_PATH), read_routes("followup"), *logs]
-    return create_service_app("followup", resources, routes, settings, traffic=traffic)
+    return create_form_app(
+        "followup", resources, routes, settings, forms=Forms("followup"), streams=[FOLLOWUP], traffic=traffic
+    )

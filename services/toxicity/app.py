@@ -10,7 +10,8 @@ from shared.contracts.problem_types import declared_problem_types
 from shared.eventstore.stream_policy import StreamPolicies
 from shared.inbox.participant_registry.stream_policy import ForeignParticipantPolicy
 from shared.settings import Settings
-from shared.web.app import create_service_app
+from shared.ui.forms.app import create_form_app
+from shared.ui.forms.routes import Forms
 from shared.web.export_log_routes import export_routes, read_log_routes
 from shared.web.fact_routes import fact_routes
 from shared.web.read_routes import read_routes
@@ -35,4 +36,6 @@ def create_app(settings: Settings, *, traffic: Traffic | None = None) -> FastAPI
         read_log_routes("toxicity"),
         ctcae_api.routes,
     ]
-    return create_service_app("toxicity", resources, routes, settings, traffic=traffic)
+    return create_form_app(
+        "toxicity", resources, routes, settings, forms=Forms("toxicity"), streams=[TOXICITY], traffic=traffic
+    )

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from shared.kernel.fact import FactPart
 from shared.kernel.ids import Code
 from shared.kernel.patterns import ID_SENTENCE, explain_pattern
+from shared.kernel.presentation import Presentation
 from shared.kernel.sealed_text import SealedString
 
 
@@ -24,7 +25,7 @@ MetastasisSite = Literal[
 class NotReported(FactPart):
     """A value that is not known, with the reason why."""
 
-    not_reported: SealedString
+    not_reported: Annotated[SealedString, Presentation(label="Not known, because")]
     """Reason why the value is not known, in the site's words; sealed."""
 
 
@@ -44,20 +45,24 @@ MCategory = Annotated[str, _text_pattern("^(c?M0|c?M1|pM1)$", "Give M0, cM0, M1,
 class Tnm(FactPart):
     """Stage by TNM (AJCC/UICC), as the site staged it, with the prefix. The stage group is derived, never stated."""
 
-    t: TCategory | NotReported
+    t: Annotated[TCategory | NotReported, Presentation(label="T")]
     """Category of the primary tumor, such as cT2a."""
-    n: NCategory | NotReported
+    n: Annotated[NCategory | NotReported, Presentation(label="N")]
     """Category of the regional lymph nodes, such as cN1."""
-    m: MCategory | NotReported
+    m: Annotated[MCategory | NotReported, Presentation(label="M")]
     """Category of distant metastasis, such as M0."""
-    edition: Annotated[Literal["6", "7", "8", "9"], BeforeValidator(_edition_as_text)] = "8"
+    edition: Annotated[
+        Literal["6", "7", "8", "9"],
+        BeforeValidator(_edition_as_text),
+        Presentation(words={"6": "6th", "7": "7th", "8": "8th", "9": "9th"}),
+    ] = "8"
     """Edition of the TNM classification."""
 
 
 class Performance(FactPart):
     """Performance status on the scale on which it was measured. It is never converted to the other scale."""
 
-    scale: Literal["KPS", "ECOG"]
+    scale: Annotated[Literal["KPS", "ECOG"], Presentation(words={"KPS": "Karnofsky (KPS)", "ECOG": "ECOG (WHO)"})]
     """KPS: Karnofsky performance status. ECOG: performance status of the Eastern Cooperative Oncology Group."""
     value: Annotated[int, Field(strict=True, ge=0, le=100)]
     """Karnofsky: 0 to 100 percent in tens, 100 is best. ECOG: 0 to 5, 0 is best, 5 is dead."""
@@ -88,19 +93,23 @@ class MolecularFinding(FactPart):
     """Symbol of the gene, such as EGFR."""
     alteration: Annotated[str, _text_pattern(r"^[A-Za-z0-9_.:>*+()/, -]{1,100}$", _ALTERATION_SENTENCE)] | None = None
     """Alteration as the report names it, such as p.L858R."""
-    origin: Literal["tumour", "germline", "cfDNA", "not_stated"] = "tumour"
+    origin: Annotated[
+        Literal["tumour", "germline", "cfDNA", "not_stated"],
+        Presentation(words={"tumour": "Tumor", "cfDNA": "Circulating DNA (cfDNA)"}),
+    ] = "tumour"
     """Material that was tested: tumor, germline, or circulating DNA (cfDNA)."""
-    result: (
+    result: Annotated[
         Literal["pathogenic", "likely_pathogenic", "vus", "detected", "not_detected", "not_tested", "failed"]
-        | NotReported
-    )
+        | NotReported,
+        Presentation(words={"vus": "Variant of uncertain significance (VUS)"}),
+    ]
     """Result of the test. `vus`: variant of uncertain significance."""
 
 
 class SymptomAtBaseline(FactPart):
     """Severity of one symptom before treatment."""
 
-    symptom: Code
+    symptom: Annotated[Code, Presentation(offers="symptoms", one_row_each=True)]
     """Symptom, as the protocol names it."""
     severity: Literal["none", "mild", "moderate", "severe"] | Annotated[int, Field(strict=True, ge=0, le=10)]
     """Severity in words, or on a numerical scale from 0 (none) to 10 (worst)."""

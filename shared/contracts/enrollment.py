@@ -20,6 +20,7 @@ from shared.contracts.streams import PARTICIPANT
 from shared.kernel.fact import Fact, FactPart, add_no_member
 from shared.kernel.ids import Code, LocalId, ParticipantId, SiteId
 from shared.kernel.partial_date import ClinicalDate
+from shared.kernel.presentation import Presentation
 from shared.kernel.sealed_text import SealedString
 
 Laterality = Literal["left", "right", "bilateral", "midline", "not_applicable"]
@@ -53,7 +54,7 @@ class ParticipantScreened(Fact, schema_name="Screened"):
     `met` means that a criterion does not stand in the way: an exclusion criterion is met if it is absent.
     """
 
-    site_id: SiteId
+    site_id: Annotated[SiteId, Presentation(offers="sites")]
     """Site that screens the participant, by its id in the study."""
     screened_on: ClinicalDate
     """Day of the screening."""
@@ -61,11 +62,13 @@ class ParticipantScreened(Fact, schema_name="Screened"):
     """Sex of the participant."""
     birth_year: Annotated[int, Field(strict=True, ge=1900, le=2100)]
     """Year of birth. Nothing more exact is accepted."""
-    criteria: Annotated[dict[Code, CriterionAnswer], Field(max_length=200)]
+    criteria: Annotated[dict[Code, CriterionAnswer], Field(max_length=200), Presentation(offers="criteria")]
     """Answer for every criterion of the protocol, by the criterion's id."""
-    waivers: Annotated[dict[Code, SealedString], Field(max_length=200, default_factory=dict)]
+    waivers: Annotated[
+        dict[Code, SealedString], Field(max_length=200, default_factory=dict), Presentation(beside="criteria")
+    ]
     """Reason for each criterion that was waived, by the criterion's id; sealed."""
-    local_reference: SealedString | None = None
+    local_reference: Annotated[SealedString | None, Presentation(label="Number at the site")] = None
     """Number of the participant at the site, such as a hospital's study number; sealed, and shown to the site only."""
 
 
@@ -75,18 +78,22 @@ class ScreeningFailed(Fact, schema_name="ScreenFailed"):
 
     failed_on: ClinicalDate
     """Day on which the screening failure was established."""
-    reason_codes: Annotated[tuple[Code, ...], Field(min_length=1, max_length=50)]
+    reason_codes: Annotated[
+        tuple[Code, ...],
+        Field(min_length=1, max_length=50),
+        Presentation(label="Reasons", offers="failure_reasons"),
+    ]
     """Ids of the criteria that were not fulfilled, or `refused`, `died`, `other`."""
 
 
 class ConsentOptions(FactPart):
     """Options of the consent form that the participant agreed to."""
 
-    data_use: StrictBool = True
+    data_use: Annotated[StrictBool, Presentation(label="Use of the data for research")] = True
     """The data may be used for research."""
-    registry: StrictBool = False
+    registry: Annotated[StrictBool, Presentation(label="Requests to registries")] = False
     """Data about the participant may be requested from registries, such as the vital status."""
-    recontact: StrictBool = False
+    recontact: Annotated[StrictBool, Presentation(label="Contact again")] = False
     """The participant may be contacted again."""
 
 
@@ -96,7 +103,7 @@ class ConsentSigned(Fact, schema_name="Consented"):
 
     signed_on: ClinicalDate
     """Day on which the participant signed."""
-    form_version: Code
+    form_version: Annotated[Code, Presentation(label="Version of the consent form", offers="consent_versions")]
     """Version of the consent form, as the protocol names it."""
     options: ConsentOptions = ConsentOptions()
     """Options of the form that the participant agreed to."""
@@ -122,9 +129,9 @@ class BaselineRecorded(Fact):
     """Morphology code of ICD-O-3, such as 8140/3."""
     primary_site: PrimarySite
     """Site of the primary tumor, as a code of ICD-10, such as C34.1."""
-    tnm: Tnm
+    tnm: Annotated[Tnm, Presentation(label="TNM")]
     """Stage at the assessment."""
-    performance: Performance | NotReported
+    performance: Annotated[Performance | NotReported, Presentation(label="Performance status")]
     """Performance status, or why it is not known."""
     metastatic_sites: Annotated[tuple[MetastasisSite, ...], Field(max_length=20)] = ()
     """Organs with metastases."""
@@ -140,10 +147,19 @@ class ConsentWithdrawn(Fact, schema_name="Withdrawn"):
 
     withdrawn_on: ClinicalDate
     """Day of the withdrawal."""
-    scope: Literal["follow_up", "data_use"]
+    scope: Annotated[
+        Literal["follow_up", "data_use"],
+        Presentation(
+            label="What is withdrawn",
+            words={
+                "follow_up": "Follow-up: no further contacts; the data up to that day are still analyzed",
+                "data_use": "All use of the data: the participant leaves every analysis",
+            },
+        ),
+    ]
     """`follow_up`: no further follow-up; the data up to that day are still analyzed. `data_use`: no use of the data at
     all; the participant leaves every analysis."""
-    reason: SealedString | None = None
+    reason: Annotated[SealedString | None, Presentation(lines=4)] = None
     """Reason, if the participant gave one; sealed."""
 
 
@@ -151,9 +167,9 @@ class ConsentWithdrawn(Fact, schema_name="Withdrawn"):
 class ParticipantTransferred(Fact, schema_name="Transferred"):
     """Transfer to another site of the study, which follows the participant from then on and alone reads the record."""
 
-    to_site: SiteId
+    to_site: Annotated[SiteId, Presentation(offers="other_sites")]
     """Site to which the participant moves, by its id in the study."""
-    on: ClinicalDate
+    on: Annotated[ClinicalDate, Presentation(label="Transferred on")]
     """Day from which the other site follows the participant."""
 
 
@@ -171,7 +187,7 @@ class ParticipantVoided(Fact, schema_name="Voided"):
 class LesionRegistered(Fact):
     """Registration of a tumor lesion, so that later facts can name it."""
 
-    lesion_id: LocalId
+    lesion_id: Annotated[LocalId, Presentation(label="Id of the lesion", offers="next_lesion")]
     """The site's id of the lesion, unique within the participant."""
     kind: Literal["primary", "node", "metastasis"]
     """Primary tumor, lymph node or distant metastasis."""
@@ -211,7 +227,7 @@ class ProcedurePerformed(Fact):
     """Kind of procedure."""
     body_site: BodySite
     """Part of the body that was operated on or examined."""
-    lesion_ids: Annotated[tuple[LocalId, ...], Field(max_length=50)] = ()
+    lesion_ids: Annotated[tuple[LocalId, ...], Field(max_length=50), Presentation(offers="lesions")] = ()
     """Lesions that the procedure treats."""
-    detail: SealedString | None = None
+    detail: Annotated[SealedString | None, Presentation(lines=4)] = None
     """Details in the site's words; sealed."""

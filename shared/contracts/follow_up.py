@@ -16,6 +16,7 @@ from shared.kernel.fact import Fact, FactPart
 from shared.kernel.ids import Code, LocalId
 from shared.kernel.partial_date import ClinicalDate, Day
 from shared.kernel.patterns import explain_pattern
+from shared.kernel.presentation import Presentation
 from shared.kernel.sealed_text import SealedString
 
 _QUERY_KEY = explain_pattern(
@@ -23,14 +24,26 @@ _QUERY_KEY = explain_pattern(
 )
 Basis = Literal["imaging", "clinical", "histology"]
 Extent = Literal["none", "stable", "progressed", "not_assessed"]
-Response = Literal["CR", "PR", "SD", "PD", "NON-CR/NON-PD", "NE"]
+Response = Annotated[
+    Literal["CR", "PR", "SD", "PD", "NON-CR/NON-PD", "NE"],
+    Presentation(
+        words={
+            "CR": "Complete response (CR)",
+            "PR": "Partial response (PR)",
+            "SD": "Stable disease (SD)",
+            "PD": "Progressive disease (PD)",
+            "NON-CR/NON-PD": "Neither complete response nor progression (non-CR/non-PD)",
+            "NE": "Not evaluable (NE)",
+        }
+    ),
+]
 """RECIST 1.1."""
 
 
 class LesionStatus(FactPart, schema_name="LesionSeen"):
     """Status of one lesion at a follow-up contact. Radiation necrosis is no progression."""
 
-    lesion_id: LocalId
+    lesion_id: Annotated[LocalId, Presentation(offers="lesions", one_row_each=True)]
     """Lesion, by the id under which it was registered."""
     status: Literal["controlled", "progressed", "indeterminate", "necrosis", "not_assessed"]
     """`controlled`: no progression since treatment. `indeterminate`: progression and necrosis cannot be distinguished.
@@ -59,7 +72,7 @@ class DiseaseStatus(FactPart, schema_name="DiseaseSeen"):
 class SymptomChange(FactPart):
     """Change of one symptom."""
 
-    symptom: Code
+    symptom: Annotated[Code, Presentation(offers="symptoms", one_row_each=True)]
     """Symptom, as the protocol names it."""
     change: Literal["improved", "stable", "worse", "resolved"]
     """Change since the contact before."""
@@ -73,11 +86,11 @@ class FollowUpRecorded(Fact):
     """Day of the contact. It decides in which visit window the contact is."""
     visit: VisitNumber | None = None
     """Number of the planned visit for which the site takes the contact; left out for an unplanned one."""
-    course_id: LocalId | None = None
+    course_id: Annotated[LocalId | None, Presentation(offers="courses")] = None
     """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
     mode: Literal["clinic", "phone", "video", "letter", "registry"]
     """Form of the contact. `registry`: information from a registry, without a contact."""
-    performance: Performance | NotReported | None = None
+    performance: Annotated[Performance | NotReported | None, Presentation(label="Performance status")] = None
     """Performance status on that day, or why it is not known."""
     disease: DiseaseStatus | None = None
     """Status of the disease on that day."""
@@ -85,7 +98,7 @@ class FollowUpRecorded(Fact):
     """Response of the disease by RECIST 1.1. NE: not evaluable."""
     symptoms: Annotated[tuple[SymptomChange, ...], Field(max_length=50)] = ()
     """Symptoms, each with its change since the contact before."""
-    note: SealedString | None = None
+    note: Annotated[SealedString | None, Presentation(lines=4)] = None
     """Note in the site's words; sealed."""
 
 
@@ -95,7 +108,7 @@ class VisitMissed(Fact):
 
     visit: VisitNumber
     """Number of the planned visit, from 1, as the protocol counts visits."""
-    course_id: LocalId | None = None
+    course_id: Annotated[LocalId | None, Presentation(offers="courses")] = None
     """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
     declared_on: ClinicalDate
     """Day on which the site declared the visit missed."""
@@ -111,7 +124,7 @@ class DiseaseProgressed(Fact, schema_name="Progressed"):
     """Day on which the progression was detected. Analyses take it for the day of the progression."""
     kind: Literal["local", "regional", "distant"]
     """`local`: a treated lesion. `regional`: regional lymph nodes. `distant`: anywhere else."""
-    lesion_id: LocalId | None = None
+    lesion_id: Annotated[LocalId | None, Presentation(offers="lesions")] = None
     """Lesion that progressed, if it is registered."""
     body_site: BodySite | None = None
     """Part of the body in which the disease progressed."""
@@ -135,11 +148,14 @@ class ParticipantDied(Fact, schema_name="Died"):
 
     died_on: ClinicalDate | None
     """Day of death, null if it is not known."""
-    cause: Literal["tumour", "treatment", "other", "unknown"]
+    cause: Annotated[
+        Literal["tumour", "treatment", "other", "unknown"],
+        Presentation(words={"tumour": "Disease under study", "treatment": "Its treatment"}),
+    ]
     """Cause of death. `tumour`: the disease under study. `treatment`: its treatment."""
-    presumed: StrictBool = False
+    presumed: Annotated[StrictBool, Presentation(label="The death is presumed")] = False
     """The death is presumed, and not confirmed."""
-    detail: SealedString | None = None
+    detail: Annotated[SealedString | None, Presentation(lines=4)] = None
     """Details in the site's words; sealed."""
 
 
@@ -147,7 +163,7 @@ class ParticipantDied(Fact, schema_name="Died"):
 class LostToFollowUp(Fact, schema_name="Lost"):
     """Loss to follow-up: the site can no longer reach the participant. Follow-up may resume."""
 
-    on: ClinicalDate
+    on: Annotated[ClinicalDate, Presentation(label="Lost from")]
     """Day from which the participant counts as lost."""
     reason_code: Literal["unreachable", "moved", "care_elsewhere", "other"]
     """Reason why the participant cannot be reached."""
@@ -157,7 +173,7 @@ class LostToFollowUp(Fact, schema_name="Lost"):
 class FollowUpResumed(Fact):
     """Follow-up of a participant who was lost resumes."""
 
-    on: ClinicalDate
+    on: Annotated[ClinicalDate, Presentation(label="Reached on")]
     """Day on which the site reached the participant again."""
 
 
@@ -172,7 +188,7 @@ class QueryExplained(Fact):
         Field(examples=["0" * 64]),
     ]
     """Key of the data query, as /queries.json lists it."""
-    reason: SealedString
+    reason: Annotated[SealedString, Presentation(label="Explanation", lines=4)]
     """Explanation in the site's words; sealed."""
 
 
@@ -192,7 +208,7 @@ class VisitScheduled(Fact):
 class _ReminderFact(Fact):
     visit: VisitNumber
     """Number of the planned visit, from 1, as the protocol counts visits."""
-    course_id: LocalId | None = None
+    course_id: Annotated[LocalId | None, Presentation(offers="courses")] = None
     """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
     until: Day | None = None
     """Last day without a reminder, at most 14 days ahead."""

@@ -13,6 +13,7 @@ from shared.kernel.fact import Fact, Role
 from shared.kernel.ids import Code, SiteId
 from shared.kernel.partial_date import Day
 from shared.kernel.patterns import explain_pattern
+from shared.kernel.presentation import Presentation
 from shared.kernel.sealed_text import READING_STORED
 from shared.kernel.text import LongText, ShortText
 from shared.kernel.zones import suggest_zone
@@ -31,12 +32,18 @@ def _require_known_zone(name: str, info: ValidationInfo) -> str:
     return name
 
 
-TimeZone = Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_require_known_zone)]
+TimeZone = Annotated[
+    str,
+    StringConstraints(strict=True, max_length=64),
+    AfterValidator(_require_known_zone),
+    Presentation(offers="zones", type_in=True),
+]
 _COUNTRY = explain_pattern("^[A-Z]{2}$", "Give the country's code by ISO 3166-1: two capital letters, such as DE.")
 Country = Annotated[
     str,
     StringConstraints(strict=True, pattern=_COUNTRY),
     Field(description="Country of the site, by ISO 3166-1 alpha-2, such as IT."),
+    Presentation(offers="countries", type_in=True),
 ]
 _SUBJECT = explain_pattern(
     r"^[^\s\x00-\x1f*]{1,200}$",
@@ -73,7 +80,7 @@ class ProtocolAmended(Fact):
     """First day on which the amendment is in force."""
     protocol: Protocol
     """The whole protocol with the amendment."""
-    reason: LongText
+    reason: Annotated[LongText, Presentation(lines=4)]
     """Reason for the amendment. It is published: name no participant."""
 
 
@@ -88,7 +95,7 @@ class SiteActivated(Fact):
     country: Country
     time_zone: TimeZone
     """Time zone of the site (IANA), such as Europe/Rome. It decides which calendar day it is at the site."""
-    on: Day
+    on: Annotated[Day, Presentation(label="First day")]
     """First day on which the site takes part."""
 
 
@@ -96,9 +103,9 @@ class SiteActivated(Fact):
 class SiteClosed(Fact):
     """Closure of a site."""
 
-    site_id: SiteId
+    site_id: Annotated[SiteId, Presentation(offers="sites")]
     """Id of the site in the study."""
-    on: Day
+    on: Annotated[Day, Presentation(label="Last day")]
     """Last day on which the site takes part."""
 
 
@@ -109,7 +116,7 @@ class MemberGranted(Fact):
     member: Subject
     role: Role
     """Role of the member, which decides what the member may read and record."""
-    site_id: SiteId | None = None
+    site_id: Annotated[SiteId | None, Presentation(offers="sites")] = None
     """Site to which the role is limited."""
 
 
@@ -120,7 +127,7 @@ class MemberRevoked(Fact):
     member: Subject
     role: Role
     """Role that is revoked."""
-    site_id: SiteId | None = None
+    site_id: Annotated[SiteId | None, Presentation(offers="sites")] = None
     """Site of the grant that is revoked; left out if the grant has none."""
 
 
@@ -128,7 +135,7 @@ class MemberRevoked(Fact):
 class AccrualClosed(Fact):
     """End of accrual: no screening or enrollment is dated after that day."""
 
-    on: Day
+    on: Annotated[Day, Presentation(label="Last day of accrual")]
     """Last day of accrual."""
 
 
@@ -136,7 +143,7 @@ class AccrualClosed(Fact):
 class StudyClosed(Fact, schema_name="Closed"):
     """Closure of the study: no fact is dated after that day. Corrections stay possible."""
 
-    on: Day
+    on: Annotated[Day, Presentation(label="Last day of the study")]
     """Last day of the study."""
 
 
@@ -146,5 +153,5 @@ class CutTaken(Fact):
 
     name: Code
     """Name of the data cut."""
-    cut_on: Day
+    cut_on: Annotated[Day, Presentation(label="Data cut-off")]
     """Data cut-off: the last calendar day that analyses of the data cut count."""

@@ -19,6 +19,7 @@ from shared.kernel.fact import Fact, FactPart, add_no_member
 from shared.kernel.ids import LocalId
 from shared.kernel.partial_date import ClinicalDate, PartialDate
 from shared.kernel.patterns import explain_pattern
+from shared.kernel.presentation import Presentation
 from shared.kernel.sealed_text import READING_STORED, SealedString
 from shared.kernel.timestamps import Timestamp
 
@@ -37,10 +38,14 @@ TermId = Annotated[
         description="CTCAE term: version and code. In version 3.0 a term may name the part of the body too.",
         examples=["3.0:0150"],
     ),
+    Presentation(label="CTCAE term", offers="terms"),
 ]
 Grade = Annotated[int, Field(strict=True, ge=0, le=5)]
-VisitNumber = Annotated[int, Field(strict=True, ge=1, le=120)]
-Timepoint = Literal["baseline", "during_rt", "end_of_rt", "follow_up"]
+VisitNumber = Annotated[int, Field(strict=True, ge=1, le=120), Presentation(offers="visits")]
+Timepoint = Annotated[
+    Literal["baseline", "during_rt", "end_of_rt", "follow_up"],
+    Presentation(words={"during_rt": "During radiotherapy", "end_of_rt": "End of radiotherapy"}),
+]
 AttributionLevel = Literal["unrelated", "unlikely", "possible", "probable", "definite"]
 RELATED_LEVELS: frozenset[AttributionLevel] = frozenset({"possible", "probable", "definite"})
 """Levels from which on an event counts as related to a treatment."""
@@ -53,6 +58,7 @@ class Attribution(FactPart):
         str,
         StringConstraints(strict=True, pattern=_CAUSE),
         Field(examples=["course:RT1"]),
+        Presentation(label="Cause", offers="causes", one_row_each=True),
     ]
     """Cause that was considered: `course:<id>`, `line:<id>`, `disease` or `other`."""
     level: AttributionLevel
@@ -77,10 +83,10 @@ Attributions = Annotated[tuple[Attribution, ...], Field(max_length=50), AfterVal
 class Finding(FactPart):
     """One CTCAE term with its grade."""
 
-    term: TermId
-    grade: Grade | None
+    term: Annotated[TermId, Presentation(offers="checklist", one_row_each=True)]
+    grade: Annotated[Grade | None, Presentation(words={"null": "Not graded"})]
     """CTCAE grade, 0 to 5. 0: looked for and absent. null: not graded."""
-    not_graded: SealedString | None = None
+    not_graded: Annotated[SealedString | None, Presentation(label="Not graded, because")] = None
     """Reason why the term was not graded, if the grade is null; sealed."""
     attribution: Attributions = ()
     """Likelihood of each cause that was considered."""
@@ -104,7 +110,7 @@ class ToxicityAssessed(Fact, schema_name="Assessed"):
     """Time point in the course of treatment: before, during or at the end of radiotherapy, or in follow-up."""
     visit: VisitNumber | None = None
     """Number of the planned visit at which toxicity was assessed, if any."""
-    course_id: LocalId | None = None
+    course_id: Annotated[LocalId | None, Presentation(offers="courses")] = None
     """Course of radiotherapy that is meant, if there are several."""
     findings: Annotated[tuple[Finding, ...], Field(max_length=200)] = ()
     """Terms that were graded."""
@@ -119,15 +125,35 @@ def _replace_hyphens(value: object) -> object:
 Seriousness = Annotated[
     Literal["death", "life_threatening", "hospitalisation", "disability", "congenital", "important"],
     BeforeValidator(_replace_hyphens),
+    Presentation(
+        words={
+            "hospitalisation": "Hospital admission or a longer stay",
+            "disability": "Persistent disability",
+            "congenital": "Congenital anomaly",
+            "important": "Medically important for another reason",
+        }
+    ),
 ]
 """ICH E2A. Serious is not severe: a hospital stay makes an event serious, not grade 3."""
-Outcome = Literal[
-    "RECOVERED/RESOLVED",
-    "RECOVERED/RESOLVED WITH SEQUELAE",
-    "RECOVERING/RESOLVING",
-    "NOT RECOVERED/NOT RESOLVED",
-    "FATAL",
-    "UNKNOWN",
+Outcome = Annotated[
+    Literal[
+        "RECOVERED/RESOLVED",
+        "RECOVERED/RESOLVED WITH SEQUELAE",
+        "RECOVERING/RESOLVING",
+        "NOT RECOVERED/NOT RESOLVED",
+        "FATAL",
+        "UNKNOWN",
+    ],
+    Presentation(
+        words={
+            "RECOVERED/RESOLVED": "Recovered",
+            "RECOVERED/RESOLVED WITH SEQUELAE": "Recovered with sequelae",
+            "RECOVERING/RESOLVING": "Recovering",
+            "NOT RECOVERED/NOT RESOLVED": "Not recovered",
+            "FATAL": "Fatal",
+            "UNKNOWN": "Unknown",
+        }
+    ),
 ]
 """CDISC codelist OUT."""
 SeriousnessCriteria = Annotated[tuple[Seriousness, ...], Field(min_length=1, max_length=6)]
@@ -140,7 +166,7 @@ class SeriousEventReported(Fact):
     A later report is accepted, and raises a data query.
     """
 
-    serious_event_id: LocalId
+    serious_event_id: Annotated[LocalId, Presentation(label="Id of the event", offers="next_serious_event")]
     """The site's id of the serious adverse event, unique within the participant."""
     aware_at: Timestamp
     """Time at which the site became aware of the event, with the offset from UTC."""
@@ -151,7 +177,7 @@ class SeriousEventReported(Fact):
     """Day on which the event began."""
     seriousness: SeriousnessCriteria
     """Criteria by which the event is serious (ICH E2A), at least one."""
-    narrative: SealedString
+    narrative: Annotated[SealedString, Presentation(lines=8)]
     """Narrative of the event in the site's words; sealed."""
     outcome: Outcome
     """Outcome at the time of the report (CDISC codelist OUT)."""
@@ -162,7 +188,7 @@ class SeriousEventReported(Fact):
 class _SeriousEventFollowUp(Fact):
     """A follow-up report of a serious adverse event. Members that are left out are unchanged."""
 
-    serious_event_id: LocalId
+    serious_event_id: Annotated[LocalId, Presentation(label="Event", offers="serious_events")]
     """The site's id of the event, as in its first report."""
     aware_at: Timestamp
     """Time at which the site learned of what is new, with the offset from UTC."""
@@ -174,7 +200,7 @@ class _SeriousEventFollowUp(Fact):
     """Day on which the event began, if it is known better now."""
     seriousness: SeriousnessCriteria | None = None
     """Criteria by which the event is serious (ICH E2A), if they changed."""
-    narrative: SealedString | None = None
+    narrative: Annotated[SealedString | None, Presentation(lines=8)] = None
     """Narrative of what is new, in the site's words; sealed."""
     attribution: Attributions = ()
     """Likelihood of each cause that was considered."""

@@ -11,6 +11,7 @@ from shared.kernel.fact import Fact, FactPart
 from shared.kernel.ids import Code, Label, LocalId
 from shared.kernel.partial_date import ClinicalDate
 from shared.kernel.patterns import explain_pattern
+from shared.kernel.presentation import Presentation
 from shared.protocol.protocol import Delivery
 
 Intent = Literal[
@@ -25,20 +26,30 @@ Intent = Literal[
     "salvage",
     "not_stated",
 ]
-Modality = Literal[
-    "photons",
-    "electrons",
-    "protons",
-    "carbon_ions",
-    "neutrons",
-    "brachytherapy_hdr",
-    "brachytherapy_pdr",
-    "brachytherapy_ldr",
-    "radiopharmaceutical",
-    "other",
+Modality = Annotated[
+    Literal[
+        "photons",
+        "electrons",
+        "protons",
+        "carbon_ions",
+        "neutrons",
+        "brachytherapy_hdr",
+        "brachytherapy_pdr",
+        "brachytherapy_ldr",
+        "radiopharmaceutical",
+        "other",
+    ],
+    Presentation(
+        words={
+            "brachytherapy_hdr": "Brachytherapy, high dose rate",
+            "brachytherapy_pdr": "Brachytherapy, pulsed dose rate",
+            "brachytherapy_ldr": "Brachytherapy, low dose rate",
+        }
+    ),
 ]
-Technique = Literal[
-    "2D", "3D-CRT", "IMRT", "VMAT", "stereotactic", "interstitial", "intracavitary", "other", "not_stated"
+Technique = Annotated[
+    Literal["2D", "3D-CRT", "IMRT", "VMAT", "stereotactic", "interstitial", "intracavitary", "other", "not_stated"],
+    Presentation(words={"2D": "2D conventional", "3D-CRT": "3D conformal (3D-CRT)"}),
 ]
 Fractions = Annotated[int, Field(strict=True, ge=1, le=80)]
 Setting = Literal[
@@ -61,9 +72,9 @@ class Target(FactPart):
 
     target_id: LocalId
     """The site's id of the target, unique within the participant."""
-    lesion_ids: Annotated[tuple[LocalId, ...], Field(max_length=50)] = ()
+    lesion_ids: Annotated[tuple[LocalId, ...], Field(max_length=50), Presentation(offers="lesions")] = ()
     """Registered lesions that the target contains."""
-    label: Label
+    label: Annotated[Label, Presentation(label="Name", offers="target_names", type_in=True)]
     """Name of the target. Names by AAPM TG-263 are suggested, not enforced."""
     modality: Modality
     """Kind of radiation."""
@@ -73,7 +84,9 @@ class Target(FactPart):
     """Fractionation. SRS: one fraction. FSRT: fractionated stereotactic radiotherapy. SBRT: at most 8 fractions."""
     fractions: Fractions
     """Number of fractions that are prescribed."""
-    dose_per_fraction_cgy: Annotated[int, Field(strict=True, gt=0, le=MAX_FRACTION_DOSE_CGY)]
+    dose_per_fraction_cgy: Annotated[
+        int, Field(strict=True, gt=0, le=MAX_FRACTION_DOSE_CGY), Presentation(help="Dose of one fraction: 2 Gy = 200.")
+    ]
     """Dose of one fraction, in cGy."""
     total_dose_cgy: Annotated[int, Field(strict=True, gt=0, le=MAX_TOTAL_DOSE_CGY)]
     """Total dose in cGy: fractions times dose per fraction."""
@@ -115,7 +128,7 @@ def _require_boosts_to_fit(targets: tuple[Target, ...]) -> tuple[Target, ...]:
 
 
 class _Prescription(Fact):
-    course_id: LocalId
+    course_id: Annotated[LocalId, Presentation(label="Id of the course", offers="next_course")]
     """The site's id of the course, unique within the participant."""
     targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=50)]
     """Targets of the course, each with its prescription."""
@@ -137,7 +150,7 @@ class RadiotherapyStarted(_Prescription):
     """Day of the first fraction."""
     intent: Intent
     """Intent of the course."""
-    index: StrictBool
+    index: Annotated[StrictBool, Presentation(label="Index course", help="Its end starts the schedule of follow-up.")]
     """True for the index course, which the study is about. A participant has one."""
 
 
@@ -145,16 +158,16 @@ class RadiotherapyStarted(_Prescription):
 class PrescriptionChanged(_Prescription):
     """A change of the prescription during a course: the whole prescription that is in force from a day on."""
 
-    on: ClinicalDate
+    on: Annotated[ClinicalDate, Presentation(label="In force from")]
     """Day of the first fraction by the new prescription."""
-    reason_code: Code
+    reason_code: Annotated[Code, Presentation(label="Reason", offers="reasons", type_in=True)]
     """Reason for the change, as a code of the study."""
 
 
 class DeliveredDose(FactPart, schema_name="Delivered"):
     """Dose that was delivered to one target."""
 
-    target_id: LocalId
+    target_id: Annotated[LocalId, Presentation(offers="targets", one_row_each=True)]
     """Target, by its id in the prescription."""
     fractions: Annotated[int, Field(strict=True, ge=0, le=80)]
     """Number of fractions that were delivered."""
@@ -163,7 +176,7 @@ class DeliveredDose(FactPart, schema_name="Delivered"):
 
 
 class _CourseEnded(Fact):
-    course_id: LocalId
+    course_id: Annotated[LocalId, Presentation(offers="running_courses")]
     """Course, by the id under which it was started."""
     ended_on: ClinicalDate
     """Day of the last fraction. For the index course it is the anchor of follow-up visits."""
@@ -186,7 +199,10 @@ class RadiotherapyCompleted(_CourseEnded):
 class RadiotherapyDiscontinued(_CourseEnded):
     """Early end of a course of radiotherapy, with the doses that were delivered until then."""
 
-    reason_code: Literal["toxicity", "progression", "refusal", "death", "intercurrent_illness", "other"]
+    reason_code: Annotated[
+        Literal["toxicity", "progression", "refusal", "death", "intercurrent_illness", "other"],
+        Presentation(label="Reason"),
+    ]
     """Reason for the early end."""
 
 
@@ -225,9 +241,9 @@ class Agent(FactPart):
 class SystemicTherapyStarted(Fact):
     """Start of a line of systemic therapy."""
 
-    line_id: LocalId
+    line_id: Annotated[LocalId, Presentation(label="Id of the line", offers="next_line")]
     """The site's id of the line, unique within the participant."""
-    on: ClinicalDate
+    on: Annotated[ClinicalDate, Presentation(label="Started on")]
     """Day of the first dose."""
     agents: Annotated[tuple[Agent, ...], Field(min_length=1, max_length=20)]
     """Drugs of the line."""
@@ -241,11 +257,11 @@ class SystemicTherapyStarted(Fact):
 class SystemicTherapyStopped(Fact):
     """End of a line of systemic therapy."""
 
-    line_id: LocalId
+    line_id: Annotated[LocalId, Presentation(offers="running_lines")]
     """Line, by the id under which it was started."""
-    on: ClinicalDate
+    on: Annotated[ClinicalDate, Presentation(label="Stopped on")]
     """Day on which the line ended."""
-    reason_code: Code
+    reason_code: Annotated[Code, Presentation(label="Reason", offers="reasons", type_in=True)]
     """Reason for the end, as a code of the study."""
     cycles_given: Annotated[int, Field(strict=True, ge=0, le=200)] | None = None
     """Number of cycles that were given."""

@@ -20,6 +20,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationInfo, create_model, model_validator
 
 from shared.kernel.partial_date import PartialDate
+from shared.kernel.presentation import Presentation
 from shared.kernel.schema_name import NamedSchema
 from shared.kernel.sealed_text import READING_STORED, SealedString, fields_containing
 
@@ -180,7 +181,7 @@ class Correction(Fact, schema_name="Corrected"):
     """Event that is corrected, by its id."""
     reason_code: Literal["typing_error", "source_corrected", "entered_in_error", "wrong_participant", "other"]
     """Reason for the correction. `source_corrected`: the source document was corrected."""
-    reason: SealedString | None = None
+    reason: Annotated[SealedString | None, Presentation(label="Reason in your words", lines=3)] = None
     """Reason in the site's words; sealed."""
     replacement: TypedFact | None
 

@@ -10,11 +10,31 @@ from shared.kernel.fact import FactPart
 from shared.kernel.ids import Code
 from shared.kernel.partial_date import Day
 from shared.kernel.patterns import explain_pattern
+from shared.kernel.presentation import Presentation
 from shared.kernel.text import LongText
 
 _TIME_OF_DAY = explain_pattern("^([01][0-9]|2[0-3]):[0-5][0-9]$", "Give a time of day as HH:MM, such as 08:00.")
-Delivery = Literal["conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy"]
-SurvivalOrigin = Literal["rt_start", "diagnosed", "enrolled", "rt_end"]
+Delivery = Annotated[
+    Literal["conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy"],
+    Presentation(
+        words={
+            "FSRT": "Fractionated stereotactic (FSRT)",
+            "SBRT": "Stereotactic body radiotherapy (SBRT)",
+            "SRS": "Radiosurgery (SRS)",
+        }
+    ),
+]
+SurvivalOrigin = Annotated[
+    Literal["rt_start", "diagnosed", "enrolled", "rt_end"],
+    Presentation(
+        words={
+            "rt_start": "Start of radiotherapy",
+            "diagnosed": "Diagnosis",
+            "enrolled": "Enrollment",
+            "rt_end": "End of radiotherapy",
+        }
+    ),
+]
 _SHORTEST_GAPS = (
     "28 59 89 120 150 181 212 242 273 303 334 365 393 424 454 485 515 546 577 607 638 668 699 730"  # 1 to 24 months
 )
@@ -27,7 +47,7 @@ class Criterion(FactPart):
 
     id: Code
     """Id of the criterion, by which screenings answer it."""
-    text: LongText
+    text: Annotated[LongText, Presentation(lines=3)]
     """The criterion in words."""
     kind: Literal["inclusion", "exclusion"]
     """Inclusion or exclusion criterion."""
@@ -45,7 +65,17 @@ class ConsentVersion(FactPart):
 class ToxicityPlan(FactPart, schema_name="Toxicity"):
     """Grading of toxicity: the dictionary and the checklist."""
 
-    dictionary: Literal["ctcae-3.0", "ctcae-4.03", "ctcae-5.0", "ctcae-6.0"]
+    dictionary: Annotated[
+        Literal["ctcae-3.0", "ctcae-4.03", "ctcae-5.0", "ctcae-6.0"],
+        Presentation(
+            words={
+                "ctcae-3.0": "CTCAE 3.0",
+                "ctcae-4.03": "CTCAE 4.03",
+                "ctcae-5.0": "CTCAE 5.0",
+                "ctcae-6.0": "CTCAE 6.0",
+            }
+        ),
+    ]
     """Version of CTCAE in which toxicity is graded."""
     checklist: tuple[Code, ...] = ()
     """Terms that every complete assessment looks for."""
@@ -69,9 +99,20 @@ class FollowUpPlan(FactPart, schema_name="FollowUp"):
     """Months from one visit to the next."""
     for_months: Annotated[int, Field(strict=True, ge=1, le=120)] = 24
     """Months after the anchor for which visits are planned."""
-    window_days: VisitWindow | tuple[VisitWindow, ...] = VisitWindow()
+    window_days: Annotated[VisitWindow | tuple[VisitWindow, ...], Presentation(label="Visit windows", unit="days")] = (
+        VisitWindow()
+    )
     """Visit window of all visits, or one for each visit in order."""
-    anchor_policy: Literal["index", "latest", "per_course"] = "index"
+    anchor_policy: Annotated[
+        Literal["index", "latest", "per_course"],
+        Presentation(
+            words={
+                "index": "The end of the index course",
+                "latest": "The end of the latest course",
+                "per_course": "The end of each course, with visits of its own",
+            }
+        ),
+    ] = "index"
     """Course whose end is the anchor: the index course, the latest course, or each course with visits of its own."""
 
     @property

@@ -50,7 +50,8 @@ def session_verifier(settings: Settings, bearer_verifier: Verifier) -> Verifier:
 def authentication(service: str, bearer_verifier: Verifier, *, session: SessionTokens | None = None) -> Authenticate:
     """Creates the function that sets `request.state.caller` from the token, or raises Unauthenticated.
 
-    A GET request may carry the token in the session's cookie; a request that changes something may not.
+    A GET request may carry the token in the session's cookie. Of the requests that change something only a form may,
+    whose route checks that a page of this server sent it.
     """
 
     async def authenticate(request: Request) -> None:
@@ -58,7 +59,7 @@ def authentication(service: str, bearer_verifier: Verifier, *, session: SessionT
             raise _count_refusal(service, "several")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         verifier = bearer_verifier
-        if not scheme and session and request.method == "GET":
+        if not scheme and session and (request.method == "GET" or takes_session(request)):
             scheme, token, verifier = "bearer", request.cookies.get(session.cookie, ""), session.verifier
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
@@ -70,6 +71,11 @@ def authentication(service: str, bearer_verifier: Verifier, *, session: SessionT
             raise ServiceUnavailable from None
 
     return authenticate
+
+
+def takes_session(request: Request) -> bool:
+    """Returns whether the request is one of a form that may carry the session's cookie."""
+    return bool(getattr(request, "is_form", False))
 
 
 def _count_refusal(service: str, reason: TokenRefusalReason) -> Unauthenticated:

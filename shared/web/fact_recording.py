@@ -128,14 +128,18 @@ def _version_guard(request: Request) -> VersionGuard | None:
 
 
 def _request_identity(request: Request, headers: RequestHeaders) -> bytes:
-    """Returns the bytes that identify the request under its idempotency key. Requests with equal bytes are the same.
+    """Returns the bytes that identify the request under its idempotency key. Requests with equal bytes are the same."""
+    if headers.idempotency_key is None or not isinstance(request, CheckedRequest):
+        return b""
+    return request_identity(request.url.path, headers.if_match or "", request.parsed_body.canonical_json or b"")
+
+
+def request_identity(path: str, if_match: str, canonical_json: bytes) -> bytes:
+    """Returns the bytes that identify a POST to the JSON route of this path, with this If-Match and body.
 
     The fourth line is always "False": it once had `dry_run`, and dry runs are not stored.
     """
-    if headers.idempotency_key is None or not isinstance(request, CheckedRequest):
-        return b""
-    parts = [request.method, request.url.path, headers.if_match or "", "False"]
-    return "\n".join(parts).encode() + b"\n" + (request.parsed_body.canonical_json or b"")
+    return "\n".join(["POST", path, if_match, "False"]).encode() + b"\n" + canonical_json
 
 
 def _valid_traceparent(header: str | None) -> str | None:

@@ -1,0 +1,68 @@
+"""Forms that only enrollment has: that of a new participant."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from shared.contracts.enrollment import ParticipantScreened
+from shared.postgres.tenancy import EVERY_SITE
+from shared.ui.forms.entries import PostedForm
+from shared.ui.forms.fields import fact_fields
+from shared.ui.forms.requests import fills_from_query
+from shared.ui.forms.routes import Forms, LoadTarget, create_form_router
+from shared.ui.forms.targets import (
+    FormTarget,
+    fact_explanation,
+    fact_heading,
+    require_role_in_study,
+    study_context,
+    study_title,
+    with_typed_day,
+)
+from shared.web.fact_recording import StudyIdPath
+from shared.web.read_access import load_caller_rights
+from shared.web.read_logging import logs_reads
+
+SERVICE = "enrollment"
+
+
+def new_participant_form_routes(forms: Forms) -> APIRouter:
+    """Returns the form that screens a new participant."""
+    routes = create_form_router(SERVICE)
+
+    @routes.get("/{study_id}/participants/new")
+    @logs_reads
+    @fills_from_query(lambda _: fact_fields(ParticipantScreened))
+    async def new_participant_form(request: Request, study: StudyIdPath) -> Response:
+        return await forms.show(request, _new_participant_loader(request, study))
+
+    @routes.post("/{study_id}/participants/new")
+    @logs_reads
+    async def screen_new_participant(request: Request, study: StudyIdPath) -> Response:
+        return await forms.answer(request, _new_participant_loader(request, study))
+
+    return routes
+
+
+def _new_participant_loader(request: Request, study: str) -> LoadTarget:
+    async def load(form: PostedForm) -> FormTarget:
+        rights, state = await load_caller_rights(request, study)
+        sites = require_role_in_study(rights, ParticipantScreened)
+        context = study_context(request, study, state.record, sites)
+        own_site = next(iter(sites)) if len(sites) == 1 and EVERY_SITE not in sites else ""
+        return FormTarget(
+            service=SERVICE,
+            study_id=study,
+            stream_id=None,
+            model=ParticipantScreened,
+            fields=fact_fields(ParticipantScreened),
+            json_path=f"/{SERVICE}/v1/studies/{study}/participants",
+            heading=fact_heading(ParticipantScreened),
+            explanation=fact_explanation(ParticipantScreened),
+            study_title=study_title(state.record),
+            context=with_typed_day(context, ParticipantScreened, form.entries),
+            fixed={"site_id": own_site} if own_site else {},
+        )
+
+    return load

@@ -1,0 +1,44 @@
+"""Addresses of forms, of the pages of recorded facts, and of the JSON routes that state the same."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+
+def study_base(service: str, study: str) -> str:
+    return f"/{service}/studies/{study}"
+
+
+def participant_base(service: str, study: str, participant: str) -> str:
+    return f"{study_base(service, study)}/participants/{participant}"
+
+
+def form_url(service: str, study: str, type_name: str, participant: str = "", after: str = "") -> str:
+    """The form of a fact; `after` is a version of enrollment that the service has to know first."""
+    base = participant_base(service, study, participant) if participant else study_base(service, study)
+    query = f"?{urlencode({'after': after})}" if after and service != "enrollment" else ""
+    return f"{base}/facts/{type_name}{query}"
+
+
+def event_url(service: str, study: str, event: object, participant: str = "") -> str:
+    base = participant_base(service, study, participant) if participant else study_base(service, study)
+    return f"{base}/events/{event}"
+
+
+def correction_url(service: str, study: str, participant: str, event: object) -> str:
+    return f"{participant_base(service, study, participant)}/corrections/{event}"
+
+
+def new_participant_url(study: str) -> str:
+    return f"{study_base('enrollment', study)}/participants/new"
+
+
+def json_path(service: str, study: str, type_name: str, participant: str = "") -> str:
+    """The JSON route that states the fact."""
+    middle = f"/participants/{participant}" if participant else ""
+    return f"/{service}/v1/studies/{study}{middle}/facts/{type_name}"
+
+
+def timeline_url(study: str, participant: str, event: object = "") -> str:
+    """The participant's page of analytics, at the fact if one is named."""
+    return f"/analytics/studies/{study}/participants/{participant}{f'#fact-{event}' if event else ''}"

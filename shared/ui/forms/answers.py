@@ -1,0 +1,158 @@
+"""Answers to a form that was sent: the form again, what it recorded, or why it recorded nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
+
+from shared.eventstore.command import RecordedFacts
+from shared.kernel.errors import (
+    CrossSiteRequest,
+    DatabaseNotConfirmed,
+    Fault,
+    KeyReused,
+    NotKnownYet,
+    ReferenceInUse,
+    RequestError,
+    RequestRejected,
+    ServiceUnavailable,
+    TooManyRequests,
+    VersionMismatch,
+)
+from shared.ui.forms import addresses
+from shared.ui.forms.entries import PostedForm
+from shared.ui.forms.fields import Member
+from shared.ui.forms.pages import FormNotice, render_form
+from shared.ui.forms.reading import FormReading, read_form
+from shared.ui.forms.recording import form_command, read_facts, record_form, recorded_under_key
+from shared.ui.forms.targets import FormTarget, fact_heading
+from shared.ui.forms.terms import resolve_term
+from shared.ui.navigation import Link
+from shared.ui.pages import Pages
+
+_SHOWN_IN_THE_FORM = (
+    RequestRejected,
+    VersionMismatch,
+    NotKnownYet,
+    ReferenceInUse,
+    ServiceUnavailable,
+    TooManyRequests,
+    DatabaseNotConfirmed,
+)
+_MEANWHILE = "Since you opened this page, this was recorded. Record again only if yours is another fact."
+_NOT_HERE = "Not here, not yours, or not here yet: if it was recorded a moment ago, try again."
+_USED_ALREADY = "This form was recorded already. What you changed since then is a correction."
+
+
+@dataclass(frozen=True, slots=True)
+class FormAnswers:
+    """Answers to the forms of one service."""
+
+    pages: Pages
+
+    async def answer(self, request: Request, target: FormTarget, form: PostedForm) -> Response:
+        """Does what the button says. Only `record` records."""
+        if form.member and form.member != request.state.caller.subject:
+            raise CrossSiteRequest("Another person opened this form. Open it yourself.")
+        button, value = form.button
+        if button == "add":
+            numbered = form.with_row(value)
+            return render_form(self.pages, request, target, numbered, focus=_first_field(target, numbered, value))
+        if button == "remove":
+            return render_form(self.pages, request, target, form.without_row(value))
+        reading = self._read(target, form, value if button == "record" else "")
+        if button == "find":
+            return render_form(self.pages, request, target, form, reading=reading, focus=value)
+        return await self._decide(request, target, form, reading, dry_run=button != "record")
+
+    def _read(self, target: FormTarget, form: PostedForm, action: str) -> FormReading:
+        def resolve(member: Member, texts: list[str]) -> str:
+            is_term = member.presentation.offers == "terms"
+            return resolve_term(target.context.dictionary, texts) if is_term else texts[-1]
+
+        reading = read_form(target.fields, form, resolve)
+        reading.body = complete_body(target, reading.body, voids=action == "void")
+        return reading
+
+    async def _decide(
+        self, request: Request, target: FormTarget, form: PostedForm, reading: FormReading, *, dry_run: bool
+    ) -> Response:
+        try:
+            recorded = await record_form(request, target, form, reading, dry_run=dry_run)
+        except KeyReused:
+            return self._used_key(request, target, form, reading)
+        except _SHOWN_IN_THE_FORM as refusal:
+            return self._refused(request, target, form, reading, refusal, is_check=dry_run)
+        if dry_run:
+            notice = FormNotice(text="Nothing is wrong with these answers. Nothing was recorded yet.")
+            return render_form(self.pages, request, target, form, reading=reading, notice=notice)
+        return RedirectResponse(recorded_url(target, recorded), 303)
+
+    def _refused(
+        self,
+        request: Request,
+        target: FormTarget,
+        form: PostedForm,
+        reading: FormReading,
+        refusal: RequestError,
+        *,
+        is_check: bool,
+    ) -> Response:
+        notice, faults = None, list(refusal.faults) or [Fault(refusal.code, refusal.title)]
+        if isinstance(refusal, VersionMismatch):
+            notice, faults = FormNotice(text=_MEANWHILE, links=list(_recorded_since(target, form))), []
+            form = replace(form, version=str(target.version))
+        if isinstance(refusal, NotKnownYet):
+            faults = [Fault(refusal.code, _NOT_HERE), *refusal.faults]
+        if isinstance(refusal, ReferenceInUse):
+            faults = [Fault(refusal.code, refusal.title, "/local_reference")]
+        status = 200 if is_check and isinstance(refusal, RequestRejected) else refusal.status
+        return render_form(
+            self.pages, request, target, form, reading=reading, faults=faults, notice=notice, status=status
+        )
+
+    def _used_key(self, request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> Response:
+        """Leads to the page of what the key recorded, which can be corrected there."""
+        facts, parsed = read_facts(request, target, reading)
+        event = recorded_under_key(request, target, form_command(request, target, form, facts, parsed))
+        links = []
+        if event:
+            url = addresses.event_url(target.service, target.study_id, event.event_id, target.participant_id)
+            links = [Link(url, f"What this form recorded at {event.recorded_at:%H:%M} UTC")]
+        notice = FormNotice(text=_USED_ALREADY, links=links)
+        return render_form(self.pages, request, target, form, reading=reading, notice=notice, status=409)
+
+
+def complete_body(target: FormTarget, body: dict[str, object], *, voids: bool) -> dict[str, object]:
+    """Returns the body with what the form knows by itself: fixed values, and the event that a correction is of."""
+    completed = {**body, **{name: value for name, value in target.fixed.items() if "." not in name}, **target.base}
+    if not target.voids:
+        return completed
+    replacement = completed.get("replacement")
+    context = target.base.get("replacement", {})
+    content = {**context, **replacement} if isinstance(replacement, dict) and isinstance(context, dict) else None
+    return {**completed, "replacement": None if voids else content}
+
+
+def recorded_url(target: FormTarget, recorded: RecordedFacts) -> str:
+    """Returns the address of the page of what was recorded: a correction's is that of the fact."""
+    participant = recorded.stream_id if recorded.stream_id != recorded.study_id else ""
+    event: UUID | str = str(target.base.get("event_id") or recorded.event_ids[0])
+    return addresses.event_url(target.service, target.study_id, event, participant)
+
+
+def _recorded_since(target: FormTarget, form: PostedForm) -> Iterator[Link]:
+    for event in target.events:
+        if event.version > int(form.version):
+            url = addresses.event_url(target.service, target.study_id, event.event_id, target.participant_id)
+            heading = fact_heading(event.stream.facts[event.type]) if event.is_readable else event.type
+            yield Link(url, f"{heading}, {event.recorded_at:%Y-%m-%d %H:%M} UTC")
+
+
+def _first_field(target: FormTarget, form: PostedForm, name: str) -> str:
+    """Returns the name of the first field of the last row of a list."""
+    return form.pairs[-1][0]

@@ -1,0 +1,117 @@
+"""Controls of single values: texts, choices, and terms of CTCAE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from shared.ui.forms.entries import NULL_TEXT, Entries, PostedForm
+from shared.ui.forms.field_view import FieldView, Option
+from shared.ui.forms.fields import Choice, Leaf, Member
+from shared.ui.forms.offers import FormContext, Offered, term_name
+from shared.ui.forms.reading import read_value
+from shared.ui.forms.terms import find_terms, is_term_id, typed_words
+
+MAX_RADIOS = 7
+_DATE_HINT = "YYYY-MM-DD, or YYYY-MM or YYYY if the day or the month is not known."
+_HINTS = {"date": _DATE_HINT, "day": "YYYY-MM-DD", "time": "YYYY-MM-DD HH:MM, by the clock of the site"}
+_INPUT_MODES = {"integer": "numeric", "decimal": "decimal"}
+_NO_ANSWER = Offered("", "")
+
+
+@dataclass
+class Controls:
+    """Makes the controls of one form.
+
+    `errors`: sentences by the name of a field; those that are shown are taken out. `fixed`: values by name that the
+    form shows and does not ask for.
+    """
+
+    context: FormContext
+    form: PostedForm
+    errors: dict[str, list[str]] = field(default_factory=dict)
+    fixed: Mapping[str, str] = field(default_factory=dict)
+
+    def take_errors(self, name: str) -> Sequence[str]:
+        return self.errors.pop(name, ())
+
+    def control(self, member: Member, entries: Entries, name: str) -> FieldView:
+        presentation, value = member.presentation, entries.values[-1] if entries.values else ""
+        offered = self.context.offered(presentation.offers)
+        view = FieldView(
+            kind="text",
+            name=name,
+            label=presentation.label,
+            help=presentation.help,
+            unit=presentation.unit,
+            value=value,
+            errors=self.take_errors(name),
+            is_required=member.is_required,
+            lines=presentation.lines,
+        )
+        if name in self.fixed:
+            return replace(view, kind="fixed", value=self.fixed[name], note=self.fixed[name])
+        if presentation.offers == "terms":
+            return self._term(view, entries)
+        match member.node:
+            case Choice(values=values):
+                choices = [Offered(str(code), presentation.word(code)) for code in values]
+                return self._choice(member, view, [*choices, *_null_choice(member)])
+            case Leaf(kind="boolean"):
+                options = [Option("true", "Yes", value == "true"), Option("false", "No", value == "false")]
+                return replace(view, kind="radio", options=options, is_required=True)
+            case Leaf(kind=kind):
+                return self._typed(member, kind, view, offered)
+            case _:
+                return view
+
+    def _typed(self, member: Member, kind: str, view: FieldView, offered: Sequence[Offered]) -> FieldView:
+        presentation = member.presentation
+        if offered and presentation.offers.startswith("next_"):
+            return replace(view, value=view.value or (offered[0].value if self.form.is_first else ""))
+        if offered and presentation.type_in:
+            return replace(view, kind="suggest", options=[Option(choice.value, choice.label) for choice in offered])
+        if offered:
+            return self._choice(member, view, offered)
+        hint = _HINTS.get(kind, "")
+        if member.states_null and kind in ("date", "integer"):
+            hint += f" If it is not context, write {NULL_TEXT}."
+        return replace(
+            view,
+            kind="textarea" if view.lines > 1 else "text",
+            hint=hint,
+            input_mode=_INPUT_MODES.get(kind, ""),
+            note=dose_in_gray(member, view.value),
+        )
+
+    def _choice(self, member: Member, view: FieldView, choices: Sequence[Offered]) -> FieldView:
+        listed = {choice.value for choice in choices}
+        other = [Offered(view.value, view.value)] if view.value.strip() and view.value not in listed else []
+        always_answered = member.is_required or member.default is not None
+        is_short = len(choices) <= MAX_RADIOS and always_answered
+        empty = [] if is_short else [_NO_ANSWER]
+        options = [
+            Option(choice.value, choice.label, choice.value == view.value) for choice in [*empty, *choices, *other]
+        ]
+        return replace(view, kind="radio" if is_short else "select", options=options)
+
+    def _term(self, view: FieldView, entries: Entries) -> FieldView:
+        words = typed_words(entries.values)
+        if is_term_id(view.value) and not words:
+            return replace(view, kind="term", note=term_name(view.value))
+        terms = find_terms(self.context.dictionary, words) if words else []
+        options = [Option(term.term_id, term.name, term.term_id in entries.values) for term in terms]
+        return replace(view, kind="term", value=words, options=options)
+
+
+def _null_choice(member: Member) -> list[Offered]:
+    return [Offered(NULL_TEXT, member.presentation.words.get(NULL_TEXT, "Not known"))] if member.states_null else []
+
+
+def dose_in_gray(member: Member, text: str) -> str:
+    """Returns a dose in centigray as "200 cGy = 2 Gy"; an empty text for anything else."""
+    if member.presentation.unit != "cGy" or not text.strip():
+        return ""
+    value = read_value(member, text)
+    return f"{value} cGy = {Decimal(value) / 100:f} Gy" if isinstance(value, int) else ""

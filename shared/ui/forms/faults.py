@@ -1,0 +1,109 @@
+"""Faults of a form: found by the class of the fact, and led from JSON pointers to the names of fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.kernel.errors import Fault
+from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
+from shared.ui.forms.reading import FormReading, accepts
+from shared.validation.validation_messages import schema_faults
+from shared.web.request_body import declared_members
+
+
+def validation_faults(annotation: Any, reading: FormReading) -> list[Fault]:
+    """Returns everything that the fact's class objects to, and what the reader objected to before.
+
+    Values that may have several shapes are validated as the shape that was filled in: the other ones do not object.
+    """
+    pointers = [option.pointer for option in reading.chosen]
+    faults = [*reading.faults, *_outside(_faults_of(annotation, reading.body), pointers)]
+    for option in reading.chosen:
+        inner_pointers = [pointer for pointer in pointers if pointer.startswith(f"{option.pointer}/")]
+        inner = _faults_of(option.annotation, option.value)
+        located = [Fault(fault.code, fault.message, option.pointer + fault.pointer) for fault in inner]
+        faults += _outside(located, inner_pointers)
+    return list(_first_of_each_pointer(faults))
+
+
+def _outside(faults: Sequence[Fault], pointers: Sequence[str]) -> list[Fault]:
+    return [
+        fault
+        for fault in faults
+        if not any(fault.pointer == pointer or fault.pointer.startswith(f"{pointer}/") for pointer in pointers)
+    ]
+
+
+def _first_of_each_pointer(faults: Sequence[Fault]) -> Iterator[Fault]:
+    pointers = set[str]()
+    for fault in faults:
+        if not fault.pointer or fault.pointer not in pointers:
+            yield fault
+        pointers.add(fault.pointer)
+
+
+def _faults_of(annotation: Any, value: Any) -> list[Fault]:
+    try:
+        _adapter(annotation).validate_python(value)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_input=False)
+        located = [{**detail, "loc": ("body", *detail["loc"])} for detail in errors]
+        return schema_faults(located, value, _member_names(annotation))
+    return []
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation)
+
+
+@cache
+def _member_names(annotation: Any) -> frozenset[str]:
+    return frozenset(declared_members(annotation, set()))
+
+
+def field_name(pointer: str, fields: Group, reading: FormReading) -> str:
+    """Returns the name of the field or fieldset at the pointer into the body."""
+    name = ""
+    node: Any = fields
+    steps = pointer.split("/")[1:]
+    for index, step in enumerate(steps):
+        node = _option_with(node, step)
+        match node:
+            case Mapped():
+                return ".".join([name, *steps[index:]])
+            case Rows(item=item):
+                numbers = reading.row_numbers.get(name, [])
+                number = numbers[int(step)] if step.isdecimal() and int(step) < len(numbers) else -1
+                name, node = f"{name}.{number}" if number >= 0 else name, item.node
+            case Group():
+                member = _member_named(node, step)
+                if member is None:
+                    return name
+                name, node = f"{name}.{step}" if name else step, member.node
+            case _:
+                return name
+    return name
+
+
+def _member_named(group: Group, name: str) -> Member | None:
+    return next((member for member in group.members if member.name == name), None)
+
+
+def _option_with(node: Any, step: str) -> Any:
+    """Returns the shape, of several, that has the step."""
+    if not isinstance(node, OneOf):
+        return node
+    for option in node.options:
+        match option.node:
+            case Group() as group if accepts(group, step) or _member_named(group, step):
+                return group
+            case Rows() if step.isdecimal():
+                return option.node
+            case Leaf() | Choice() | Mapped() | OneOf() | Group() | Rows():
+                continue
+    return node

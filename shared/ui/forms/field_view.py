@@ -1,0 +1,58 @@
+"""Controls and fieldsets of a form, as the template shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+ViewKind = Literal[
+    "text", "textarea", "suggest", "radio", "select", "boxes", "fixed", "hidden", "term", "group", "rows", "row", "map"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice of a control."""
+
+    value: str
+    label: str
+    is_chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldView:
+    """A control or a fieldset.
+
+    `note` stands beside the value, such as a dose in Gy. `children` are those of a fieldset. `is_alternative`: the view
+    stands after "or".
+    """
+
+    kind: ViewKind
+    name: str
+    label: str
+    help: str = ""
+    hint: str = ""
+    unit: str = ""
+    value: str = ""
+    note: str = ""
+    options: Sequence[Option] = ()
+    children: Sequence[FieldView] = ()
+    errors: Sequence[str] = ()
+    is_required: bool = False
+    is_alternative: bool = False
+    is_removable: bool = False
+    is_offered: bool = False
+    lines: int = 1
+    input_mode: str = ""
+
+    @property
+    def id(self) -> str:
+        """Id of the element, to which faults link."""
+        return f"f-{self.name.replace('.', '-')}"
+
+    @property
+    def described_by(self) -> str:
+        """Ids of the sentences that describe the control: hints before errors."""
+        parts = [f"{self.id}-help"] if self.help or self.hint else []
+        return " ".join([*parts, *([f"{self.id}-errors"] if self.errors else [])])

@@ -1,0 +1,236 @@
+"""Values that forms offer: lesions, courses, criteria, terms and what else a service knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from shared.contracts.enrollment import LesionRegistered
+from shared.contracts.study import SiteActivated
+from shared.contracts.toxicity import SeriousEventReported
+from shared.contracts.treatment import (
+    CourseEnd,
+    PrescriptionChanged,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    RadiotherapyStarted,
+    SystemicTherapyStarted,
+    SystemicTherapyStopped,
+    Target,
+)
+from shared.gate.study_timeline import protocols_in_force, site_is_closed
+from shared.kernel.partial_date import PartialDate
+from shared.kernel.presentation import Offer, code_in_words
+from shared.kernel.record import Record
+from shared.kernel.zones import country_codes, place_zones
+from shared.protocol.protocol import Protocol
+from shared.terminology import ctcae
+
+_INCLUSION = {"met": "Fulfilled", "not_met": "Not fulfilled", "not_assessed": "Not assessed", "waived": "Waived"}
+_EXCLUSION = {"met": "Absent", "not_met": "Present", "not_assessed": "Not assessed", "waived": "Present, waived"}
+_END_REASONS = ("toxicity", "progression", "refusal", "planned", "other")
+_TARGET_NAMES = ("PTV", "PTV_High", "PTV_Mid", "PTV_Low", "GTV", "CTV", "PTVp", "PTVn", "PTV_Boost")
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """One value that a form offers. `words` are those of the answers to it, where they depend on it."""
+
+    value: str
+    label: str
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormContext:
+    """The facts that the service knows when it makes a form, and what the form says already.
+
+    `enrollment` is the participant's record in enrollment, `own` the one in this service. `stated_on` is the day that
+    the form gives, `course_id` the course. `sites` are those at which the caller may state the fact; None: every one.
+    """
+
+    study: Record
+    enrollment: Record = field(default_factory=Record)
+    own: Record = field(default_factory=Record)
+    today: date
+    zone: str = "UTC"
+    site_id: str | None = None
+    stated_on: PartialDate | None = None
+    course_id: str = ""
+    sites: frozenset[str] | None = None
+
+    @property
+    def protocol(self) -> Protocol | None:
+        """The protocol in force on the day that the form gives, or today; None before the study is opened."""
+        plans = protocols_in_force(self.study, self.stated_on or PartialDate.from_day(self.today))
+        return plans[-1][0] if plans else None
+
+    @property
+    def dictionary(self) -> ctcae.CtcaeDictionary:
+        return ctcae.load_dictionary(self.protocol.toxicity.dictionary if self.protocol else ctcae.DICTIONARY_NAMES[-1])
+
+    def offered(self, offer: Offer) -> Sequence[Offered]:
+        """Returns the values that the form offers, in their order."""
+        return list(_OFFERS[offer](self)) if offer in _OFFERS else []
+
+
+def _sites(context: FormContext) -> Iterator[Offered]:
+    today = PartialDate.from_day(context.today)
+    for site in context.study.facts_of(SiteActivated):
+        if not site_is_closed(context.study, site.site_id, today) and (
+            context.sites is None or site.site_id in context.sites
+        ):
+            yield Offered(site.site_id, f"{site.name} ({site.site_id})")
+
+
+def _other_sites(context: FormContext) -> Iterator[Offered]:
+    for site in context.study.facts_of(SiteActivated):
+        if site.site_id != context.site_id and not site_is_closed(
+            context.study, site.site_id, PartialDate.from_day(context.today)
+        ):
+            yield Offered(site.site_id, f"{site.name} ({site.site_id})")
+
+
+def _criteria(context: FormContext) -> Iterator[Offered]:
+    for criterion in context.protocol.criteria if context.protocol else ():
+        is_inclusion = criterion.kind == "inclusion"
+        label = f"{'Inclusion' if is_inclusion else 'Exclusion'}: {criterion.text}"
+        yield Offered(criterion.id, label, _INCLUSION if is_inclusion else _EXCLUSION)
+
+
+def _failure_reasons(context: FormContext) -> Iterator[Offered]:
+    for criterion in _criteria(context):
+        yield Offered(criterion.value, criterion.label)
+    for reason, label in (("refused", "Refused to take part"), ("died", "Died"), ("other", "Other reason")):
+        yield Offered(reason, label)
+
+
+def _consent_versions(context: FormContext) -> Iterator[Offered]:
+    for form in sorted(context.protocol.consent_versions if context.protocol else (), key=lambda form: form.valid_from):
+        yield Offered(form.version, f"{form.version}, from {form.valid_from}")
+
+
+def _symptoms(context: FormContext) -> Iterator[Offered]:
+    for symptom in context.protocol.symptoms if context.protocol else ():
+        yield Offered(symptom, code_in_words(symptom.replace("-", " ")))
+
+
+def _lesions(context: FormContext) -> Iterator[Offered]:
+    for lesion in context.enrollment.facts_of(LesionRegistered):
+        side = [code_in_words(lesion.laterality).lower()] if lesion.laterality else []
+        parts = [lesion.kind, code_in_words(lesion.body_site).lower(), *side]
+        yield Offered(lesion.lesion_id, f"{lesion.lesion_id}: {', '.join(parts)}")
+
+
+def _courses(context: FormContext) -> Iterator[Offered]:
+    for course in context.enrollment.facts_of(RadiotherapyStarted):
+        label = f"{course.course_id}: {code_in_words(course.intent).lower()}, from {course.started_on}"
+        yield Offered(course.course_id, label)
+
+
+def _running_courses(context: FormContext) -> Iterator[Offered]:
+    kinds: tuple[type[CourseEnd], ...] = (RadiotherapyCompleted, RadiotherapyDiscontinued)
+    ended = {end.course_id for kind in kinds for end in context.enrollment.facts_of(kind)}
+    return (course for course in _courses(context) if course.value not in ended)
+
+
+def _lines(context: FormContext) -> Iterator[Offered]:
+    for line in context.enrollment.facts_of(SystemicTherapyStarted):
+        agents = ", ".join(agent.name for agent in line.agents)
+        yield Offered(line.line_id, f"{line.line_id}: {agents}, from {line.on}")
+
+
+def _running_lines(context: FormContext) -> Iterator[Offered]:
+    stopped = {stop.line_id for stop in context.enrollment.facts_of(SystemicTherapyStopped)}
+    return (line for line in _lines(context) if line.value not in stopped)
+
+
+def prescribed_targets(context: FormContext) -> tuple[Target, ...]:
+    """Returns the targets in force of the course that the form names, or of the only running one."""
+    running = [course.value for course in _running_courses(context)]
+    course_id = context.course_id or (running[0] if len(running) == 1 else "")
+    prescriptions = [
+        *context.enrollment.facts_of(RadiotherapyStarted),
+        *context.enrollment.facts_of(PrescriptionChanged),
+    ]
+    matching = [prescription.targets for prescription in prescriptions if prescription.course_id == course_id]
+    return matching[-1] if matching else ()
+
+
+def _targets(context: FormContext) -> Iterator[Offered]:
+    for target in prescribed_targets(context):
+        dose = f"{target.fractions} × {target.dose_per_fraction_cgy} cGy"
+        yield Offered(target.target_id, f"{target.target_id}: {target.label}, {dose} prescribed")
+
+
+def _causes(context: FormContext) -> Iterator[Offered]:
+    for course in _courses(context):
+        yield Offered(f"course:{course.value}", f"Radiotherapy {course.label}")
+    for line in _lines(context):
+        yield Offered(f"line:{line.value}", f"Systemic therapy {line.label}")
+    yield Offered("disease", "Disease")
+    yield Offered("other", "Other cause")
+
+
+def _serious_events(context: FormContext) -> Iterator[Offered]:
+    for event in context.own.facts_of(SeriousEventReported):
+        yield Offered(event.serious_event_id, f"{event.serious_event_id}: {term_name(event.term)}")
+
+
+def term_name(term_id: str) -> str:
+    """Returns the name of a CTCAE term; its id if no dictionary has it."""
+    return ctcae.TermNames().get(term_id, term_id)
+
+
+def _checklist(context: FormContext) -> Iterator[Offered]:
+    for term_id in context.protocol.toxicity.checklist if context.protocol else ():
+        yield Offered(term_id, term_name(term_id))
+
+
+def _visits(context: FormContext) -> Iterator[Offered]:
+    plan = context.protocol.follow_up if context.protocol else None
+    for number in range(1, len(plan.windows) + 1) if plan else ():
+        yield Offered(str(number), f"Visit {number}: {number * (plan.every_months if plan else 0)} months")
+
+
+def _codes(codes: Iterable[str]) -> Callable[[FormContext], Iterator[Offered]]:
+    return lambda _: (Offered(code, code_in_words(code) if code.islower() else code) for code in sorted(codes))
+
+
+def _next_id(
+    prefix: str, ids: Callable[[FormContext], Iterator[Offered]]
+) -> Callable[[FormContext], Iterator[Offered]]:
+    def next_id(context: FormContext) -> Iterator[Offered]:
+        used = {offered.value for offered in ids(context)}
+        number = next(number for number in range(1, len(used) + 2) if f"{prefix}{number}" not in used)
+        yield Offered(f"{prefix}{number}", "")
+
+    return next_id
+
+
+_OFFERS: Mapping[Offer, Callable[[FormContext], Iterator[Offered]]] = {
+    "sites": _sites,
+    "other_sites": _other_sites,
+    "criteria": _criteria,
+    "failure_reasons": _failure_reasons,
+    "consent_versions": _consent_versions,
+    "symptoms": _symptoms,
+    "lesions": _lesions,
+    "next_lesion": _next_id("L", _lesions),
+    "courses": _courses,
+    "running_courses": _running_courses,
+    "next_course": _next_id("RT", _courses),
+    "targets": _targets,
+    "running_lines": _running_lines,
+    "next_line": _next_id("S", _lines),
+    "causes": _causes,
+    "serious_events": _serious_events,
+    "next_serious_event": _next_id("SAE", _serious_events),
+    "checklist": _checklist,
+    "visits": _visits,
+    "reasons": _codes(_END_REASONS),
+    "target_names": _codes(_TARGET_NAMES),
+    "countries": _codes(country_codes()),
+    "zones": _codes(place_zones()),
+}

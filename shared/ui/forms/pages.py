@@ -1,0 +1,170 @@
+"""Renders forms, and the pages that answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from shared.kernel.errors import Fault
+from shared.ui.forms import addresses
+from shared.ui.forms.controls import Controls
+from shared.ui.forms.entries import Pair, PostedForm
+from shared.ui.forms.faults import field_name
+from shared.ui.forms.field_view import FieldView
+from shared.ui.forms.reading import FormReading
+from shared.ui.forms.recording import RECORDED_ALREADY
+from shared.ui.forms.requests import form_token, keep_form_token
+from shared.ui.forms.targets import FormTarget
+from shared.ui.forms.views import FormView
+from shared.ui.forms.words import FactLine
+from shared.ui.navigation import Link
+from shared.ui.pages import Pages, html_response
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def create_form_pages(service: str) -> Pages:
+    return Pages(service, TEMPLATES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormNotice:
+    """A sentence above a form, with links, such as that of what was recorded meanwhile."""
+
+    text: str
+    links: Sequence[Link] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorLink:
+    """An error of the summary; `field_id` is empty for one that belongs to no field."""
+
+    message: str
+    field_id: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button that records, and the value of `record` that it sends."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormPage:
+    """Everything that the template of a form shows."""
+
+    target: FormTarget
+    form: PostedForm
+    token: str
+    member: str
+    action: str
+    fields: Sequence[FieldView]
+    summary: Sequence[ErrorLink] = ()
+    notice: FormNotice | None = None
+    focus_name: str = ""
+    asks_again: bool = False
+    crumbs: Sequence[Link] = ()
+
+    @property
+    def buttons(self) -> Sequence[Button]:
+        """Buttons that record."""
+        if self.target.voids:
+            return [Button("restate", "Record the correction"), Button("void", "Void this fact")]
+        return [Button("1", "Record again" if self.asks_again else "Record")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPage:
+    """The page of one recorded fact."""
+
+    heading: str
+    study_id: str
+    recorded_at: datetime
+    recorded_by: str
+    lines: Sequence[FactLine]
+    state: str = ""
+    correct_url: str = ""
+    timeline_url: str = ""
+    crumbs: Sequence[Link] = ()
+    next_links: Sequence[Link] = field(default=())
+
+
+def render_form(
+    pages: Pages,
+    request: Request,
+    target: FormTarget,
+    form: PostedForm,
+    *,
+    reading: FormReading | None = None,
+    faults: Sequence[Fault] = (),
+    notice: FormNotice | None = None,
+    status: int = 200,
+    focus: str = "",
+) -> Response:
+    """Returns the page of a form, with every value kept and each fault at its field."""
+    errors = _errors_by_name(target, reading or FormReading(), faults)
+    messages = {name: list(texts) for name, texts in errors.items()}
+    fields = FormView(Controls(target.context, form, errors, target.fixed)).build(target.fields)
+    token = form_token(request)
+    page = FormPage(
+        target=target,
+        form=replace(form, csrf=token),
+        token=token,
+        member=request.state.caller.subject,
+        action=request.url.path,
+        fields=fields,
+        summary=_summary(messages, fields),
+        notice=notice,
+        focus_name=focus,
+        asks_again=RECORDED_ALREADY in faults or form.again,
+        crumbs=crumbs(target.study_id, target.study_title, target.participant_id),
+    )
+    response = html_response(pages.render("form.html", page=page, member=page.member), status)
+    keep_form_token(request, response, token)
+    return response
+
+
+def crumbs(study_id: str, title: str, participant_id: str) -> list[Link]:
+    """Returns links to the study and to the participant."""
+    study_link = Link(f"/analytics/studies/{study_id}", title or study_id)
+    participant_url = addresses.timeline_url(study_id, participant_id)
+    return [study_link, *([Link(participant_url, participant_id)] if participant_id else [])]
+
+
+def _errors_by_name(target: FormTarget, reading: FormReading, faults: Sequence[Fault]) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
+    for fault in faults:
+        name = field_name(fault.pointer, target.fields, reading) if fault.pointer else ""
+        texts = errors.setdefault(name, [])
+        if fault.message not in texts:
+            texts.append(fault.message)
+    return errors
+
+
+def _summary(messages: Mapping[str, Sequence[str]], fields: Sequence[FieldView]) -> list[ErrorLink]:
+    views = {view.name: view for view in _all_views(fields)}
+    return [
+        ErrorLink(text, views[name].id if name in views else "", views[name].label if name in views else "")
+        for name, texts in messages.items()
+        for text in texts
+    ]
+
+
+def _all_views(views: Sequence[FieldView]) -> Sequence[FieldView]:
+    return [inner for view in views for inner in (view, *_all_views(view.children))]
+
+
+def render_signed_out(pages: Pages, request: Request, form: PostedForm) -> Response:
+    """Returns the page that keeps what was typed for a person whose session has ended. It looks nothing up."""
+    filled: Sequence[Pair] = [pair for pair in form.pairs if pair[1].strip()]
+    hidden = [*form.pairs, *form.own_pairs()]
+    html = pages.render("signed_out.html", pairs=filled, hidden=hidden, action=request.url.path, opened_by=form.member)
+    return html_response(html, 401)

@@ -1,0 +1,234 @@
+"""Reads the fields of a form into the JSON body that states the fact, by the fact's class.
+
+A value that cannot be read as its type stays a text, so that the fact's class refuses it and the form shows it again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from shared.kernel.errors import Fault
+from shared.kernel.text import is_showable
+from shared.ui.forms.entries import EMPTY, NULL_TEXT, Entries, PostedForm
+from shared.ui.forms.fields import Choice, Group, Leaf, LeafKind, Mapped, Member, OneOf, Rows
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,15}([.,][0-9]{1,15})?")
+_GRAY = re.compile(r"([0-9]{1,6}(?:[.,][0-9]{1,6})?) ?Gy")
+CHOOSE_YES_OR_NO = Fault("schema-missing", "Choose yes or no.")
+GIVE_ONE_ONLY = Fault("schema-one-of", "Fill in one of these only, and leave the others empty.")
+UNKNOWN_FIELD = Fault("schema-extra-forbidden", "The form has fields that this fact does not have. Open it again.")
+_CONTROL_CHARACTERS = "The text has control characters. Leave them out."
+_LEFT_OUT = object()
+Resolve = Callable[[Member, list[str]], str]
+"""Returns the value that the texts of a field mean, such as the id of a term for its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenOption:
+    """The shape that was filled in of a value that may have several: where it is, its type, and its JSON."""
+
+    pointer: str
+    annotation: Any
+    value: Any
+
+
+@dataclass(slots=True)
+class FormReading:
+    """The body, and what the form needs to show faults at their fields.
+
+    `row_numbers`: the numbers of a list's rows in the form by the name of the list, in the order of the body.
+    """
+
+    body: Any = None
+    faults: list[Fault] = field(default_factory=list)
+    row_numbers: dict[str, list[int]] = field(default_factory=dict)
+    chosen: list[ChosenOption] = field(default_factory=list)
+
+
+def last_text(_: Member, texts: list[str]) -> str:
+    return texts[-1]
+
+
+def read_form(fields: Group, form: PostedForm, resolve: Resolve = last_text) -> FormReading:
+    """Reads the whole form."""
+    reader = _FormReader(form.shown, form.offered, resolve)
+    entries = form.entries
+    reader.reading.body = reader.read_group(fields, entries, "", "")
+    if any(not accepts(fields, name) for name, value in form.pairs if value.strip()):
+        reader.reading.faults.append(UNKNOWN_FIELD)
+    return reader.reading
+
+
+def accepts(fields: Group, name: str) -> bool:
+    """Returns whether the fields have one of this name."""
+    return _accepts(fields, name.split("."))
+
+
+def _accepts(node: object, steps: list[str]) -> bool:
+    match node:
+        case Leaf() | Choice():
+            return not steps
+        case Group(members=members):
+            return any(member.name == steps[0] and _accepts(member.node, steps[1:]) for member in members if steps)
+        case Rows(item=item):
+            return (
+                _accepts(item.node, steps[1:]) if steps and steps[0].isdecimal() else not steps and not _is_group(item)
+            )
+        case Mapped():
+            return bool(steps)
+        case OneOf(options=options):
+            return any(_accepts(option.node, steps) for option in options)
+    return False
+
+
+def _is_group(item: Member) -> bool:
+    return isinstance(item.node, Group)
+
+
+@dataclass(frozen=True)
+class _FormReader:
+    shown: frozenset[str]
+    offered: frozenset[str]
+    resolve: Resolve
+    reading: FormReading = field(default_factory=FormReading)
+
+    def read_group(self, group: Group, entries: Entries, name: str, pointer: str) -> dict[str, Any]:
+        body = {}
+        for member in group.members:
+            child = entries.children.get(member.name, EMPTY)
+            child_name = f"{name}.{member.name}" if name else member.name
+            value = self._read(member, child, child_name, f"{pointer}/{member.name}")
+            if value is not _LEFT_OUT:
+                body[member.name] = value
+        return body
+
+    def _read(self, member: Member, entries: Entries, name: str, pointer: str) -> Any:
+        match member.node:
+            case Leaf() | Choice():
+                return self._read_value(member, entries, pointer)
+            case Group() as group:
+                is_stated = member.is_always_stated or entries.is_filled(name, self.offered)
+                return self.read_group(group, entries, name, pointer) if is_stated else _LEFT_OUT
+            case Rows(item=item):
+                return self._read_rows(item, entries, name, pointer)
+            case Mapped(item=item):
+                return self._read_map(member, item, entries, pointer)
+            case OneOf(options=options):
+                return self._read_one_of(options, entries, name, pointer)
+
+    def _read_value(self, member: Member, entries: Entries, pointer: str) -> Any:
+        texts = [text for text in entries.values if text.strip()]
+        if not texts:
+            if member.node == Leaf("boolean"):
+                self._object(CHOOSE_YES_OR_NO, pointer)
+            return _LEFT_OUT
+        text = self.resolve(member, texts)
+        if not is_showable(text):
+            self.reading.faults.append(Fault("schema-control-characters", _CONTROL_CHARACTERS, pointer))
+            return _LEFT_OUT
+        return None if text.strip() == NULL_TEXT and member.states_null else read_value(member, text)
+
+    def _read_rows(self, item: Member, entries: Entries, name: str, pointer: str) -> Any:
+        rows: list[Any] = []
+        if not isinstance(item.node, Group):
+            rows += [read_value(item, text) for text in entries.values if text.strip()]
+        self.reading.row_numbers[name] = [-1] * len(rows)
+        for number in entries.numbers():
+            row, row_name = entries.children[str(number)], f"{name}.{number}"
+            if row.is_filled(row_name, self.offered):
+                self.reading.row_numbers[name].append(number)
+                rows.append(self._read(item, row, row_name, f"{pointer}/{len(rows)}"))
+        return rows if rows or name in self.shown else _LEFT_OUT
+
+    def _read_map(self, member: Member, item: Member, entries: Entries, pointer: str) -> Any:
+        body = {}
+        for key, text in entries.names():
+            if key and text.strip():
+                body[key] = self._read_value(item, Entries([text]), f"{pointer}/{key}")
+        return body if body or member.is_required else _LEFT_OUT
+
+    def _read_one_of(self, options: tuple[Member, ...], entries: Entries, name: str, pointer: str) -> Any:
+        parts = [(option, _part(option, entries)) for option in options]
+        filled = [(option, part) for option, part in parts if part.is_filled(name, self.offered)]
+        if not filled:
+            return _LEFT_OUT
+        if len(filled) > 1:
+            self._object(GIVE_ONE_ONLY, pointer)
+        option, part = filled[0]
+        value = self._read(option, part, name, pointer)
+        if value is not _LEFT_OUT:
+            self.reading.chosen.append(ChosenOption(pointer, option.annotation, value))
+        return value
+
+    def _object(self, fault: Fault, pointer: str) -> None:
+        self.reading.faults.append(Fault(fault.code, fault.message, pointer))
+
+
+def _part(option: Member, entries: Entries) -> Entries:
+    """Returns the entries that belong to one of several shapes of a value."""
+    match option.node:
+        case Group(members=members):
+            names = {member.name for member in members}
+            return Entries([], {step: child for step, child in entries.children.items() if step in names})
+        case Rows():
+            return Entries([], {step: child for step, child in entries.children.items() if step.isdecimal()})
+        case _:
+            return Entries(entries.values)
+
+
+def read_value(member: Member, text: str) -> Any:
+    """Returns the JSON value of a text; the text itself if it has another form than the member's type."""
+    match member.node:
+        case Choice(values=values):
+            return next((value for value in values if str(value) == text.strip()), text.strip())
+        case Leaf(kind=kind):
+            return _READERS[kind](text, member.presentation.unit)
+    return text
+
+
+def _read_integer(text: str, unit: str) -> Any:
+    number = _without_unit(text, unit)
+    if unit == "cGy" and (dose := _GRAY.fullmatch(number)):
+        centigray = Decimal(dose[1].replace(",", ".")) * 100
+        return int(centigray) if centigray == int(centigray) else number
+    return int(number) if _INTEGER.fullmatch(number) else number
+
+
+def _read_decimal(text: str, unit: str) -> Any:
+    number = _without_unit(text, unit)
+    return float(number.replace(",", ".")) if _DECIMAL.fullmatch(number) else number
+
+
+def _without_unit(text: str, unit: str) -> str:
+    stripped = text.strip()
+    return stripped.removesuffix(unit).rstrip() if unit else stripped
+
+
+def _read_boolean(text: str, _: str) -> Any:
+    return {"true": True, "false": False}.get(text.strip(), text)
+
+
+def _read_line(text: str, _: str) -> Any:
+    return text.strip()
+
+
+def _read_text(text: str, _: str) -> Any:
+    """Keeps blanks and line breaks; browsers send a break as CRLF, in which the text has not changed."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+_READERS: dict[LeafKind, Callable[[str, str], Any]] = {
+    "text": _read_line,
+    "sealed": _read_text,
+    "integer": _read_integer,
+    "decimal": _read_decimal,
+    "boolean": _read_boolean,
+    "date": _read_line,
+    "day": _read_line,
+    "time": _read_line,
+}

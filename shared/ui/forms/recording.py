@@ -1,0 +1,105 @@
+"""Records what a form says, exactly as the JSON route would: the same body, gate, rules, key and version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from fastapi import Request
+from pydantic import TypeAdapter
+
+from shared.contracts.event import Event
+from shared.eventstore.command import RecordedFacts, RecordFacts, VersionGuard
+from shared.eventstore.request_key import RequestKey
+from shared.eventstore.role_check import retry_while_unknown
+from shared.kernel.errors import Fault, FormRejected
+from shared.kernel.fact import Correction, Fact
+from shared.ui.forms.entries import PostedForm
+from shared.ui.forms.faults import validation_faults
+from shared.ui.forms.reading import FormReading
+from shared.ui.forms.targets import FormTarget
+from shared.validation.json_parsing import canonical_json
+from shared.web.container import get_container
+from shared.web.entity_tags import version_tag
+from shared.web.fact_recording import request_identity
+from shared.web.request_body import BodyReader, ParsedBody, declared_members
+from shared.web.service import get_service
+
+RECORDED_ALREADY = Fault("recorded-already", "An equal fact stands already. Record it again only if it happened twice.")
+
+
+def read_facts(request: Request, target: FormTarget, reading: FormReading) -> tuple[Sequence[Fact], ParsedBody]:
+    """Validates the body of a form as the JSON route does. Raises RequestError with every fault."""
+    model: Any = target.model
+    reader = BodyReader(_adapter(model), _member_names(model), get_container(request).limits, lambda: ({}, {}))
+    try:
+        parsed = reader.read(canonical_json(reading.body), with_canonical=True)
+    except FormRejected as refusal:
+        raise FormRejected(faults=validation_faults(target.model, reading) or refusal.faults) from None
+    if reading.faults:
+        raise FormRejected(faults=reading.faults)
+    return target.facts_of(parsed.value), parsed
+
+
+@cache
+def _adapter(model: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
+
+
+@cache
+def _member_names(model: Any) -> frozenset[str]:
+    return frozenset(declared_members(model, set()))
+
+
+async def record_form(
+    request: Request, target: FormTarget, form: PostedForm, reading: FormReading, *, dry_run: bool
+) -> RecordedFacts:
+    """Records the facts of a form, once for its key. Raises RequestError."""
+    facts, parsed = read_facts(request, target, reading)
+    command = form_command(request, target, form, facts, parsed)
+    if not form.again and not dry_run and _stands_already(request, target, command):
+        raise FormRejected(RECORDED_ALREADY.message, faults=[RECORDED_ALREADY])
+    service = get_service(request)
+    return await retry_while_unknown(
+        lambda: service.record(replace(command, dry_run=dry_run, key=None if dry_run else command.key)),
+        waits=not dry_run,
+    )
+
+
+def form_command(
+    request: Request, target: FormTarget, form: PostedForm, facts: Sequence[Fact], parsed: ParsedBody
+) -> RecordFacts:
+    """Returns the command of a form, which is that of the JSON route."""
+    version = int(form.version) if form.version.isdecimal() and len(form.version) < 10 else None
+    if_match = "" if version is None else version_tag(version)
+    return RecordFacts(
+        study_id=target.study_id,
+        stream_id=target.stream_id,
+        facts=tuple(facts),
+        pointers=("",) * len(facts),
+        member=request.state.caller.subject,
+        request=request_identity(target.json_path, if_match, parsed.canonical_json or b""),
+        key=form.key,
+        if_match=None if version is None else VersionGuard(frozenset({version})),
+        opens_study=target.opens_study,
+        after=int(form.after.rpartition("=")[2]) if form.after else None,
+    )
+
+
+def recorded_under_key(request: Request, target: FormTarget, command: RecordFacts) -> Event | None:
+    """Returns the first event that a form with this key recorded in the stream; None if it recorded none."""
+    service = get_service(request)
+    key = RequestKey(command, service.name, service.command_handler.event_key)
+    event_ids = set(key.event_ids(target.context.site_id))
+    return next((event for event in target.events if event.event_id in event_ids), None)
+
+
+def _stands_already(request: Request, target: FormTarget, command: RecordFacts) -> bool:
+    """Returns whether an equal fact stands that another form recorded. Sealed texts are not compared."""
+    if recorded_under_key(request, target, command):
+        return False
+    record = target.context.own if target.participant_id else target.context.study
+    stated = [fact.model_dump(mode="json") for fact in command.facts[:1] if not isinstance(fact, Correction)]
+    return any(fact.model_dump(mode="json") in stated for fact in record.facts_of(type(command.facts[0])))

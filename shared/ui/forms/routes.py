@@ -1,0 +1,206 @@
+"""The routes of forms: every fact of a stream has one, and every recorded fact has a page and a correction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from shared.kernel.errors import NotFound, Unauthenticated
+from shared.kernel.fact import Fact, Stream
+from shared.ui.forms import addresses
+from shared.ui.forms.answers import FormAnswers
+from shared.ui.forms.entries import PostedForm, new_key, parse_form
+from shared.ui.forms.fields import Group, fact_fields
+from shared.ui.forms.pages import create_form_pages, render_form, render_signed_out
+from shared.ui.forms.requests import FormRoute, fills_from_query, require_form_token
+from shared.ui.forms.targets import (
+    FormTarget,
+    fact_explanation,
+    fact_heading,
+    load_participant_state,
+    participant_context,
+    require_role_in_study,
+    study_context,
+    study_title,
+    with_typed_day,
+)
+from shared.ui.pages import Pages
+from shared.web.container import get_container
+from shared.web.entitlement import AFTER_PATTERN
+from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
+from shared.web.read_access import load_caller_rights
+from shared.web.read_logging import logs_reads, note_rows
+
+AfterParameter = Annotated[str | None, Query(pattern=AFTER_PATTERN)]
+LoadTarget = Callable[[PostedForm], Awaitable[FormTarget]]
+"""Loads what a form is about. Raises NotFound, Forbidden."""
+_AFTER = re.compile(AFTER_PATTERN)
+
+
+class Forms:
+    """Shows and answers the forms of one service."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.pages: Pages = create_form_pages(service)
+        self.answers = FormAnswers(self.pages)
+
+    async def show(self, request: Request, load: LoadTarget, after: str = "") -> Response:
+        """Returns the form, filled from the query."""
+        await get_container(request).authenticate(request)
+        pairs = tuple(pair for pair in request.query_params.multi_items() if pair[0] != "after")
+        form = PostedForm(pairs=pairs, key=new_key(), after=after, is_first=True)
+        target = await load(form)
+        version = "" if target.version is None else str(target.version)
+        form = replace(form, pairs=(*target.prefilled, *pairs), version=version)
+        note_form(request, target)
+        return render_form(self.pages, request, target, form)
+
+    async def answer(self, request: Request, load: LoadTarget) -> Response:
+        """Returns the answer to a form that was sent."""
+        form = parse_form(await request.body())
+        require_form_token(request, form.csrf)
+        form = replace(form, after=form.after if _AFTER.fullmatch(form.after) else "")
+        try:
+            await get_container(request).authenticate(request)
+        except Unauthenticated:
+            note_nothing(request)
+            return render_signed_out(self.pages, request, form)
+        traffic, caller = get_container(request).traffic, request.state.caller.subject
+        with traffic.request(caller):
+            async with traffic.turn(caller):
+                target = await load(form)
+                note_form(request, target)
+                return await self.answers.answer(request, target, form)
+
+
+def note_form(request: Request, target: FormTarget) -> None:
+    rows = 1 if target.participant_id else 0
+    note_rows(request, target.study_id, "form", rows, participant=target.participant_id or None)
+
+
+def note_nothing(request: Request) -> None:
+    request.state.read = None
+
+
+def create_form_router(service: str) -> APIRouter:
+    return APIRouter(include_in_schema=False, route_class=FormRoute, prefix=f"/{service}/studies")
+
+
+def _fields_of(stream: Stream) -> Callable[[Mapping[str, Any]], Group | None]:
+    def fields_of(path: Mapping[str, Any]) -> Group | None:
+        fact = stream.declared_facts.get(path["type"])
+        return fact_fields(fact) if fact else None
+
+    return fields_of
+
+
+def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | None) -> APIRouter:
+    """Returns the forms of a study's own facts."""
+    routes = create_form_router(forms.service)
+
+    def loader(request: Request, study: str, type_name: str) -> LoadTarget:
+        async def load(form: PostedForm) -> FormTarget:
+            fact = stream.declared_facts.get(type_name)
+            rights, state = await load_caller_rights(request, study)
+            if fact is None or fact is excluded:
+                raise NotFound
+            sites = require_role_in_study(rights, fact)
+            return FormTarget(
+                service=forms.service,
+                study_id=study,
+                stream_id=study,
+                model=fact,
+                fields=fact_fields(fact),
+                json_path=addresses.json_path(forms.service, study, type_name),
+                heading=fact_heading(fact),
+                explanation=fact_explanation(fact),
+                study_title=study_title(state.record),
+                context=study_context(request, study, state.record, sites),
+                version=state.version,
+            )
+
+        return load
+
+    @routes.get("/{study_id}/facts/{type}")
+    @logs_reads
+    @fills_from_query(_fields_of(stream))
+    async def study_form(request: Request, study: StudyIdPath, type: str) -> Response:  # noqa: A002 - the path's name
+        return await forms.show(request, loader(request, study, type))
+
+    @routes.post("/{study_id}/facts/{type}")
+    @logs_reads
+    async def record_study_form(request: Request, study: StudyIdPath, type: str) -> Response:  # noqa: A002
+        return await forms.answer(request, loader(request, study, type))
+
+    return routes
+
+
+def participant_form_routes(forms: Forms, stream: Stream) -> APIRouter:
+    """Returns the forms of a participant's facts."""
+    routes = create_form_router(forms.service)
+
+    def loader(request: Request, study: str, participant_id: str, type_name: str) -> LoadTarget:
+        async def load(form: PostedForm) -> FormTarget:
+            return await load_fact_target(request, forms.service, stream, study, participant_id, type_name, form)
+
+        return load
+
+    path = "/{study_id}/participants/{participant_id}/facts/{type}"
+
+    @routes.get(path)
+    @logs_reads
+    @fills_from_query(_fields_of(stream))
+    async def participant_form(
+        request: Request,
+        study: StudyIdPath,
+        participant_id: ParticipantIdPath,
+        type: str,  # noqa: A002 - the path's name
+        after: AfterParameter = None,
+    ) -> Response:
+        return await forms.show(request, loader(request, study, participant_id, type), after or "")
+
+    @routes.post(path)
+    @logs_reads
+    async def record_participant_form(
+        request: Request,
+        study: StudyIdPath,
+        participant_id: ParticipantIdPath,
+        type: str,  # noqa: A002 - the path's name
+    ) -> Response:
+        return await forms.answer(request, loader(request, study, participant_id, type))
+
+    return routes
+
+
+async def load_fact_target(
+    request: Request, service: str, stream: Stream, study: str, participant_id: str, type_name: str, form: PostedForm
+) -> FormTarget:
+    """Loads what the form of a participant's fact is about. Raises NotFound, Forbidden."""
+    fact = stream.declared_facts.get(type_name)
+    if fact is None:
+        await load_caller_rights(request, study)
+        raise NotFound
+    state = await load_participant_state(request, study, participant_id, form.after)
+    require_role_in_study(state.rights, fact)
+    state.require_role_at_site(fact)
+    context = participant_context(request, study, state)
+    return FormTarget(
+        service=service,
+        study_id=study,
+        stream_id=participant_id,
+        model=fact,
+        fields=fact_fields(fact),
+        json_path=addresses.json_path(service, study, type_name, participant_id),
+        heading=fact_heading(fact),
+        explanation=fact_explanation(fact),
+        study_title=study_title(state.study.record),
+        context=with_typed_day(context, fact, form.entries),
+        version=state.stream.head.version,
+        events=state.stream.events,
+    )

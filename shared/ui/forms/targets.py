@@ -1,0 +1,187 @@
+"""Targets of forms: the fact, the record that it is added to, and the facts that are known when the form is made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fastapi import Request
+
+from shared.contracts.event import Event, stated_facts
+from shared.contracts.study import StudyOpened
+from shared.eventstore.role_check import retry_while_unknown
+from shared.eventstore.store import LoadedStream
+from shared.eventstore.study_cache import StudyState
+from shared.gate.study_timeline import find_site, study_day
+from shared.kernel.errors import Forbidden, NotFound, NotKnownYet
+from shared.kernel.fact import Fact
+from shared.kernel.partial_date import PartialDate
+from shared.kernel.record import Record, current_record
+from shared.postgres.tenancy import EVERY_SITE
+from shared.security.grants import Rights
+from shared.ui.forms.entries import Entries, Pair
+from shared.ui.forms.fields import Group
+from shared.ui.forms.offers import FormContext
+from shared.web.read_access import TextsByVersion, load_caller_rights, load_visible_stream
+from shared.web.service import get_service
+
+_SENTENCE_END = re.compile(r"(?<=[.]) ")
+_CLAUSE_END = re.compile(r"[.:,] ")
+FactsOf = Callable[[Any], Sequence[Fact]]
+"""Returns the facts that a validated body states."""
+
+
+def _single_fact(fact: Any) -> Sequence[Fact]:
+    return [fact]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormTarget:
+    """The fact that a form states, and where.
+
+    `stream_id` is None for a new participant. `json_path`: the JSON route that states the same. `fixed`: values that
+    are shown and not asked for. `base`: what the form adds to the body. `prefilled`: names and values of its fields.
+    `voids`: the form may void the fact too.
+    """
+
+    service: str
+    study_id: str
+    stream_id: str | None
+    model: type[Any]
+    fields: Group
+    json_path: str
+    heading: str
+    explanation: str = ""
+    study_title: str = ""
+    context: FormContext
+    version: int | None = None
+    events: Sequence[Event] = ()
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    base: Mapping[str, Any] = field(default_factory=dict)
+    prefilled: Sequence[Pair] = ()
+    voids: bool = False
+    facts_of: FactsOf = _single_fact
+    opens_study: bool = False
+
+    @property
+    def participant_id(self) -> str:
+        """Number of the participant; an empty text for a study's fact and for a new participant."""
+        return self.stream_id if self.stream_id and self.stream_id != self.study_id else ""
+
+
+def fact_heading(fact: type[Fact]) -> str:
+    """Returns the first words of a fact's description, such as "Registration of a tumor lesion"."""
+    return _CLAUSE_END.split(" ".join((fact.__doc__ or fact.type_name).split()), maxsplit=1)[0].rstrip(".")
+
+
+def fact_explanation(fact: type[Fact]) -> str:
+    """Returns the description of a fact without its heading and without sentences about codes of the interface."""
+    text = " ".join((fact.__doc__ or "").split())
+    sentences = [sentence for sentence in _SENTENCE_END.split(text) if "`" not in sentence]
+    return "" if sentences[:1] == [f"{fact_heading(fact)}."] and len(sentences) == 1 else " ".join(sentences)
+
+
+def study_title(study: Record) -> str:
+    return next((opened.title for opened in study.facts_of(StudyOpened)), "")
+
+
+def require_role_in_study(rights: Rights, fact: type[Fact]) -> frozenset[str]:
+    """Returns the sites at which the member may state the fact; `*` is every one. Raises Forbidden."""
+    sites = rights.sites_with_role(fact.stated_by_roles)
+    if not sites:
+        raise Forbidden
+    return sites
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticipantState:
+    """A participant as the service knows it, and the caller's rights."""
+
+    rights: Rights
+    study: StudyState
+    stream: LoadedStream
+    texts: TextsByVersion
+    own: Record
+
+    @property
+    def site_id(self) -> str:
+        return self.stream.head.site_id or ""
+
+    def require_role_at_site(self, fact: type[Fact]) -> None:
+        """Raises Forbidden unless the caller may state the fact at the participant's site."""
+        if not self.rights.has_role_at(self.site_id, fact.stated_by_roles):
+            raise Forbidden
+
+    @property
+    def enrollment(self) -> Record:
+        return self.own if self.stream.foreign_facts is None else self.stream.foreign_facts
+
+
+async def load_participant_state(request: Request, study_id: str, participant_id: str, after: str) -> ParticipantState:
+    """Loads a participant, and waits on request until this service knows the version that `after` names.
+
+    Raises NotFound alike for what does not exist, what the caller may not see, and what has not arrived.
+    """
+    wanted = int(after.rpartition("=")[2] or 0)
+
+    async def attempt() -> ParticipantState:
+        try:
+            rights, study = await load_caller_rights(request, study_id)
+            stream, texts = await load_visible_stream(request, study_id, participant_id)
+        except NotFound:
+            raise NotKnownYet from None
+        if stream.head.enrollment_version < wanted and stream.foreign_facts is not None:
+            raise NotKnownYet
+        own = current_record(stated_facts(stream.events))
+        return ParticipantState(rights=rights, study=study, stream=stream, texts=texts, own=own)
+
+    try:
+        return await retry_while_unknown(attempt, waits=bool(wanted))
+    except NotKnownYet:
+        message = "Not here, not yours, or not here yet: if it was recorded a moment ago, try again."
+        raise NotFound(message) from None
+
+
+def participant_context(request: Request, study_id: str, state: ParticipantState) -> FormContext:
+    """Returns what the forms of a participant offer."""
+    site = find_site(state.study.record, state.site_id)
+    clock = get_service(request).clock
+    return FormContext(
+        study=state.study.record,
+        enrollment=state.enrollment,
+        own=state.own,
+        today=study_day(clock, study_id, state.study.record, state.site_id, clock.now()),
+        zone=site.time_zone if site else "UTC",
+        site_id=state.site_id,
+    )
+
+
+def study_context(request: Request, study_id: str, study: Record, sites: frozenset[str]) -> FormContext:
+    """Returns what the forms of a study, and of a new participant, offer."""
+    clock = get_service(request).clock
+    return FormContext(
+        study=study,
+        today=study_day(clock, study_id, study, None, clock.now()),
+        sites=None if EVERY_SITE in sites else sites,
+    )
+
+
+def with_typed_day(context: FormContext, fact: type[Fact], entries: Entries) -> FormContext:
+    """Returns what is offered on the day, and for the course, that the form gives."""
+    return replace(
+        context, stated_on=_typed_date(entries, fact.date_field or ""), course_id=_text_of(entries, "course_id")
+    )
+
+
+def _typed_date(entries: Entries, name: str) -> PartialDate | None:
+    try:
+        return PartialDate.parse(_text_of(entries, name))
+    except ValueError:
+        return None
+
+
+def _text_of(entries: Entries, name: str) -> str:
+    values = entries.children.get(name, Entries()).values
+    return values[-1].strip() if values else ""

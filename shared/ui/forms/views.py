@@ -1,0 +1,209 @@
+"""The views of a form: a tree of controls and fieldsets, made of the fields, the values, the faults and the offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from shared.kernel.presentation import Presentation
+from shared.ui.forms.controls import Controls
+from shared.ui.forms.entries import EMPTY, NULL_TEXT, Entries
+from shared.ui.forms.field_view import FieldView, Option, ViewKind
+from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
+from shared.ui.forms.offers import Offered
+from shared.ui.forms.terms import is_term_id
+from shared.ui.forms.writing import write_member
+
+
+@dataclass
+class FormView:
+    """Builds the views of one form. Errors that belong to no field stay in `controls.errors`, and are shown on top."""
+
+    controls: Controls
+    _beside: dict[str, str] = field(default_factory=dict)
+
+    def build(self, fields: Group) -> list[FieldView]:
+        return self._group(fields, self.controls.form.entries, "")
+
+    def _group(self, group: Group, entries: Entries, name: str) -> list[FieldView]:
+        views: list[FieldView] = []
+        prefix = f"{name}." if name else ""
+        for member in group.members:
+            if member.presentation.beside:
+                self._beside[prefix + member.presentation.beside] = member.name
+        for member in group.members:
+            if member.is_asked and not member.presentation.beside:
+                views += self._member(member, entries.children.get(member.name), prefix + member.name, entries)
+        return views
+
+    def _member(self, member: Member, entries: Entries | None, name: str, siblings: Entries) -> Iterator[FieldView]:
+        entries, is_default = self._with_default(member, entries, name)
+        match member.node:
+            case Leaf() | Choice():
+                view = self.controls.control(member, entries, name)
+                yield replace(view, is_offered=(is_default and "." in name) or name in self.controls.form.offered)
+            case Group() as group:
+                children = self._group(group, entries, name)
+                yield self._fieldset("group", member, name, children)
+            case Rows(item=item):
+                yield self._list(member, item, entries, name)
+            case Mapped(item=item):
+                yield self._map(member, item, entries, name, siblings)
+            case OneOf(options=options):
+                yield self._one_of(member, options, entries, name, siblings)
+
+    def _with_default(self, member: Member, entries: Entries | None, name: str) -> tuple[Entries, bool]:
+        """Returns the entries, or those of the default where the form has not been sent with the field."""
+        if entries is not None:
+            return entries, False
+        if member.default is None or name in self.controls.form.shown or member.node in (Leaf("boolean"), Leaf("date")):
+            return EMPTY, False
+        root = Entries()
+        for pair in write_member(member, member.default, "x"):
+            root.add(*pair)
+        return root.children.get("x", EMPTY), True
+
+    def _fieldset(
+        self, kind: ViewKind, member: Member, name: str, children: Sequence[FieldView], label: str = ""
+    ) -> FieldView:
+        presentation = member.presentation
+        return FieldView(
+            kind=kind,
+            name=name,
+            label=label or presentation.label,
+            help=presentation.help,
+            children=children,
+            errors=self.controls.take_errors(name),
+            is_required=member.is_required,
+        )
+
+    def _list(self, member: Member, item: Member, entries: Entries, name: str) -> FieldView:
+        offered = self.controls.context.offered(item.presentation.offers or member.presentation.offers)
+        if isinstance(item.node, Choice):
+            offered = [
+                Offered(str(code), item.presentation.over(member.presentation).word(code)) for code in item.node.values
+            ]
+        if not isinstance(item.node, Group) and offered:
+            return self._boxes(member, entries, name, offered)
+        entries = self._with_offered_rows(member, item, entries)
+        numbers = entries.numbers() or ([0] if member.is_required else [])
+        rows = [self._row(member, item, entries, name, number) for number in numbers]
+        return self._fieldset("rows", member, name, rows)
+
+    def _boxes(self, member: Member, entries: Entries, name: str, offered: Sequence[Offered]) -> FieldView:
+        chosen = [*entries.values, *(value for child in entries.children.values() for value in child.values)]
+        listed = {choice.value for choice in offered}
+        others = [Offered(value, value) for value in chosen if value.strip() and value not in listed]
+        options = [Option(choice.value, choice.label, choice.value in chosen) for choice in (*offered, *others)]
+        return replace(self._fieldset("boxes", member, name, ()), options=options)
+
+    def _row(self, member: Member, item: Member, entries: Entries, name: str, number: int) -> FieldView:
+        row_name, row = f"{name}.{number}", entries.children.get(str(number), EMPTY)
+        singular = member.presentation.label.removesuffix("s")
+        if not isinstance(item.node, Group):
+            labeled = replace(
+                item, presentation=Presentation(label=singular).over(item.presentation), is_required=False
+            )
+            control = self.controls.control(labeled, row, row_name)
+            return FieldView(
+                kind="row", name=row_name, label=f"{singular} {number + 1}", children=[control], is_removable=True
+            )
+        key = _key_member(item.node)
+        offered = (
+            {choice.value: choice for choice in self.controls.context.offered(key.presentation.offers)} if key else {}
+        )
+        key_value = _value_of(row, key.name) if key else ""
+        children = self._group(item.node, row, row_name)
+        if key is None or key_value not in offered:
+            legend = f"{singular} {number + 1}"
+            return replace(
+                self._fieldset("row", item, row_name, children, legend), help="", is_removable=True, is_required=False
+            )
+        label = offered[key_value].label
+        fixed = [
+            replace(child, kind="hidden", value=key_value, is_offered=True)
+            if child.name == f"{row_name}.{key.name}"
+            else child
+            for child in children
+        ]
+        limited = [self._limited(child, key_value) for child in fixed]
+        return replace(self._fieldset("row", item, row_name, limited, label), help="", is_required=False)
+
+    def _limited(self, child: FieldView, key_value: str) -> FieldView:
+        """Leaves out the grades that the term of the row does not have."""
+        if not is_term_id(key_value) or not child.name.endswith(".grade"):
+            return child
+        term = self.controls.context.dictionary.terms.get(key_value)
+        allowed = {"", NULL_TEXT, *(str(grade) for grade in (term.grades if term else range(6)))}
+        return replace(
+            child, options=[option for option in child.options if option.value in allowed or option.is_chosen]
+        )
+
+    def _with_offered_rows(self, member: Member, item: Member, entries: Entries) -> Entries:
+        """Adds a row for everything offered that has none."""
+        key = _key_member(item.node) if isinstance(item.node, Group) else None
+        if key is None:
+            return entries
+        present = {_value_of(row, key.name) for row in entries.children.values()}
+        missing = [
+            choice for choice in self.controls.context.offered(key.presentation.offers) if choice.value not in present
+        ]
+        numbers = entries.numbers()
+        first = max(numbers, default=-1) + 1
+        extended = dict(entries.children)
+        for index, choice in enumerate(missing):
+            extended[str(first + index)] = Entries([], {key.name: Entries([choice.value])})
+        return Entries(entries.values, extended)
+
+    def _map(self, member: Member, item: Member, entries: Entries, name: str, siblings: Entries) -> FieldView:
+        offered = self.controls.context.offered(member.presentation.offers)
+        answers = dict(entries.names())
+        keys = [*offered, *(Offered(key, key) for key in answers if key and key not in {o.value for o in offered})]
+        rows = [self._map_row(member, item, name, choice, answers.get(choice.value, ""), siblings) for choice in keys]
+        return self._fieldset("map", member, name, rows)
+
+    def _map_row(
+        self, member: Member, item: Member, name: str, choice: Offered, value: str, siblings: Entries
+    ) -> FieldView:
+        key_name = f"{name}.{choice.value}"
+        presentation = Presentation(label=choice.label, words=choice.words).over(member.presentation)
+        answer = self.controls.control(replace(item, presentation=presentation), Entries([value]), key_name)
+        children = [replace(answer, help=""), *self._reasons_beside(name, choice.value, siblings)]
+        return FieldView(kind="row", name=f"{key_name}-row", label="", children=children)
+
+    def _reasons_beside(self, name: str, key: str, siblings: Entries) -> Iterator[FieldView]:
+        """Yields the text of the map that stands beside this one, for the same key."""
+        if beside := self._beside.get(name):
+            text_name = f"{name.removesuffix(name.rpartition('.')[2])}{beside}.{key}"
+            text = dict(siblings.children.get(beside, EMPTY).names()).get(key, "")
+            errors = self.controls.take_errors(text_name)
+            yield FieldView(kind="text", name=text_name, label="Reason, if it was waived", value=text, errors=errors)
+
+    def _one_of(
+        self, member: Member, options: tuple[Member, ...], entries: Entries, name: str, siblings: Entries
+    ) -> FieldView:
+        children = [
+            replace(view, is_alternative=index > 0, is_required=False)
+            for index, option in enumerate(options)
+            for view in self._option(member, option, entries, name, siblings)
+        ]
+        return self._fieldset("group", member, name, children)
+
+    def _option(
+        self, member: Member, option: Member, entries: Entries, name: str, siblings: Entries
+    ) -> Iterator[FieldView]:
+        match option.node:
+            case Group() as group:
+                yield from self._group(group, entries, name)
+            case _:
+                presentation = Presentation(label=member.presentation.label).over(option.presentation)
+                yield from self._member(replace(option, presentation=presentation), entries, name, siblings)
+
+
+def _key_member(group: Group) -> Member | None:
+    return next((member for member in group.members if member.presentation.one_row_each), None)
+
+
+def _value_of(row: Entries, name: str) -> str:
+    values = row.children.get(name, EMPTY).values
+    return values[-1] if values else ""

@@ -1,0 +1,85 @@
+"""A recorded fact in words: the label of each member and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.ui.forms.controls import dose_in_gray
+from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
+from shared.ui.forms.offers import term_name
+from shared.ui.forms.terms import is_term_id
+from shared.ui.forms.writing import write_value
+
+KEPT_WITH_THE_SITE = "kept with the site"
+
+
+@dataclass(frozen=True, slots=True)
+class FactLine:
+    """One member of a fact in words. `children` are those of an object or a list."""
+
+    label: str
+    text: str = ""
+    children: Sequence[FactLine] = ()
+
+
+def describe_fact(group: Group, body: dict[str, Any]) -> list[FactLine]:
+    """Returns the members that a fact states, in the order of its class."""
+    return [line for member in group.members if member.name in body for line in _lines(member, body[member.name])]
+
+
+def _lines(member: Member, value: Any) -> Iterator[FactLine]:
+    label = member.presentation.label
+    match member.node:
+        case Leaf(kind="sealed") if value is None:
+            if member.is_required:
+                yield FactLine(label, KEPT_WITH_THE_SITE)
+        case Leaf() | Choice():
+            if value is not None or member.states_null:
+                yield FactLine(label, value_in_words(member, value))
+        case Group() as group if isinstance(value, dict):
+            yield FactLine(label, children=describe_fact(group, value))
+        case Rows(item=item) if value:
+            yield _list_line(label, member, item, value)
+        case Mapped(item=item) if value:
+            words = Member(name="", node=item.node, presentation=member.presentation, annotation=None)
+            yield FactLine(label, children=[FactLine(key, value_in_words(words, text)) for key, text in value.items()])
+        case OneOf(options=options) if value is not None:
+            for option in options:
+                yield from _option_lines(member, option, value)
+
+
+def _list_line(label: str, member: Member, item: Member, values: Sequence[Any]) -> FactLine:
+    if isinstance(item.node, Group):
+        groups = [describe_fact(item.node, value) for value in values]
+        return FactLine(label, children=[FactLine(f"{i}.", children=lines) for i, lines in enumerate(groups, 1)])
+    described = Member(
+        name="", node=item.node, presentation=item.presentation.over(member.presentation), annotation=None
+    )
+    return FactLine(label, ", ".join(value_in_words(described, value) for value in values))
+
+
+def _option_lines(member: Member, option: Member, value: Any) -> Iterator[FactLine]:
+    match option.node:
+        case Group(members=members) as group if isinstance(value, dict) and value.keys() <= {m.name for m in members}:
+            yield FactLine(member.presentation.label, children=describe_fact(group, value))
+        case Rows(item=item) if isinstance(value, list) and value:
+            yield _list_line(member.presentation.label, member, item, value)
+        case Leaf() | Choice() if isinstance(value, str | int | float):
+            yield FactLine(member.presentation.label, value_in_words(member, value))
+
+
+def value_in_words(member: Member, value: Any) -> str:
+    """Returns a single value as people read it."""
+    if value is None:
+        return member.presentation.words.get("null", "Not known")
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(member.node, Choice):
+        return member.presentation.word(value)
+    if isinstance(value, str) and is_term_id(value):
+        return f"{term_name(value)} ({value})"
+    if note := dose_in_gray(member, str(value)):
+        return note
+    return f"{write_value(value)} {member.presentation.unit}".strip()

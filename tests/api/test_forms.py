@@ -1,0 +1,339 @@
+"""Facts recorded by hand, in a browser without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+from shared.testing.builders import facts
+from tests.api.support.form_browser import FormBrowser, Page, form_browser, sign_in
+from tests.api.support.study import StudyUnderTest, open_study
+from tests.demo import Demo
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+SCREENING = {
+    "screened_on": "2024-02-01",
+    "sex": "female",
+    "birth_year": "1950",
+    "criteria.histology": "met",
+    "criteria.rt-indicated": "met",
+}
+LESION = {"kind": "metastasis", "body_site": "lung", "found_on": "2024-01"}
+SECRET = "Zq-typed-by-hand-Xw"
+
+
+@pytest.fixture(scope="module")
+def study(demo: Demo) -> Iterator[StudyUnderTest]:
+    with open_study(demo) as study:
+        yield study
+
+
+@pytest.fixture
+def rome(study: StudyUnderTest) -> Iterator[FormBrowser]:
+    with form_browser(study, "site@rome") as browser:
+        yield browser
+
+
+@pytest.fixture
+def participant_id(study: StudyUnderTest) -> str:
+    return study.enroll_at("rome")
+
+
+def pages_of(study: StudyUnderTest, service: str = "enrollment") -> str:
+    return f"/{service}/studies/{study.study_id}"
+
+
+def form_of(study: StudyUnderTest, participant_id: str, type_name: str, service: str = "enrollment") -> str:
+    return f"{pages_of(study, service)}/participants/{participant_id}/facts/{type_name}"
+
+
+def recorded_types(study: StudyUnderTest, participant_id: str, service: str = "enrollment") -> list[str]:
+    history = study.get_from(service, f"participants/{participant_id}/history").json()
+    return [event["type"] for event in history.get("events", [])]
+
+
+def lesion_facts(study: StudyUnderTest, participant_id: str) -> list[dict[str, Any]]:
+    rows = study.get(f"participants/{participant_id}").json()["facts"]
+    return [row["data"] for row in rows if row["type"] == "lesion.registered"]
+
+
+def open_lesion_form(study: StudyUnderTest, browser: FormBrowser, participant_id: str, **changes: str) -> Page:
+    page = browser.open(form_of(study, participant_id, "lesion.registered"))
+    page.fill({**LESION, **changes})
+    return page
+
+
+def test_participant_is_screened_and_enrolled_by_forms_that_lead_to_each_other(
+    study: StudyUnderTest, rome: FormBrowser
+) -> None:
+    page = rome.open(f"{pages_of(study)}/participants/new")
+    page.fill({**SCREENING, "local_reference": SECRET})
+    page = rome.press(page, "record")
+    assert page.status == 200
+    assert SECRET in page.text
+    participant_id = re.findall(r"/participants/([0-9A-Z-]{11})/", str(page.response.url))[0]
+    page = rome.open(page.parser.links["Written informed consent"])
+    page.fill({"signed_on": "2024-02-01", "form_version": "2.1"})
+    page.fill({f"options.{name}": "true" for name in ("data_use", "registry", "recontact")})
+    page = rome.press(page, "record")
+    page = rome.open(page.parser.links["Enrollment"])
+    page.fill({"enrolled_on": "2024-02-02"})
+    page = rome.press(page, "record")
+    assert "See it on the timeline" in page.parser.links
+    assert recorded_types(study, participant_id) == [
+        "participant.screened",
+        "participant.consented",
+        "participant.enrolled",
+    ]
+
+
+def test_form_offers_the_known_lesions_and_shows_a_dose_in_gray(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    assert rome.press(open_lesion_form(study, rome, participant_id), "record").status == 200
+    page = rome.open(form_of(study, participant_id, "radiotherapy.started"))
+    assert page.value("course_id") == "RT1"
+    assert page.choices("targets.0.lesion_ids") == ["L1"]
+    page.fill({"started_on": "2024-02-10", "intent": "palliative", "index": "true"})
+    target = {"target_id": "T1", "label": "PTV_1", "modality": "photons", "technique": "VMAT", "fractions": "30"}
+    doses = {"dose_per_fraction_cgy": "2 Gy", "total_dose_cgy": "6000", "delivery": "conventional"}
+    page.fill({f"targets.0.{name}": value for name, value in {**target, **doses, "lesion_ids": ["L1"]}.items()})
+    checked = rome.press(page, "check")
+    assert "200 cGy = 2 Gy" in checked.text
+    assert "Nothing was recorded yet" in checked.text
+    recorded = rome.press(checked, "record")
+    assert "6000 cGy = 60 Gy" in recorded.text
+    assert recorded_types(study, participant_id)[-1] == "radiotherapy.started"
+
+
+@pytest.mark.parametrize("typed", ["06/2024", "2,5", ""])
+def test_refused_form_keeps_every_value_and_names_the_fault_at_its_field(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str, typed: str
+) -> None:
+    page = rome.press(open_lesion_form(study, rome, participant_id, found_on=typed, size_mm="12,5"), "record")
+    assert page.status == 422
+    assert page.text.startswith("Error: ")
+    assert page.response.text.count('id="f-found_on-errors"') == 1
+    assert (page.value("found_on"), page.value("size_mm"), page.value("kind")) == (typed, "12,5", "metastasis")
+    assert "lesion.registered" not in recorded_types(study, participant_id)
+
+
+def test_enter_presses_the_first_button_which_only_checks(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """F3: Enter in a text field activates the first button of the document; the one that records is the last."""
+    page = open_lesion_form(study, rome, participant_id)
+    assert page.parser.buttons[0][0] == "check"
+    assert page.parser.buttons[-1][0] == "record"
+    assert rome.press(page, *page.parser.buttons[0]).status == 200
+    assert "lesion.registered" not in recorded_types(study, participant_id)
+
+
+def test_rows_are_added_and_removed_without_losing_what_was_typed(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    page = rome.open(form_of(study, participant_id, "systemic_therapy.started"))
+    page.fill({"agents.0.name": "Carboplatin"})
+    page = rome.press(page, "add", "agents")
+    assert "agents.1.name" in page.names
+    page.fill({"agents.1.name": "Paclitaxel"})
+    page = rome.press(page, "remove", "agents.0")
+    assert page.value("agents.1.name") == "Paclitaxel"
+    assert "agents.0.name" not in page.names
+    page.fill({"on": "2024-02-10", "setting": "palliative"})
+    assert "Paclitaxel" in rome.press(page, "record").text
+
+
+def test_form_is_filled_from_the_address_but_not_with_sealed_texts(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    address = form_of(study, participant_id, "procedure.performed")
+    page = rome.open(f"{address}?performed_on=2024-03&kind=biopsy")
+    assert (page.value("performed_on"), page.value("kind")) == ("2024-03", "biopsy")
+    for query in ("detail=x", "form:key=x", "unknown=1"):
+        assert rome.open(f"{address}?{query}").status == 422
+
+
+def test_double_click_records_once_and_both_lead_to_the_same_page(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    page = open_lesion_form(study, rome, participant_id)
+    first, second = rome.press(page, "record"), rome.press(page, "record")
+    assert first.response.url == second.response.url
+    assert len(lesion_facts(study, participant_id)) == 1
+
+
+def test_form_that_was_recorded_and_changed_leads_to_what_it_recorded(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """W2: Back, another value, Record. The change is not lost, and not recorded as a second fact."""
+    page = open_lesion_form(study, rome, participant_id)
+    recorded = rome.press(page, "record")
+    page.fill({"body_site": "liver"})
+    again = rome.press(page, "record")
+    assert again.status == 409
+    assert again.value("body_site") == "liver"
+    assert str(recorded.response.url).endswith(
+        next(link for text, link in again.parser.links.items() if text.startswith("What this form recorded"))
+    )
+    assert [lesion["body_site"] for lesion in lesion_facts(study, participant_id)] == ["lung"]
+
+
+def test_second_tab_shows_what_was_recorded_meanwhile(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """W3."""
+    first = open_lesion_form(study, rome, participant_id)
+    second = open_lesion_form(study, rome, participant_id, lesion_id="L2", body_site="liver")
+    assert rome.press(first, "record").status == 200
+    stale = rome.press(second, "record")
+    assert stale.status == 412
+    assert "Registration of a tumor lesion" in " ".join(stale.parser.links)
+    assert stale.value("body_site") == "liver"
+    assert rome.press(stale, "record").status == 200
+    assert [lesion["body_site"] for lesion in lesion_facts(study, participant_id)] == ["lung", "liver"]
+
+
+def test_fact_that_stands_already_asks_for_one_more_click(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """W3: after Back, an empty form with a new key is filled in again."""
+    fields = {"performed_on": "2024-03-01", "kind": "biopsy", "body_site": "lung"}
+    address = form_of(study, participant_id, "procedure.performed")
+    assert rome.record(address, **fields).status == 200
+    again = rome.record(address, **fields)
+    assert again.status == 422
+    assert "An equal fact stands already" in again.text
+    assert rome.press(again, "record").status == 200
+    assert recorded_types(study, participant_id).count("procedure.performed") == 2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "null", "Sec-Fetch-Site": ""},
+    ],
+)
+def test_form_of_another_web_site_is_refused_and_not_echoed(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str, headers: dict[str, str]
+) -> None:
+    """W4: `Origin: null` is that of a sandboxed frame."""
+    page = open_lesion_form(study, rome, participant_id, lesion_id="Zq-foreign")
+    refused = rome.press(page, "record", **headers)
+    assert refused.status == 403
+    assert "Zq-foreign" not in refused.response.text
+
+
+def test_form_without_the_token_of_the_browser_is_refused(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """W5."""
+    page = open_lesion_form(study, rome, participant_id)
+    for control in page.parser.controls:
+        if control.get("name") == "form:csrf":
+            control["value"] = "A" * 22
+    assert rome.press(page, "record").status == 403
+
+
+def test_json_routes_do_not_take_the_session_of_a_browser(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    path = study.address(f"participants/{participant_id}/facts/participant.enrolled")
+    assert rome.http.post(path, json={"enrolled_on": "2024-02-02"}).status_code == 401
+
+
+def test_signed_out_person_loses_nothing_and_analytics_sees_nothing(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """W6: the service itself keeps what was typed, in the page."""
+    page = rome.open(form_of(study, participant_id, "procedure.performed"))
+    page.fill({"performed_on": "2024-03-02", "kind": "biopsy", "body_site": "lung", "detail": f"\n{SECRET}\nline"})
+    session = rome.http.cookies["quartal_session"]
+    rome.http.cookies.delete("quartal_session")
+    page_401 = rome.press(page, "record")
+    assert page_401.status == 401
+    assert SECRET in page_401.text
+    assert "L1" not in page_401.text
+    assert "procedure.performed" not in recorded_types(study, participant_id)
+    rome.http.cookies.set("quartal_session", session)
+    back = rome.press(page_401, "check")
+    assert back.status == 200
+    assert back.value("detail").replace("\r\n", "\n") == f"\n{SECRET}\nline"
+    assert rome.press(back, "record").status == 200
+    logs = "".join(path.read_text("utf-8", "replace") for path in (study.demo.data / "logs").iterdir())
+    assert SECRET not in logs
+
+
+def test_another_person_cannot_go_on_with_a_form(study: StudyUnderTest, rome: FormBrowser, participant_id: str) -> None:
+    """W6: two people share a computer."""
+    page = open_lesion_form(study, rome, participant_id, lesion_id="Zq-other")
+    rome.http.cookies.delete("quartal_session")
+    sign_in(rome.http, study, "coordinator@rome")
+    refused = rome.press(page, "check")
+    assert refused.status == 403
+    assert "Zq-other" not in refused.response.text
+
+
+@pytest.mark.parametrize(
+    ("user", "type_name", "status"),
+    [
+        ("site@milan", "lesion.registered", 404),
+        ("monitor", "lesion.registered", 403),
+        ("reader", "lesion.registered", 403),
+        ("site@rome", "lesion.registered", 200),
+        ("site@rome", "record.corrected", 404),
+        ("site@rome", "lesion.unheard", 404),
+        ("coordinator", "participant.transferred", 403),
+    ],
+)
+def test_form_of_another_role_is_403_and_of_another_site_404(
+    study: StudyUnderTest, participant_id: str, user: str, type_name: str, status: int
+) -> None:
+    with form_browser(study, user) as browser:
+        assert browser.open(form_of(study, participant_id, type_name)).status == status
+
+
+@pytest.mark.parametrize("service", ["toxicity", "followup"])
+def test_unknown_foreign_and_not_yet_heard_of_participants_are_404_alike(
+    study: StudyUnderTest, participant_id: str, service: str
+) -> None:
+    """W9."""
+    type_name = {"toxicity": "toxicity.assessed", "followup": "followup.recorded"}[service]
+    study.wait_until_known(participant_id)
+    with form_browser(study, "site@milan") as milan:
+        foreign = milan.open(form_of(study, participant_id, type_name, service))
+        unknown = milan.open(form_of(study, "K7F2-9QXA-3", type_name, service))
+    assert (foreign.status, foreign.text) == (unknown.status, unknown.text)
+    assert foreign.status == 404
+
+
+def test_form_of_another_service_waits_for_what_was_just_recorded(study: StudyUnderTest, rome: FormBrowser) -> None:
+    """W9: the link after recording names the version that the other service has to know."""
+    participant_id = study.enroll_at("rome", facts.lesion_registered())
+    page = rome.open(f"{form_of(study, participant_id, 'followup.recorded', 'followup')}?after=enrollment=4")
+    assert page.status == 200
+    assert "disease.lesions.0.status" in page.names
+    page.fill({"seen_on": "2024-05-02", "mode": "clinic"})
+    assert rome.press(page, "record").status == 200
+
+
+def test_page_of_an_unread_form_leads_to_the_sign_in(study: StudyUnderTest, demo: Demo, participant_id: str) -> None:
+    with httpx.Client(base_url=demo.url, headers={"Accept": "text/html"}, trust_env=False) as http:
+        response = http.get(form_of(study, participant_id, "lesion.registered"))
+        assert response.status_code == 303
+        assert response.headers["location"].startswith("/session?")
+
+
+def test_body_that_is_no_form_is_refused(study: StudyUnderTest, rome: FormBrowser, participant_id: str) -> None:
+    address = form_of(study, participant_id, "lesion.registered")
+    assert rome.http.post(address, json={}).status_code == 415
+    huge = urlencode({"detail": "x" * 1_100_000})
+    assert rome.http.post(address, content=huge, headers=FORM).status_code == 413
