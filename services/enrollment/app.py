@@ -10,6 +10,7 @@ from pydantic import Discriminator, Tag
 
 from services.enrollment import gate, stream_policy
 from services.enrollment.forms import new_participant_form_routes
+from services.enrollment.participant_pages import participant_page_routes
 from services.enrollment.rules import follow_up_plan, participant, study, treatment
 from services.enrollment.sign_in.routes import provider_routes
 from services.enrollment.sign_in.sign_in import SignIn
@@ -135,7 +136,13 @@ def create_app(settings: Settings, *, traffic: Traffic | None = None) -> FastAPI
         provider_routes(SignIn.create(settings)) if settings.oidc_issuer else token_sign_in_routes(Pages("enrollment"))
     )
     forms = Forms("enrollment")
-    routers = [*fact_routers, *read_routers, session_routes, new_participant_form_routes(forms)]
+    routers = [
+        *fact_routers,
+        *read_routers,
+        session_routes,
+        new_participant_form_routes(forms),
+        participant_page_routes(forms),
+    ]
     return create_form_app(
         "enrollment",
         resources,

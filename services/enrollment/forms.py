@@ -9,8 +9,8 @@ from shared.contracts.enrollment import ParticipantScreened
 from shared.postgres.tenancy import EVERY_SITE
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.fields import fact_fields
-from shared.ui.forms.requests import fills_from_query
-from shared.ui.forms.routes import Forms, LoadTarget, create_form_router
+from shared.ui.forms.requests import create_form_router, fills_from_query
+from shared.ui.forms.routes import Forms, LoadTarget
 from shared.ui.forms.targets import (
     FormTarget,
     fact_explanation,

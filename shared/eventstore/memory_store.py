@@ -7,6 +7,7 @@ import copy
 from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 
 from shared.contracts.event import Event
 from shared.eventstore.feed_cursor import EMPTY_SNAPSHOT, FeedCursor, FeedSnapshot
@@ -173,6 +174,17 @@ class _MemoryUnitOfWork:
             and (stream_id, event.version) > after
             and event.site_id in sites
             and self._may_see(self._contents.heads[study, stream_id])
+        ]
+        return matches[:limit]
+
+    async def list_member_events(self, member: str, day: date, *, of_study: bool, limit: int) -> list[Event]:
+        matches = [
+            event
+            for _, event in sorted(self._contents.recorded_events.items(), reverse=True)
+            if event.study_id == self._study_id
+            and (event.stream_id == event.study_id) == of_study
+            and (event.meta.get("recorded_by"), event.recorded_on) == (member, day)
+            and (of_study or self._may_see(self._contents.heads[event.study_id, event.stream_id]))
         ]
         return matches[:limit]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,12 @@ class _PostgresUnitOfWork:
 
     async def list_events(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
         rows = await self._connection.fetch(SQL["list_events"], self._study_id, *after, list(sites), limit)
+        return [self._event(row["stream_id"], row) for row in rows]
+
+    async def list_member_events(self, member: str, day: date, *, of_study: bool, limit: int) -> list[Event]:
+        rows = await self._connection.fetch(
+            SQL["list_member_events"], self._study_id, member, day.isoformat(), of_study, limit
+        )
         return [self._event(row["stream_id"], row) for row in rows]
 
     async def current_snapshot(self, previous: str) -> FeedSnapshot:

@@ -41,6 +41,14 @@ select stream_id, version, event_id, type, schema_version, site_id, data, sealed
    and exists (select from streams s where s.study_id = events.study_id and s.stream_id = events.stream_id)
  order by stream_id, version limit $5
 
+-- name: list_member_events
+-- Returns events that a member recorded on a day of the study's clock, the last one first; only those of the study
+-- itself if $4.
+select stream_id, version, event_id, type, schema_version, site_id, data, sealed, meta, recorded_at from events
+ where study_id = $1 and meta ->> 'recorded_by' = $2 and meta ->> 'recorded_on' = $3 and (stream_id = $1) = $4
+   and exists (select from streams s where s.study_id = events.study_id and s.stream_id = events.stream_id)
+ order by seq desc limit $5
+
 -- name: current_snapshot
 -- Returns the current snapshot, the identity of the database, and whether the snapshot follows $1. A restored database
 -- counts transactions anew: its snapshots mean other events.

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Protocol
 
 from shared.contracts.event import Event
@@ -122,6 +123,13 @@ class UnitOfWork(Protocol):
         self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
     ) -> list[tuple[str, StreamHead]]: ...
     async def list_events(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]: ...
+    async def list_member_events(self, member: str, day: date, *, of_study: bool, limit: int) -> list[Event]:
+        """Returns what a member recorded on a day of the study's clock, the last event first.
+
+        `of_study`: the study's own events, instead of those of its participants.
+        """
+        ...
+
     async def current_snapshot(self, previous: str) -> FeedSnapshot:
         """Returns the snapshot of what is visible now. `previous` is the text of a snapshot that it should follow."""
         ...

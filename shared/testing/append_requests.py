@@ -31,7 +31,7 @@ def build_event(
         stream_id=stream_id,
         site_id=site,
         recorded_at=RECORDED_AT,
-        meta={"recorded_by": "someone"},
+        meta={"recorded_by": "someone", "recorded_on": RECORDED_AT.date().isoformat()},
         sealed=sealed,
     )
 

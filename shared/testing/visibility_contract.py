@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from shared.eventstore.feed_cursor import FeedCursor
 from shared.eventstore.store import LoadedStream, Store, StreamHead, StreamVersionConflict
 from shared.kernel.ids import new_participant_id
 from shared.postgres.tenancy import Tenant
-from shared.testing.append_requests import append_in_unit, build_append, build_outcome, load_stream
+from shared.testing.append_requests import RECORDED_AT, append_in_unit, build_append, build_outcome, load_stream
 
 
 async def read_events_after(
@@ -50,6 +51,23 @@ class VisibilityContract:
             assert await unit.list_streams(site=None, status=None, search_key=None, after="", limit=9) == []
             assert await unit.list_events(sites=["S1", "S2"], after=("", 0), limit=9) == []
         assert (await load_stream(store, Tenant(study, "S1"), participant)).head.version == 1
+
+    async def test_member_reads_what_they_recorded_on_a_day_of_participants_whom_they_see(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        await append_in_unit(store, build_append(study, participant, count=2))
+        day = RECORDED_AT.date()
+        visible_versions = {}
+        for site in ("*", "S1", "S2"):
+            async with store.unit(Tenant(study, site)) as unit:
+                events = await unit.list_member_events("someone", day, of_study=False, limit=9)
+                visible_versions[site] = [event.version for event in events]
+        assert visible_versions == {"*": [2, 1], "S1": [2, 1], "S2": []}
+        async with store.unit(Tenant(study)) as unit:
+            assert len(await unit.list_member_events("someone", day, of_study=True, limit=9)) == 1
+            assert len(await unit.list_member_events("someone", day, of_study=False, limit=1)) == 1
+            assert await unit.list_member_events("another", day, of_study=False, limit=9) == []
+            assert await unit.list_member_events("someone", day - timedelta(days=1), of_study=False, limit=9) == []
 
     async def test_another_site_cannot_append_to_a_participant(
         self, store: Store, study: str, participant: str

@@ -44,16 +44,25 @@ async def search(request: Request, study: StudyIdPath, body: Search) -> Response
     """Finds a participant of your own site by the site's own number. Case and blanks make no difference.
 
     The log of reads records the search."""
+    rows = await find_by_reference(request, study, body.local_reference)
+    note_rows(request, study, "search", len(rows))
+    matches = [describe_participant(number, head) for number, head in rows]
+    return model_response(FoundParticipants(rows=matches))
+
+
+async def find_by_reference(request: Request, study: str, local_reference: str) -> list[tuple[str, StreamHead]]:
+    """Returns the participants of the caller's sites that have the number, at most two of each site.
+
+    Raises Forbidden for callers who are not staff of any site.
+    """
     rights, _ = await load_caller_rights(request, study)
     service = get_service(request)
     rows: list[tuple[str, StreamHead]] = []
     for site in own_sites(rights):
-        key = service.vault.blind_index(study, site, body.local_reference)
+        key = service.vault.blind_index(study, site, local_reference)
         async with service.store.unit(Tenant(study, site)) as unit:
             rows += await unit.list_streams(site=None, status=None, search_key=key, after="", limit=2)
-    note_rows(request, study, "search", len(rows))
-    matches = [describe_participant(number, head) for number, head in sorted(rows, key=lambda row: row[0])]
-    return model_response(FoundParticipants(rows=matches))
+    return sorted(rows, key=lambda row: row[0])
 
 
 def own_sites(rights: Rights) -> list[str]:

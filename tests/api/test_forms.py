@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from shared.testing.builders import facts
-from tests.api.support.form_browser import FormBrowser, Page, form_browser, sign_in
+from tests.api.support.form_browser import FormBrowser, Page, form_browser, form_of, pages_of, recorded_types, sign_in
 from tests.api.support.study import StudyUnderTest, open_study
 from tests.demo import Demo
 
@@ -42,19 +42,6 @@ def rome(study: StudyUnderTest) -> Iterator[FormBrowser]:
 @pytest.fixture
 def participant_id(study: StudyUnderTest) -> str:
     return study.enroll_at("rome")
-
-
-def pages_of(study: StudyUnderTest, service: str = "enrollment") -> str:
-    return f"/{service}/studies/{study.study_id}"
-
-
-def form_of(study: StudyUnderTest, participant_id: str, type_name: str, service: str = "enrollment") -> str:
-    return f"{pages_of(study, service)}/participants/{participant_id}/facts/{type_name}"
-
-
-def recorded_types(study: StudyUnderTest, participant_id: str, service: str = "enrollment") -> list[str]:
-    history = study.get_from(service, f"participants/{participant_id}/history").json()
-    return [event["type"] for event in history.get("events", [])]
 
 
 def lesion_facts(study: StudyUnderTest, participant_id: str) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from shared.kernel.errors import (
     TooManyRequests,
     VersionMismatch,
 )
+from shared.kernel.fact import Correction
 from shared.ui.forms import addresses
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.fields import Member
@@ -76,6 +77,8 @@ class FormAnswers:
 
         reading = read_form(target.fields, form, resolve)
         reading.body = complete_body(target, reading.body, voids=action == "void")
+        if target.replacement and action == "void":
+            without_content(reading)
         return reading
 
     async def _decide(
@@ -121,8 +124,12 @@ class FormAnswers:
         event = recorded_under_key(request, target, form_command(request, target, form, facts, parsed))
         links = []
         if event:
-            url = addresses.event_url(target.service, target.study_id, event.event_id, target.participant_id)
+            event_id = event.content["event_id"] if event.type == Correction.type_name else event.event_id
+            url = addresses.event_url(target.service, target.study_id, event_id, target.participant_id)
             links = [Link(url, f"What this form recorded at {event.recorded_at:%H:%M} UTC")]
+            if target.participant_id:
+                url = addresses.correction_url(target.service, target.study_id, target.participant_id, event_id)
+                links.append(Link(url, "Correct it"))
         notice = FormNotice(text=_USED_ALREADY, links=links)
         return render_form(self.pages, request, target, form, reading=reading, notice=notice, status=409)
 
@@ -130,12 +137,16 @@ class FormAnswers:
 def complete_body(target: FormTarget, body: dict[str, object], *, voids: bool) -> dict[str, object]:
     """Returns the body with what the form knows by itself: fixed values, and the event that a correction is of."""
     completed = {**body, **{name: value for name, value in target.fixed.items() if "." not in name}, **target.base}
-    if not target.voids:
+    content = body.get("replacement")
+    if target.replacement is None or not isinstance(content, dict):
         return completed
-    replacement = completed.get("replacement")
-    context = target.base.get("replacement", {})
-    content = {**context, **replacement} if isinstance(replacement, dict) and isinstance(context, dict) else None
-    return {**completed, "replacement": None if voids else content}
+    return {**completed, "replacement": None if voids else {**target.replacement, **content}}
+
+
+def without_content(reading: FormReading) -> None:
+    """Drops what was read of the content of a fact that is voided."""
+    reading.faults = [fault for fault in reading.faults if not fault.pointer.startswith("/replacement")]
+    reading.chosen = []
 
 
 def recorded_url(target: FormTarget, recorded: RecordedFacts) -> str:

@@ -8,7 +8,10 @@ from fastapi import APIRouter, FastAPI
 
 from shared.kernel.fact import Fact, Stream
 from shared.settings import Settings
+from shared.ui.forms.correction_routes import correction_form_routes
 from shared.ui.forms.event_routes import participant_event_routes, study_event_routes
+from shared.ui.forms.hub_routes import hub_routes
+from shared.ui.forms.recorded_routes import recorded_routes
 from shared.ui.forms.routes import Forms, participant_form_routes, study_form_routes
 from shared.ui.html_errors import install_html_errors
 from shared.ui.static_files import static_routes
@@ -34,6 +37,7 @@ def create_form_app(
     """
     page_routers = [
         static_routes(name),
+        recorded_routes(forms),
         *(router for stream in streams for router in _routers(forms, stream, excluded)),
     ]
     app = create_service_app(
@@ -46,4 +50,9 @@ def create_form_app(
 def _routers(forms: Forms, stream: Stream, excluded: type[Fact] | None) -> list[APIRouter]:
     if stream.subject == "study":
         return [study_form_routes(forms, stream, excluded=excluded), study_event_routes(forms)]
-    return [participant_form_routes(forms, stream), participant_event_routes(forms)]
+    return [
+        participant_form_routes(forms, stream),
+        participant_event_routes(forms),
+        correction_form_routes(forms, stream),
+        hub_routes(forms, stream),
+    ]

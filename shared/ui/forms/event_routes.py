@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -14,15 +13,16 @@ from fastapi.responses import Response
 from shared.contracts.event import Event
 from shared.kernel.errors import NotFound
 from shared.kernel.fact import Correction
-from shared.kernel.sealed_text import insert_texts
 from shared.postgres.tenancy import Tenant
 from shared.ui.forms import addresses
-from shared.ui.forms.fields import fact_fields
+from shared.ui.forms.current_content import CurrentContent, current_content, find_event
+from shared.ui.forms.fields import correction_fields, fact_fields
 from shared.ui.forms.next_steps import next_links
 from shared.ui.forms.pages import EventPage, crumbs
-from shared.ui.forms.routes import Forms, create_form_router
+from shared.ui.forms.requests import create_form_router
+from shared.ui.forms.routes import Forms
 from shared.ui.forms.targets import ParticipantState, fact_heading, load_participant_state, study_title
-from shared.ui.forms.words import describe_fact
+from shared.ui.forms.words import FactLine, describe_fact
 from shared.ui.pages import html_response
 from shared.web.container import get_container
 from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
@@ -77,61 +77,33 @@ def study_event_routes(forms: Forms) -> APIRouter:
     return routes
 
 
-def find_event(events: Sequence[Event], event_id: UUID) -> Event:
-    """Returns the event. Raises NotFound."""
-    event = next((event for event in events if event.event_id == event_id), None)
-    if event is None or not event.is_readable:
-        raise NotFound
-    return event
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentContent:
-    """The last content of a recorded fact, with the texts that the caller may read."""
-
-    event: Event
-    body: dict[str, Any]
-    is_standing: bool
-    corrections: Sequence[Event]
-
-
-def current_content(state: ParticipantState, event: Event) -> CurrentContent:
-    """Returns the last content of a fact. A void fact keeps the content that it had."""
-    body = insert_texts(_content_today(event), state.texts.get(event.version, {}))
-    corrections = [
-        other
-        for other in state.stream.events
-        if other.type == Correction.type_name and other.content["event_id"] == str(event.event_id)
-    ]
-    for correction in corrections:
-        texts = state.texts.get(correction.version, {})
-        if replacement := insert_texts(_content_today(correction), texts)["replacement"]:
-            body = replacement["data"]
-    is_standing = any(stated.event_id == event.event_id for stated in state.own.stated_facts)
-    return CurrentContent(event, body, is_standing, corrections)
-
-
-def _content_today(event: Event) -> dict[str, Any]:
-    """Returns the content in the present schema."""
-    return event.stated_fact().fact.model_dump(mode="json")
-
-
 def participant_event_page(
     request: Request, service: str, study: str, participant_id: str, state: ParticipantState, event_id: UUID
 ) -> EventPage:
     event = find_event(state.stream.events, event_id)
     content = current_content(state, event)
+    is_correctable = event.type != Correction.type_name and state.may_correct
     return EventPage(
         heading=_heading(event),
         study_id=study,
         recorded_at=event.recorded_at,
         recorded_by=str(event.meta.get("recorded_by") or ""),
-        lines=describe_fact(fact_fields(event.stream.facts[event.type]), content.body),
+        lines=_lines_of(event, content.body),
+        correct_url=addresses.correction_url(service, study, participant_id, event_id) if is_correctable else "",
         state=" ".join(_state_sentences(content)),
         timeline_url=addresses.timeline_url(study, participant_id, event_id),
         crumbs=crumbs(study, study_title(state.study.record), participant_id),
         next_links=next_links(study, participant_id, state, service, event.type),
     )
+
+
+def _lines_of(event: Event, body: dict[str, Any]) -> list[FactLine]:
+    """Returns a fact in words; of a correction, its reason."""
+    fact = event.stream.facts[event.type]
+    if event.type != Correction.type_name:
+        return describe_fact(fact_fields(fact), body)
+    reasons = {name: value for name, value in body.items() if name in ("reason_code", "reason")}
+    return describe_fact(correction_fields(fact, fact), reasons)
 
 
 def _heading(event: Event) -> str:

@@ -36,7 +36,7 @@ _AFTER_STATUS: Mapping[str, Sequence[str]] = {
     "enrolled": ("followup.recorded", "toxicity.assessed", "lesion.registered", "radiotherapy.started"),
 }
 """The same by the participant's status, for facts that nothing particular follows."""
-_SERVICES = ("enrollment", "toxicity", "followup")
+RECORDING_SERVICES = ("enrollment", "toxicity", "followup")
 
 
 def next_links(study: str, participant_id: str, state: ParticipantState, service: str, type_name: str) -> list[Link]:
@@ -53,7 +53,7 @@ def next_links(study: str, participant_id: str, state: ParticipantState, service
 
 
 def _find_fact(type_name: str) -> Iterator[tuple[str, type[Fact]]]:
-    for service in _SERVICES:
+    for service in RECORDING_SERVICES:
         try:
             yield service, fact_class(service, type_name)
         except KeyError:

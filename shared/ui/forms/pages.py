@@ -76,7 +76,9 @@ class FormPage:
     @property
     def buttons(self) -> Sequence[Button]:
         """Buttons that record."""
-        if self.target.voids:
+        if self.target.is_void:
+            return [Button("restate", "Re-instate this fact")]
+        if self.target.replacement:
             return [Button("restate", "Record the correction"), Button("void", "Void this fact")]
         return [Button("1", "Record again" if self.asks_again else "Record")]
 
@@ -134,9 +136,13 @@ def render_form(
 
 def crumbs(study_id: str, title: str, participant_id: str) -> list[Link]:
     """Returns links to the study and to the participant."""
-    study_link = Link(f"/analytics/studies/{study_id}", title or study_id)
-    participant_url = addresses.timeline_url(study_id, participant_id)
-    return [study_link, *([Link(participant_url, participant_id)] if participant_id else [])]
+    links = [
+        Link(f"/analytics/studies/{study_id}", title or study_id),
+        Link(f"{addresses.study_base('enrollment', study_id)}/participants", "Participants"),
+    ]
+    if participant_id:
+        links.append(Link(addresses.participant_base("enrollment", study_id, participant_id), participant_id))
+    return links
 
 
 def _errors_by_name(target: FormTarget, reading: FormReading, faults: Sequence[Fault]) -> dict[str, list[str]]:

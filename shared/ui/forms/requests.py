@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.routing import APIRoute
 
 from shared.kernel.errors import CrossSiteRequest, UnsupportedMediaType
@@ -14,6 +14,7 @@ from shared.ui.forms.fields import Group, Leaf, Member, OneOf
 from shared.ui.forms.reading import accepts
 from shared.web.bounded_request import BoundedRequest, refuse_long_query
 from shared.web.container import get_container
+from shared.web.entitlement import AFTER_PATTERN
 from shared.web.query_parameters import refuse_unknown_parameters
 from shared.web.read_logging import log_noted_read
 from shared.web.same_origin import PageRoute, require_same_origin
@@ -22,6 +23,8 @@ MEDIA_TYPE = "application/x-www-form-urlencoded"
 _COOKIE = "form"
 COOKIE_SECONDS = 12 * 3600
 FORM_FIELDS = "__form_fields__"
+AfterParameter = Annotated[str | None, Query(pattern=AFTER_PATTERN)]
+"""A version of enrollment that the service has to know before it shows the page."""
 FieldsOf = Callable[[Mapping[str, Any]], Group | None]
 """Returns the fields of the form at an address, by the parameters of its path; None if there is none."""
 
@@ -63,6 +66,11 @@ class FormRoute(PageRoute):
             return await log_noted_read(form_request, self.endpoint, await handle(form_request))
 
         return handle_form
+
+
+def create_form_router(service: str) -> APIRouter:
+    """Creates a router for pages of a service's studies that have forms."""
+    return APIRouter(include_in_schema=False, route_class=FormRoute, prefix=f"/{service}/studies")
 
 
 def fills_from_query(fields_of: FieldsOf) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

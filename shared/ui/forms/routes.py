@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from shared.kernel.errors import NotFound, Unauthenticated
@@ -17,7 +17,7 @@ from shared.ui.forms.answers import FormAnswers
 from shared.ui.forms.entries import PostedForm, new_key, parse_form
 from shared.ui.forms.fields import Group, fact_fields
 from shared.ui.forms.pages import create_form_pages, render_form, render_signed_out
-from shared.ui.forms.requests import FormRoute, fills_from_query, require_form_token
+from shared.ui.forms.requests import AfterParameter, create_form_router, fills_from_query, require_form_token
 from shared.ui.forms.targets import (
     FormTarget,
     fact_explanation,
@@ -36,7 +36,6 @@ from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
 from shared.web.read_access import load_caller_rights
 from shared.web.read_logging import logs_reads, note_rows
 
-AfterParameter = Annotated[str | None, Query(pattern=AFTER_PATTERN)]
 LoadTarget = Callable[[PostedForm], Awaitable[FormTarget]]
 """Loads what a form is about. Raises NotFound, Forbidden."""
 _AFTER = re.compile(AFTER_PATTERN)
@@ -86,10 +85,6 @@ def note_form(request: Request, target: FormTarget) -> None:
 
 def note_nothing(request: Request) -> None:
     request.state.read = None
-
-
-def create_form_router(service: str) -> APIRouter:
-    return APIRouter(include_in_schema=False, route_class=FormRoute, prefix=f"/{service}/studies")
 
 
 def _fields_of(stream: Stream) -> Callable[[Mapping[str, Any]], Group | None]:

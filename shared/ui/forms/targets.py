@@ -16,7 +16,7 @@ from shared.eventstore.store import LoadedStream
 from shared.eventstore.study_cache import StudyState
 from shared.gate.study_timeline import find_site, study_day
 from shared.kernel.errors import Forbidden, NotFound, NotKnownYet
-from shared.kernel.fact import Fact
+from shared.kernel.fact import Correction, Fact
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import Record, current_record
 from shared.postgres.tenancy import EVERY_SITE
@@ -43,7 +43,8 @@ class FormTarget:
 
     `stream_id` is None for a new participant. `json_path`: the JSON route that states the same. `fixed`: values that
     are shown and not asked for. `base`: what the form adds to the body. `prefilled`: names and values of its fields.
-    `voids`: the form may void the fact too.
+    `replacement`: type and version of the fact that the form corrects; None for other forms. `is_void`: that fact is
+    void now.
     """
 
     service: str
@@ -61,7 +62,8 @@ class FormTarget:
     fixed: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, Any] = field(default_factory=dict)
     prefilled: Sequence[Pair] = ()
-    voids: bool = False
+    replacement: Mapping[str, Any] | None = None
+    is_void: bool = False
     facts_of: FactsOf = _single_fact
     opens_study: bool = False
 
@@ -108,6 +110,11 @@ class ParticipantState:
     @property
     def site_id(self) -> str:
         return self.stream.head.site_id or ""
+
+    @property
+    def may_correct(self) -> bool:
+        """True if the caller may correct facts of the participant."""
+        return self.rights.has_role_at(self.site_id, Correction.stated_by_roles)
 
     def require_role_at_site(self, fact: type[Fact]) -> None:
         """Raises Forbidden unless the caller may state the fact at the participant's site."""

@@ -25,6 +25,7 @@ class _FormParser(HTMLParser):
         self.controls: list[Attributes] = []
         self.buttons: list[tuple[str, str]] = []
         self.links: dict[str, str] = {}
+        self.addresses: list[str] = []
         self.texts: list[str] = []
         self.action = ""
         self._select = self._textarea = self._href = ""
@@ -37,6 +38,7 @@ class _FormParser(HTMLParser):
             self.action = named.get("action", "") if self._is_in_form else self.action
         if tag == "a":
             self._href = named.get("href", "")
+            self.addresses.append(self._href)
         if not self._is_in_form:
             return
         if tag == "input":
@@ -163,3 +165,16 @@ def sign_in(http: httpx.Client, study: StudyUnderTest, user: str) -> None:
     token = study.authorization(user)["Authorization"].removeprefix("Bearer ")
     signed_in = http.post("/session", data={"token": token, "next": "/"})
     assert signed_in.status_code == 303, signed_in.text
+
+
+def pages_of(study: StudyUnderTest, service: str = "enrollment") -> str:
+    return f"/{service}/studies/{study.study_id}"
+
+
+def form_of(study: StudyUnderTest, participant_id: str, type_name: str, service: str = "enrollment") -> str:
+    return f"{pages_of(study, service)}/participants/{participant_id}/facts/{type_name}"
+
+
+def recorded_types(study: StudyUnderTest, participant_id: str, service: str = "enrollment") -> list[str]:
+    history = study.get_from(service, f"participants/{participant_id}/history").json()
+    return [event["type"] for event in history.get("events", [])]

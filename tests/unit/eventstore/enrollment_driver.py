@@ -99,6 +99,10 @@ class _InterleavingUnit:
         async with self.parent.store.unit(self.tenant) as unit:
             return await unit.list_events(sites=sites, after=after, limit=limit)
 
+    async def list_member_events(self, member: str, day: date, *, of_study: bool, limit: int) -> list[Event]:
+        async with self.parent.store.unit(self.tenant) as unit:
+            return await unit.list_member_events(member, day, of_study=of_study, limit=limit)
+
     async def current_snapshot(self, previous: str) -> FeedSnapshot:
         async with self.parent.store.unit(self.tenant) as unit:
             return await unit.current_snapshot(previous)
