@@ -9,7 +9,8 @@ from fastapi.responses import Response
 from pydantic import Discriminator, Tag
 
 from services.enrollment import gate, stream_policy
-from services.enrollment.forms import new_participant_form_routes
+from services.enrollment.forms import new_participant_form_routes, new_study_form_routes
+from services.enrollment.opening import OPENING_IS_GRANTED, NewStudy, opening_facts
 from services.enrollment.participant_pages import participant_page_routes
 from services.enrollment.rules import follow_up_plan, participant, study, treatment
 from services.enrollment.sign_in.routes import provider_routes
@@ -17,10 +18,8 @@ from services.enrollment.sign_in.sign_in import SignIn
 from shared.contracts.catalogue import PARTICIPANT, STUDY
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.problem_types import declared_problem_types
-from shared.contracts.study import MemberGranted, StudyOpened
+from shared.contracts.study import StudyOpened
 from shared.kernel.errors import Forbidden
-from shared.kernel.fact import Fact
-from shared.kernel.ids import StudyId
 from shared.settings import Settings
 from shared.ui.forms.app import create_form_app
 from shared.ui.forms.routes import Forms
@@ -61,16 +60,6 @@ NewParticipant = Annotated[
     | Annotated[NewParticipantList, Tag("list")],  # type: ignore[valid-type] # made at run time
     Discriminator(_body_form),
 ]
-OPENING_IS_GRANTED = (
-    "You may not open this study. The operators of this installation grant that (QUARTAL_ADMINISTRATORS)."
-)
-
-
-class NewStudy(StudyOpened):
-    """A new study: its first fact, and the id that it gets."""
-
-    study_id: StudyId
-    """Id of the study, which is part of every address."""
 
 
 async def require_study_opener(request: Request) -> None:
@@ -85,14 +74,12 @@ async def open_study(request: Request, headers: FactHeaders, body: NewStudy, dry
     caller = request.state.caller.subject
     if not get_service(request).settings.may_open_study(caller, body.study_id):
         raise Forbidden(OPENING_IS_GRANTED)
-    opened = StudyOpened.model_validate(body.model_dump(exclude={"study_id"}))
-    granted: Fact = MemberGranted(member=caller, role="administrator")
     return await record_facts(
         request,
         headers,
         study=body.study_id,
         stream=body.study_id,
-        facts=[("", opened), ("", granted)],
+        facts=[("", fact) for fact in opening_facts(body, caller)],
         dry_run=dry_run,
         opens_study=True,
     )
@@ -141,6 +128,7 @@ def create_app(settings: Settings, *, traffic: Traffic | None = None) -> FastAPI
         *read_routers,
         session_routes,
         new_participant_form_routes(forms),
+        new_study_form_routes(forms),
         participant_page_routes(forms),
     ]
     return create_form_app(

@@ -26,12 +26,13 @@ from shared.kernel.errors import (
 from shared.kernel.fact import Correction
 from shared.ui.forms import addresses
 from shared.ui.forms.entries import PostedForm
-from shared.ui.forms.fields import Member
+from shared.ui.forms.fields import Leaf, Member
 from shared.ui.forms.pages import FormNotice, render_form
 from shared.ui.forms.reading import FormReading, read_form
 from shared.ui.forms.recording import form_command, read_facts, record_form, recorded_under_key
+from shared.ui.forms.site_time import resolve_time
 from shared.ui.forms.targets import FormTarget, fact_heading
-from shared.ui.forms.terms import resolve_term
+from shared.ui.forms.terms import TERM_OFFERS, resolve_term
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages
 
@@ -71,9 +72,10 @@ class FormAnswers:
         return await self._decide(request, target, form, reading, dry_run=button != "record")
 
     def _read(self, target: FormTarget, form: PostedForm, action: str) -> FormReading:
-        def resolve(member: Member, texts: list[str]) -> str:
-            is_term = member.presentation.offers == "terms"
-            return resolve_term(target.context.dictionary, texts) if is_term else texts[-1]
+        def resolve(member: Member, texts: list[str]) -> str | Fault:
+            if member.presentation.offers in TERM_OFFERS:
+                return resolve_term(target.context.dictionary, texts)
+            return resolve_time(texts, target.context.zone) if member.node == Leaf("time") else texts[-1]
 
         reading = read_form(target.fields, form, resolve)
         reading.body = complete_body(target, reading.body, voids=action == "void")

@@ -11,11 +11,12 @@ from shared.ui.forms.field_view import FieldView, Option
 from shared.ui.forms.fields import Choice, Leaf, Member
 from shared.ui.forms.offers import FormContext, Offered, term_name
 from shared.ui.forms.reading import read_value
-from shared.ui.forms.terms import find_terms, is_term_id, typed_words
+from shared.ui.forms.site_time import describe_time, possible_times
+from shared.ui.forms.terms import TERM_OFFERS, find_terms, is_term_id, typed_words
 
 MAX_RADIOS = 7
 _DATE_HINT = "YYYY-MM-DD, or YYYY-MM or YYYY if the day or the month is not known."
-_HINTS = {"date": _DATE_HINT, "day": "YYYY-MM-DD", "time": "YYYY-MM-DD HH:MM, by the clock of the site"}
+_HINTS = {"date": _DATE_HINT, "day": "YYYY-MM-DD"}
 _INPUT_MODES = {"integer": "numeric", "decimal": "decimal"}
 _NO_ANSWER = Offered("", "")
 
@@ -52,8 +53,10 @@ class Controls:
         )
         if name in self.fixed:
             return replace(view, kind="fixed", value=self.fixed[name], note=self.fixed[name])
-        if presentation.offers == "terms":
+        if presentation.offers in TERM_OFFERS:
             return self._term(view, entries)
+        if member.node == Leaf("time"):
+            return self._time(view, entries)
         match member.node:
             case Choice(values=values):
                 choices = [Offered(str(code), presentation.word(code)) for code in values]
@@ -103,6 +106,16 @@ class Controls:
         terms = find_terms(self.context.dictionary, words) if words else []
         options = [Option(term.term_id, term.name, term.term_id in entries.values) for term in terms]
         return replace(view, kind="term", value=words, options=options)
+
+    def _time(self, view: FieldView, entries: Entries) -> FieldView:
+        """Shows a time with the site's zone; of a time that exists twice there, both."""
+        zone = self.context.zone
+        typed = next((text for text in entries.values if text.strip()), "")
+        times = possible_times(typed, zone) or []
+        options = [Option(time, f"{time[11:16]}, UTC{time[19:]}", time in entries.values) for time in times]
+        hint = f"YYYY-MM-DD HH:MM by the clock of the site ({zone})."
+        note = describe_time(typed, zone) if len(times) < 2 else ""
+        return replace(view, kind="time", value=typed, hint=hint, note=note, options=options if len(times) > 1 else ())
 
 
 def _null_choice(member: Member) -> list[Offered]:

@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 ViewKind = Literal[
-    "text", "textarea", "suggest", "radio", "select", "boxes", "fixed", "hidden", "term", "group", "rows", "row", "map"
+    "text",
+    "textarea",
+    "suggest",
+    "radio",
+    "select",
+    "boxes",
+    "fixed",
+    "hidden",
+    "term",
+    "time",
+    "group",
+    "rows",
+    "row",
+    "map",
 ]
 
 

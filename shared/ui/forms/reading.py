@@ -24,8 +24,8 @@ GIVE_ONE_ONLY = Fault("schema-one-of", "Fill in one of these only, and leave the
 UNKNOWN_FIELD = Fault("schema-extra-forbidden", "The form has fields that this fact does not have. Open it again.")
 _CONTROL_CHARACTERS = "The text has control characters. Leave them out."
 _LEFT_OUT = object()
-Resolve = Callable[[Member, list[str]], str]
-"""Returns the value that the texts of a field mean, such as the id of a term for its words."""
+Resolve = Callable[[Member, list[str]], str | Fault]
+"""Returns the value that the texts of a field mean, such as the id of a term for its words; or what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,9 @@ class _FormReader:
                 self._object(CHOOSE_YES_OR_NO, pointer)
             return _LEFT_OUT
         text = self.resolve(member, texts)
+        if isinstance(text, Fault):
+            self._object(text, pointer)
+            return _LEFT_OUT
         if not is_showable(text):
             self.reading.faults.append(Fault("schema-control-characters", _CONTROL_CHARACTERS, pointer))
             return _LEFT_OUT

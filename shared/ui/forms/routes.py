@@ -17,6 +17,7 @@ from shared.ui.forms.answers import FormAnswers
 from shared.ui.forms.entries import PostedForm, new_key, parse_form
 from shared.ui.forms.fields import Group, fact_fields
 from shared.ui.forms.pages import create_form_pages, render_form, render_signed_out
+from shared.ui.forms.prefills import first_content
 from shared.ui.forms.requests import AfterParameter, create_form_router, fills_from_query, require_form_token
 from shared.ui.forms.targets import (
     FormTarget,
@@ -29,6 +30,7 @@ from shared.ui.forms.targets import (
     study_title,
     with_typed_day,
 )
+from shared.ui.forms.writing import write_fields
 from shared.ui.pages import Pages
 from shared.web.container import get_container
 from shared.web.entitlement import AFTER_PATTERN
@@ -106,6 +108,7 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
             if fact is None or fact is excluded:
                 raise NotFound
             sites = require_role_in_study(rights, fact)
+            context = study_context(request, study, state.record, sites)
             return FormTarget(
                 service=forms.service,
                 study_id=study,
@@ -116,8 +119,9 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
                 heading=fact_heading(fact),
                 explanation=fact_explanation(fact),
                 study_title=study_title(state.record),
-                context=study_context(request, study, state.record, sites),
+                context=context,
                 version=state.version,
+                prefilled=tuple(write_fields(fact_fields(fact), first_content(context, type_name))),
             )
 
         return load
@@ -184,7 +188,7 @@ async def load_fact_target(
     state = await load_participant_state(request, study, participant_id, form.after)
     require_role_in_study(state.rights, fact)
     state.require_role_at_site(fact)
-    context = participant_context(request, study, state)
+    context = with_typed_day(participant_context(request, study, state), fact, form.entries)
     return FormTarget(
         service=service,
         study_id=study,
@@ -195,7 +199,8 @@ async def load_fact_target(
         heading=fact_heading(fact),
         explanation=fact_explanation(fact),
         study_title=study_title(state.study.record),
-        context=with_typed_day(context, fact, form.entries),
+        context=context,
         version=state.stream.head.version,
         events=state.stream.events,
+        prefilled=tuple(write_fields(fact_fields(fact), first_content(context, type_name))),
     )

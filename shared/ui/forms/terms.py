@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from shared.kernel.errors import Fault
 from shared.terminology import ctcae
 
 MAX_TERMS = 20
+TERM_OFFERS = ("terms", "checklist")
+"""Offers of members that state a term."""
+_UNRESOLVED = Fault("schema-term", "Choose one of the terms for these words, or type other words and press Find.")
 _TERM_ID = re.compile(r"[0-9.]{3,4}:[0-9]{4}")
 
 
@@ -27,10 +31,10 @@ def find_terms(dictionary: ctcae.CtcaeDictionary, words: str) -> list[ctcae.Ctca
     return dictionary.search(words, limit=MAX_TERMS)
 
 
-def resolve_term(dictionary: ctcae.CtcaeDictionary, texts: Sequence[str]) -> str:
-    """Returns the id of the term that a field means; the words where they do not lead to the chosen term."""
+def resolve_term(dictionary: ctcae.CtcaeDictionary, texts: Sequence[str]) -> str | Fault:
+    """Returns the id of the term that a field means; a fault where the words do not lead to the chosen term."""
     words = typed_words(texts)
     chosen = next((text.strip() for text in texts if is_term_id(text)), "")
     if not words:
         return chosen
-    return chosen if chosen in {term.term_id for term in find_terms(dictionary, words)} else words
+    return chosen if chosen in {term.term_id for term in find_terms(dictionary, words)} else _UNRESOLVED

@@ -14,7 +14,7 @@ from pydantic_core.core_schema import ErrorType
 from services.analytics.figures.parameters import CohortParameters, FigureFileParameters
 from services.analytics.participants.api import ParticipantPageParameters
 from services.analytics.queries.api import QueryPageParameters
-from services.enrollment.app import NewStudy
+from services.enrollment.opening import NewStudy
 from services.toxicity.ctcae_api import TermSearch
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
 from shared.kernel.fact import fact_union

@@ -1,0 +1,26 @@
+"""The opening of a study: its request, and the facts that it states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.contracts.study import MemberGranted, StudyOpened
+from shared.kernel.fact import Fact
+from shared.kernel.ids import StudyId
+
+OPENING_IS_GRANTED = (
+    "You may not open this study. The operators of this installation grant that (QUARTAL_ADMINISTRATORS)."
+)
+
+
+class NewStudy(StudyOpened):
+    """A new study: its first fact, and the id that it gets."""
+
+    study_id: StudyId
+    """Id of the study, which is part of every address."""
+
+
+def opening_facts(study: NewStudy, member: str) -> Sequence[Fact]:
+    """Returns the first facts of a study: the opening, and the grant that makes the member its administrator."""
+    opened = StudyOpened.model_validate(study.model_dump(exclude={"study_id"}))
+    return [opened, MemberGranted(member=member, role="administrator")]

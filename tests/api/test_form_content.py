@@ -1,0 +1,130 @@
+"""Forms of single facts: what they offer, how they read what people type, and the data that they begin with."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from shared.testing.builders import facts
+from tests.api.support.form_browser import FormBrowser, form_browser, form_of, pages_of
+from tests.api.support.study import StudyUnderTest, open_study
+from tests.demo import Demo
+
+CHECKLIST = ("3.0:0150", "3.0:0114")
+
+
+@pytest.fixture(scope="module")
+def study(demo: Demo) -> Iterator[StudyUnderTest]:
+    plan = {"dictionary": "ctcae-3.0", "checklist": list(CHECKLIST)}
+    with open_study(demo, toxicity=plan, symptoms=["pain"]) as study:
+        yield study
+
+
+@pytest.fixture
+def rome(study: StudyUnderTest) -> Iterator[FormBrowser]:
+    with form_browser(study, "site@rome") as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def participant_id(study: StudyUnderTest) -> str:
+    extra_facts = (facts.lesion_registered(), facts.radiotherapy_started(1, "RT1", facts.target("T1", "L1")))
+    return study.wait_until_known(study.enroll_at("rome", *extra_facts))
+
+
+def test_assessment_offers_the_checklist_and_finds_other_terms_by_words(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """F10: terms of the checklist stand in rows, others are found by words, and only a chosen one is recorded."""
+    page = rome.open(form_of(study, participant_id, "toxicity.assessed", "toxicity"))
+    assert [page.value(f"findings.{row}.term") for row in (0, 1)] == list(CHECKLIST)
+    page.fill({"assessed_on": "2024-02-20", "timepoint": "during_rt", "checklist_complete": "true"})
+    page.fill({"findings.0.grade": "2"})
+    page = rome.press(page, "add", "findings")
+    page.fill({"findings.2.term": "nausea", "findings.2.grade": "1"})
+    refused = rome.press(page, "record")
+    assert refused.status == 422
+    assert "3.0:0207" in refused.choices("findings.2.term")
+    assert len(refused.choices("findings.2.term")) <= 20
+    for control in refused.parser.controls:
+        if control.get("name") == "findings.2.term" and control.get("value") == "3.0:0207":
+            control["checked"] = ""
+    recorded = rome.press(refused, "record")
+    assert recorded.status == 200, recorded.text
+    assert "Nausea" in recorded.text
+    rows = study.get_from("toxicity", f"participants/{participant_id}").json()["facts"]
+    findings = next(row["data"]["findings"] for row in rows if row["type"] == "toxicity.assessed")
+    assert [(finding["term"], finding["grade"]) for finding in findings] == [("3.0:0150", 2), ("3.0:0207", 1)]
+
+
+def test_serious_event_is_reported_by_the_clock_of_the_site(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """F14."""
+    page = rome.open(form_of(study, participant_id, "toxicity.serious_event_reported", "toxicity"))
+    assert page.value("serious_event_id") == "SAE1"
+    page.fill({"aware_at": "2024-03-07 09:30", "term": "3.0:0207", "grade": "3", "onset_on": "2024-03-06"})
+    page.fill({"seriousness": ["hospitalisation"], "narrative": "Admitted.", "outcome": "RECOVERED/RESOLVED"})
+    recorded = rome.press(page, "record")
+    assert recorded.status == 200, recorded.text
+    rows = study.get_from("toxicity", f"participants/{participant_id}").json()["facts"]
+    report = next(row["data"] for row in rows if row["type"] == "toxicity.serious_event_reported")
+    assert report["aware_at"].startswith("2024-03-07T09:30:00+01:00")
+
+
+def test_change_of_a_prescription_begins_with_the_prescription_in_force(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    page = rome.open(form_of(study, participant_id, "radiotherapy.prescription_changed"))
+    assert (page.value("targets.0.target_id"), page.value("targets.0.lesion_ids")) == ("T1", "L1")
+    assert page.value("targets.0.total_dose_cgy")
+
+
+def test_criteria_are_asked_in_words_that_fit_their_kind(study: StudyUnderTest, rome: FormBrowser) -> None:
+    """F8: an exclusion criterion is met if it is absent."""
+    page = rome.open(f"/enrollment/studies/{study.study_id}/participants/new")
+    assert "Fulfilled" in page.text
+    assert page.choices("criteria.histology") == ["met", "not_met", "not_assessed", "waived"]
+
+
+def test_unanswered_criterion_is_objected_to(study: StudyUnderTest, rome: FormBrowser) -> None:
+    page = rome.open(f"{pages_of(study)}/participants/new")
+    page.fill({"screened_on": "2024-02-01", "sex": "male", "birth_year": "1950", "criteria.histology": "met"})
+    refused = rome.press(page, "record")
+    assert refused.status == 422
+    assert 'id="f-criteria-errors"' in refused.response.text
+
+
+def test_amendment_begins_with_the_protocol_in_force_and_needs_what_has_no_default(study: StudyUnderTest) -> None:
+    with form_browser(study, "administrator") as administrator:
+        page = administrator.open(f"{pages_of(study)}/facts/study.protocol_amended")
+        assert page.value("protocol.toxicity.checklist.0") == CHECKLIST[0]
+        page.fill({"amendment": "A1", "effective_on": "2024-05-01", "reason": "Experience."})
+        page.fill({"protocol.minimum_age": "21"})
+        recorded = administrator.press(page, "record")
+        assert recorded.status == 200, recorded.text
+        assert "21" in recorded.text
+
+
+def test_study_is_opened_by_a_form(demo: Demo, study: StudyUnderTest) -> None:
+    study_id = f"own-{secrets.token_hex(6)}"
+    opened = StudyUnderTest(demo, study.http, study_id)
+    with form_browser(opened, "administrator") as administrator:
+        page = administrator.open("/enrollment/studies/new")
+        assert page.status == 200, page.text
+        page = administrator.press(page, "add", "protocol.criteria")
+        page.fill({"study_id": study_id, "title": "A study", "ethics_approval": "EC 1"})
+        page.fill({"protocol.criteria.0.id": "histology", "protocol.criteria.0.text": "Histology."})
+        page.fill({"protocol.criteria.0.kind": "inclusion", "protocol.consent_versions.0.version": "1.0"})
+        page.fill({"protocol.consent_versions.0.valid_from": "2024-01-01"})
+        page.fill({"protocol.toxicity.dictionary": "ctcae-5.0"})
+        recorded = administrator.press(page, "record")
+        assert recorded.status == 200, recorded.text
+        assert "Opening of a study" in recorded.text
+        assert administrator.open(f"/enrollment/studies/{study_id}/facts/study.site_activated").status == 200
+
+
+def test_study_is_not_opened_by_others(study: StudyUnderTest, rome: FormBrowser) -> None:
+    assert rome.open("/enrollment/studies/new").status == 403

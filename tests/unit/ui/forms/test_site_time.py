@@ -1,0 +1,46 @@
+"""F14: times are typed by the clock of the site, and the rule of 24 hours hangs on them."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.kernel.errors import Fault
+from shared.ui.forms.site_time import describe_time, possible_times, resolve_time
+
+ROME = "Europe/Rome"
+
+
+@pytest.mark.parametrize(
+    ("typed", "times"),
+    [
+        ("2024-03-07 09:30", ["2024-03-07T09:30:00+01:00"]),
+        ("2024-07-07 9:30", ["2024-07-07T09:30:00+02:00"]),
+        ("2024-07-07T09:30:15", ["2024-07-07T09:30:15+02:00"]),
+        ("2024-03-31 02:30", []),  # the clocks go from 02:00 to 03:00
+        ("2024-02-30 02:30", []),
+        ("2024-10-27 02:30", ["2024-10-27T02:30:00+02:00", "2024-10-27T02:30:00+01:00"]),
+        ("2024-03-07", None),
+        ("2024-03-07T09:30:00Z", None),
+    ],
+)
+def test_local_time_may_mean_none_one_or_two_times(typed: str, times: list[str] | None) -> None:
+    assert possible_times(typed, ROME) == times
+
+
+def test_time_that_exists_twice_is_asked_for_and_the_choice_is_taken() -> None:
+    typed, later = "2024-10-27 02:30", "2024-10-27T02:30:00+01:00"
+    assert isinstance(resolve_time([typed], ROME), Fault)
+    assert resolve_time([typed, later], ROME) == later
+    assert isinstance(resolve_time([typed, "2024-10-26T02:30:00+02:00"], ROME), Fault)
+    assert isinstance(resolve_time(["2024-03-31 02:30"], ROME), Fault)
+
+
+def test_time_with_an_offset_is_taken_as_it_is_and_other_text_is_left_to_the_class() -> None:
+    assert resolve_time(["2024-03-07T09:30:00Z"], ROME) == "2024-03-07T09:30:00Z"
+    assert resolve_time(["yesterday"], ROME) == "yesterday"
+
+
+def test_time_is_shown_by_the_clock_of_the_site() -> None:
+    assert describe_time("2024-03-07T09:30:00Z", ROME) == "2024-03-07 10:30 Europe/Rome"
+    assert describe_time("2024-03-07 10:30", ROME) == "2024-03-07 10:30 Europe/Rome"
+    assert describe_time("soon", ROME) == ""
