@@ -24,6 +24,8 @@ from services.analytics.participants import api as participants_api
 from services.analytics.participants.service import ParticipantService
 from services.analytics.queries import api as queries_api
 from services.analytics.queries.service import QueryService
+from services.analytics.schedule import api as schedule_api
+from services.analytics.schedule.service import WorklistService
 from services.analytics.snapshot import api as snapshot_api
 from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.timeline import api as timeline_api
@@ -74,6 +76,7 @@ async def _open_resources(
                 figures=FigureService(reader),
                 queries=queries,
                 participants=ParticipantService(reader, queries),
+                worklist=WorklistService(reader),
                 timelines=TimelineService(reader, TermNames()),
                 live_updates=live_updates,
                 pages=[module.PAGE for module in PAGE_MODULES],
@@ -106,6 +109,7 @@ def create_app(
         timeline_api.routes,
         queries_api.routes,
         participants_api.routes,
+        schedule_api.routes,
         operations_api.routes,
         read_log_routes("analytics"),
     ]

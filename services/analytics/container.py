@@ -8,10 +8,19 @@ from services.analytics.figures.api import FigureResources
 from services.analytics.live.api import LiveResources
 from services.analytics.participants.api import ParticipantResources
 from services.analytics.queries.api import QueryResources
+from services.analytics.schedule.api import WorklistResources
 from services.analytics.study_header import PageResources
 from services.analytics.timeline.api import TimelineResources
 
 
 @dataclass(frozen=True, kw_only=True)
-class Analytics(PageResources, FigureResources, QueryResources, ParticipantResources, TimelineResources, LiveResources):
+class Analytics(
+    PageResources,
+    FigureResources,
+    QueryResources,
+    ParticipantResources,
+    WorklistResources,
+    TimelineResources,
+    LiveResources,
+):
     """The resources of all features. Each feature reads its own base class, and so does not depend on the others."""

@@ -38,6 +38,7 @@ MAY_HOLD_SQL = (
     "services/analytics/rebuild/",
     "services/analytics/queries/repository",
     "services/analytics/participants/repository",
+    "services/analytics/schedule/repository",
     "services/analytics/operations/repository",
     "services/enrollment/sign_in/repository",
     "services/enrollment/sign_in/migrations/",

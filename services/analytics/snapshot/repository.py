@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -124,6 +124,12 @@ async def corrected_event_ids(
 async def visible_participants(connection: Connection, study_id: str) -> list[str]:
     """Returns the participants that the connection's tenant sees."""
     return [row["participant_id"] for row in await connection.fetch(SQL["visible_participants"], study_id)]
+
+
+async def words_by_code(connection: Connection, codes: Iterable[int], words: Iterable[str]) -> dict[int, str]:
+    """Returns the words of these codes, and these words, by their codes. The role `system` reads words."""
+    rows = await connection.fetch(SQL["words"], list(codes), list(words))
+    return {row["code"]: row["word"] for row in rows}
 
 
 async def is_visible(connection: Connection, study_id: str, participant_id: str) -> bool:

@@ -58,6 +58,10 @@ select service, type, subject, event_id, site_id, version, schema_version, data,
 -- The events of a participant that had another content, or none, before the position.
 select distinct event_id from fact where study_id = $1 and subject = $2 and to_position <= $3
 
+-- name: words
+-- The words of these codes, and the codes of these words.
+select code, word from derived_word where code = any($1) or word = any($2)
+
 -- name: is_visible
 -- Whether the tenant of the transaction sees a participant who is screened and in analyses.
 select exists (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -127,6 +127,10 @@ class StudyReader:
             async with tenant as connection:
                 visible += await repository.visible_participants(connection, study_id)
         return visible
+
+    async def words(self, codes: Iterable[int], words: Iterable[str] = ()) -> dict[int, str]:
+        """Returns the words of these codes of derived rows, and these words, by their codes."""
+        return await repository.words_by_code(self._system_pool, codes, words)
 
     async def past_snapshot(
         self,
