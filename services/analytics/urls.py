@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
-Query = Mapping[str, str]
-NO_QUERY: Query = {}
+Query = Mapping[str, str | Sequence[str]]
+"""Parameters by name; one with several values is repeated."""
+NO_QUERY: Mapping[str, str] = {}
 
 
 def cohort_url(study: str, query: Query = NO_QUERY) -> str:
@@ -57,6 +58,14 @@ def queries_file_url(study: str) -> str:
     return f"{_api_url(study)}/queries.json"
 
 
+def worklist_url(study: str, query: Query = NO_QUERY) -> str:
+    return _with_query(f"{cohort_url(study)}/worklist", query)
+
+
+def worklist_file_url(study: str, extension: str, query: Query = NO_QUERY) -> str:
+    return _with_query(f"{_api_url(study)}/worklist{extension}", query)
+
+
 def live_url(study: str) -> str:
     """The event stream that names the parts of the study's pages that have changed."""
     return f"{_api_url(study)}/live"
@@ -67,4 +76,5 @@ def _api_url(study: str) -> str:
 
 
 def _with_query(path: str, query: Query) -> str:
-    return f"{path}?{urlencode(query)}" if query else path
+    encoded = urlencode(query, doseq=True)
+    return f"{path}?{encoded}" if encoded else path

@@ -183,6 +183,7 @@ READS: dict[str, tuple[str, str, set[str]]] = {
         STUDY_WIDE_READERS | users_of_site("rome") | users_of_site("milan"),
     ),
     "queries": ("analytics", "queries.json", STUDY_WIDE_READERS | users_of_site("rome") | users_of_site("milan")),
+    "worklist": ("analytics", "worklist.json", STUDY_WIDE_READERS | users_of_site("rome") | users_of_site("milan")),
 }
 
 

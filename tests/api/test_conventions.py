@@ -280,6 +280,7 @@ def test_filter_by_an_unknown_site_is_rejected(study: StudyUnderTest) -> None:
         ("analytics", "figures/flow.json"),
         ("analytics", "figures/treatments.json"),
         ("analytics", "queries.json"),
+        ("analytics", "worklist.json"),
     ):
         response = study.get_from(service, path, "coordinator", site="nope")
         assert (response.status_code, response.json()["errors"][0]["code"]) == (422, "parameter"), path

@@ -40,6 +40,8 @@ DOCUMENTED_READS = {
         "/{study_id}/operations.json",
         "/{study_id}/queries.json",
         "/{study_id}/participants.json",
+        "/{study_id}/worklist.json",
+        "/{study_id}/worklist.csv",
         "/{study_id}/participants/{participant_id}/timeline.{kind}",
         "/{study_id}/reads",
     ),

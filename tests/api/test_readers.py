@@ -189,7 +189,8 @@ def test_reader_gets_one_refusal_for_all_groups_that_are_not_published(published
 
 
 def test_reader_is_refused_every_other_address_of_the_study(published: StudyForReaders) -> None:
-    for path in ("queries.json", "participants.json", "operations.json", "reads", "figures/treatments.svg"):
+    lists = ("queries.json", "participants.json", "worklist.json", "worklist.csv", "operations.json", "reads")
+    for path in (*lists, "figures/treatments.svg"):
         answer = published.study.get_analytics(path, "reader")
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/readers-see-cuts")
 

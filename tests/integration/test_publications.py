@@ -104,12 +104,13 @@ async def test_readers_are_refused_any_other_state_and_any_other_address(study: 
         {"as_of": "2024-06-15T00:00:00Z"},
         {"at": "cut:first", "cut": FIRST_CUT},
     )
-    paths = ("queries.json", "participants.json", "operations.json", "reads", "figures/treatments.json")
+    lists = ("queries.json", "participants.json", "worklist.json", "operations.json", "reads")
     timeline = f"participants/{participant.participant_id}/timeline.json"
+    treatments = ("figures/treatments.json", "figures/treatments.csv")
     answers = [await study.get("figures/flow.json", "reader", **params) for params in parameters]
-    answers += [await study.get(path, "reader") for path in (*paths, timeline, "figures/treatments.csv")]
+    answers += [await study.get(path, "reader") for path in (*lists, *treatments, timeline)]
     assert {problem(answer) for answer in answers} == {(403, "/problems/readers-see-cuts")}
-    for path in ("participants", "queries", "operations", f"participants/{participant.participant_id}"):
+    for path in ("participants", "queries", "worklist", "operations", f"participants/{participant.participant_id}"):
         page = await study.get_page(path, "reader")
         assert (page.status_code, "Readers see what the study has published" in page.text) == (403, True), path
     assert problem(await study.get("figures/flow.json", "reader", epoch="00000000-0000-0000-0000-000000000000")) == (

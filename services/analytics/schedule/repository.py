@@ -152,9 +152,8 @@ async def _load_unscheduled(
 async def count_recently_missed(connection: PooledConnection, selection: WorklistSelection) -> int:
     """Returns the number of visits whose slots ended within the last `OPENING_DAYS` days without a contact."""
     first = min(selection.todays.values(), default=selection.on) - timedelta(days=OPENING_DAYS)
-    count: int = await connection.fetchval(
-        SQL["recently_missed"], *selection.visit_arguments, first, selection.on, OPENING_DAYS
-    )
+    arguments = (*selection.visit_arguments, first, selection.on, OPENING_DAYS, selection.participant)
+    count: int = await connection.fetchval(SQL["recently_missed"], *arguments)
     return count
 
 

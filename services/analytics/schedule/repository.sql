@@ -54,10 +54,11 @@ select s.participant_id, s.site_id, s.enrolled_on, d.today
 
 -- name: recently_missed
 -- The number of visits whose slots ended on the last days and that were missed without a declaration or a loss.
+-- `$7`: only of this participant; null: of all.
 select count(*)
   from visit_status($1, $2, $3) v
  where v.slot_ends between $4 and $5 and v.slot_ends between v.today - $6::integer and v.today - 1
-   and v.state = 'missed' and v.reason is null
+   and v.state = 'missed' and v.reason is null and ($7::text is null or v.participant_id = $7)
 
 -- name: last_contacts
 -- The day of the last contact of each of these participants that has any. `$3`: the code of the days of contacts; `$4`:

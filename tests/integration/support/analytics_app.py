@@ -5,10 +5,11 @@ Members are named by role and site: `investigator`, `site@rome`. The study's tod
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -32,6 +33,7 @@ from tests.integration.support.analytics_database import project_messages
 
 TODAY = "2025-01-31"
 SITES = ("rome", "milan")
+ZONES: Mapping[str, str] = MappingProxyType(dict.fromkeys(SITES, "Europe/Rome"))
 STUDY_WIDE_ROLES = ("administrator", "investigator", "coordinator", "monitor", "auditor", "reader")
 SITE_USERS = tuple(f"{role}@{site}" for site in SITES for role in ("site", "coordinator"))
 
@@ -74,13 +76,22 @@ class AnalyticsStudy:
 
 
 @asynccontextmanager
-async def open_analytics_study(database: Database, folder: Path, study_id: str) -> AsyncIterator[AnalyticsStudy]:
-    """Opens a study with two sites and a member in every role."""
+async def open_analytics_study(
+    database: Database,
+    folder: Path,
+    study_id: str,
+    *,
+    clock: str = TODAY,
+    zones: Mapping[str, str] = ZONES,
+    opened: StudyOpened | None = None,
+) -> AsyncIterator[AnalyticsStudy]:
+    """Opens a study with sites and a member in every role. `zones`: the time zone of each site."""
     issuer = Issuer.load(folder / "issuer")
     urls = {f"analytics_{role}_url": database.urls[role] for role in ("app", "system")}
-    app = create_app(Settings(jwks=str(issuer.jwks), clock=TODAY, plain_http=True, **urls))  # type: ignore[arg-type] # URLs are secrets
+    app = create_app(Settings(jwks=str(issuer.jwks), clock=clock, plain_http=True, **urls))  # type: ignore[arg-type] # URLs are secrets
     study = EventStream(study_id, study_id)
-    study.record(StudyOpened.model_validate(OPENING_DATA), *(site_activated(site) for site in SITES))
+    sites = [site_activated(site, zone=zone) for site, zone in zones.items()]
+    study.record(opened or StudyOpened.model_validate(OPENING_DATA), *sites)
     for user in (*STUDY_WIDE_ROLES, *SITE_USERS):
         role, _, site = user.partition("@")
         study.record(member_granted(f"{user}.{study_id}", role, site or None))

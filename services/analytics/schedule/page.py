@@ -1,0 +1,180 @@
+"""The page of a study's worklist: what is overdue, due and opening, and participants without visits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+from fastapi.responses import Response
+from pydantic import field_validator
+
+from services.analytics import urls
+from services.analytics.schedule.api import WorklistPageParameters, WorklistResources
+from services.analytics.schedule.service import WorklistPage, WorklistRow
+from services.analytics.schedule.wording import EMPTY_LISTS, GROUP_LEADS, GROUP_TITLES, describe_days, describe_reason
+from services.analytics.schedule.worklist import GROUPS, VISIT_STATES, UnscheduledParticipant
+from services.analytics.snapshot.access import may_see_participants
+from services.analytics.snapshot.api import StudyResources
+from services.analytics.study_header import StudyPage, build_study_header
+from shared.contracts.study import SiteActivated
+from shared.eventstore.study_cache import StudyState
+from shared.postgres.tenancy import EVERY_SITE
+from shared.protocol.visit_status import VisitState
+from shared.ui.html_errors import html_or_error
+from shared.ui.navigation import Link, NavLink
+from shared.ui.pages import Pages, create_page_router
+from shared.web.container import get_container
+from shared.web.fact_recording import StudyIdPath
+from shared.web.read_logging import logs_reads, note_rows
+
+PAGE = StudyPage(
+    route=urls.worklist_url("{study_id}"), nav_label="Worklist", may_see=may_see_participants, is_live=True
+)
+routes = create_page_router()
+pages = Pages(
+    "analytics",
+    Path(__file__).with_name("templates"),
+    filters={"days": describe_days, "reason": describe_reason},
+    functions={"participant_url": urls.participant_url, "queries_url": urls.queries_url},
+)
+VIEWS: Mapping[str, Sequence[VisitState]] = {
+    "To do": (),
+    "Missed": ("missed",),
+    "Reported": ("done_late", "done"),
+    "Not applicable": ("not_applicable",),
+    "All visits": VISIT_STATES,
+}
+"""The states of each view of the list."""
+
+
+class WorklistFilterParameters(WorklistPageParameters):
+    """The filters of the page. A form sends empty fields as well: they filter nothing."""
+
+    @field_validator("site", "participant", "on", mode="before")
+    @classmethod
+    def _read_empty_field(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitSection:
+    """The visits of one state on the page."""
+
+    state: VisitState
+    title: str
+    lead: str
+    rows: Sequence[WorklistRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorklistView:
+    """A page of the list, and the filters that lead to it.
+
+    `source` is its address. `sites`: the names of the sites that the member sees. `next_url`: the next page; "" on the
+    last. `missed_count`: the number of visits that were missed within the last 14 days. `empty`: the sentence of a page
+    without entries; "" on others.
+    """
+
+    parameters: WorklistFilterParameters
+    source: str
+    today_url: str
+    missed_url: str
+    next_url: str
+    views: Sequence[NavLink]
+    sites: Mapping[str, str]
+    on: str
+    missed_count: int
+    sections: Sequence[VisitSection]
+    no_schedule: Sequence[UnscheduledParticipant]
+    empty: str
+    downloads: Sequence[Link]
+
+
+@routes.get(PAGE.route)
+@logs_reads
+async def worklist_page(
+    request: Request, study: StudyIdPath, parameters: Annotated[WorklistFilterParameters, Query()]
+) -> Response:
+    return await html_or_error(request, pages, _render_worklist(request, study, parameters))
+
+
+async def _render_worklist(request: Request, study: str, parameters: WorklistFilterParameters) -> str:
+    container = get_container(request)
+    await container.authenticate(request)
+    service, member = container.get_resources(WorklistResources).worklist, request.state.caller.subject
+    filters = parameters.to_request()
+    page = await service.list_page(study, member, filters, parameters.key, parameters.limit)
+    missed_count = await service.count_recently_missed(study, member, filters)
+    rows = len(page.rows) + len(page.no_schedule)
+    note_rows(request, study, "worklist", rows, site=parameters.site, participant=parameters.participant)
+    state = await container.get_resources(StudyResources).studies.current(study)
+    header = await build_study_header(
+        request, study, PAGE, heading="Worklist", position=page.current.position, recorded_at=page.current.recorded_at
+    )
+    view = _build_view(study, page, parameters, _visible_sites(state, member), missed_count)
+    return pages.render_study("worklist.html", header, view=view)
+
+
+def _visible_sites(study: StudyState, member: str) -> dict[str, str]:
+    """Returns the names of the sites whose participants the member sees, by their ids."""
+    visible = study.rights(member).visible_sites
+    return {
+        site.site_id: site.name
+        for site in sorted(study.record.facts_of(SiteActivated), key=lambda site: site.name)
+        if EVERY_SITE in visible or site.site_id in visible
+    }
+
+
+def _build_view(
+    study: str, page: WorklistPage, parameters: WorklistFilterParameters, sites: Mapping[str, str], missed_count: int
+) -> WorklistView:
+    query: dict[str, Any] = parameters.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    filters = {name: value for name, value in query.items() if name not in ("after", "limit")}
+    whole = {name: value for name, value in filters.items() if name != "state"}
+    views = [
+        NavLink(urls.worklist_url(study, whole | {"state": states}), label, set(parameters.state) == set(states))
+        for label, states in VIEWS.items()
+    ]
+    return WorklistView(
+        parameters=parameters,
+        source=urls.worklist_url(study, query),
+        today_url=urls.worklist_url(study, {name: value for name, value in filters.items() if name != "on"}),
+        missed_url=urls.worklist_url(study, whole | {"state": VIEWS["Missed"]}),
+        next_url=urls.worklist_url(study, query | {"after": str(page.next)}) if page.next else "",
+        views=views,
+        sites=sites,
+        on=page.on.isoformat(),
+        missed_count=missed_count,
+        sections=_sections(page, is_default=not parameters.state),
+        no_schedule=page.no_schedule,
+        empty="" if page.rows or page.no_schedule else _empty_sentence(parameters),
+        downloads=[
+            Link(urls.worklist_file_url(study, ".csv", filters), "Table (CSV)"),
+            Link(urls.worklist_file_url(study, ".json", filters), "JSON"),
+        ],
+    )
+
+
+def _sections(page: WorklistPage, *, is_default: bool) -> list[VisitSection]:
+    rows_by_state = {group: [row for row in page.rows if row.visit.state == group] for group in GROUPS}
+    return [
+        VisitSection(
+            state=rows[0].visit.state,
+            title="Opening within 14 days" if group == "planned" and is_default else GROUP_TITLES[rows[0].visit.state],
+            lead=GROUP_LEADS[rows[0].visit.state],
+            rows=rows,
+        )
+        for group, rows in rows_by_state.items()
+        if rows
+    ]
+
+
+def _empty_sentence(parameters: WorklistFilterParameters) -> str:
+    if parameters.after:
+        return EMPTY_LISTS["end"]
+    if parameters.state:
+        return EMPTY_LISTS["states"]
+    return EMPTY_LISTS["default"]
