@@ -66,7 +66,7 @@ async def test_page_keeps_filters_and_leads_on(study: AnalyticsStudy) -> None:
     assert '<input type="hidden" name="state" value="due">' in text
     assert "2 visits on this page" in text
     assert 'id="next-page"' in text
-    assert "3 visits." in await page_text(study, site="", on="", participant="")
+    assert "3 visits</caption>" in await page_text(study, site="", on="", participant="")
     assert "There are no visits in this state." in await page_text(study, state="done")
     assert "Nothing to do" in await page_text(study, "site@rome")
 
