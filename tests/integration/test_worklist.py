@@ -72,6 +72,15 @@ async def test_coordinator_reads_what_is_overdue_due_and_opening(study: Analytic
     }
 
 
+async def test_row_has_the_appointment_for_the_visit(study: AnalyticsStudy) -> None:
+    history = await add(study, DUE, follow_up.visit_scheduled("2025-02-10", 1))
+    (row,) = (await read_worklist(study))["rows"]
+    assert row["scheduled_on"] == "2025-02-10"
+    await void_last(study, history)
+    (row,) = (await read_worklist(study))["rows"]
+    assert row["scheduled_on"] is None
+
+
 async def test_row_has_last_contact_declared_contact_and_open_queries(study: AnalyticsStudy) -> None:
     contacts = [
         follow_up.follow_up_recorded("2024-11-02"),

@@ -59,7 +59,7 @@ class WorklistVisitAnswer(BaseModel):
             state=visit.state,
             reason=visit.reason,
             days=visit.days,
-            scheduled_on=None,
+            scheduled_on=visit.scheduled_on,
             declared=visit.declared_on,
             last_contact=row.last_contact,
             next_step=None,

@@ -168,6 +168,5 @@ async def load_last_contacts(
 
 
 def _visit_from_row(row: asyncpg.Record) -> WorklistVisit:
-    columns: dict[str, Any] = dict(row)
-    columns["declared_on"] = None if row["declared_on"] == NEVER else row["declared_on"]
+    columns: dict[str, Any] = {name: None if value == NEVER else value for name, value in row.items()}
     return WorklistVisit(**columns)

@@ -1,7 +1,7 @@
 -- name: awaited
 -- The visits without a contact in the states that are not left out, after a key, the earliest window first.
 select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
-       v.declared_on, v.today, v.state, v.reason
+       v.declared_on, v.scheduled_on, v.today, v.state, v.reason
   from visit_status($1, $2, $3) v
  where v.state <> all($4) and v.contact_on = 'infinity'
    and (v.closes, v.participant_id collate "C", v.sequence) > ($5, $6, $7)
@@ -11,7 +11,7 @@ select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v
 -- name: ended
 -- The visits without a contact in the states that are not left out, before a key, the latest window first.
 select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
-       v.declared_on, v.today, v.state, v.reason
+       v.declared_on, v.scheduled_on, v.today, v.state, v.reason
   from visit_status($1, $2, $3) v
  where v.state <> all($4) and v.contact_on = 'infinity'
    and (v.closes, v.participant_id collate "C", v.sequence) < ($5, $6, $7)
@@ -20,7 +20,7 @@ select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v
 -- name: attended
 -- The visits with a contact in the states that are not left out, before a key, the latest window first.
 select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
-       v.declared_on, v.today, v.state, v.reason
+       v.declared_on, v.scheduled_on, v.today, v.state, v.reason
   from visit_status($1, $2, $3) v
  where v.state <> all($4) and v.contact_on < 'infinity'
    and (v.closes, v.participant_id collate "C", v.sequence) < ($5, $6, $7)
@@ -29,7 +29,7 @@ select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v
 -- name: of_participant
 -- The visits of a participant in the states that are not left out, in no order.
 select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
-       v.declared_on, v.today, v.state, v.reason
+       v.declared_on, v.scheduled_on, v.today, v.state, v.reason
   from visit_status($1, $2, $3) v
  where v.state <> all($4) and v.participant_id = $5 and v.opens <= v.today + $6::integer
 

@@ -57,7 +57,8 @@ class WorklistVisit:
     """A planned visit of a participant at the current site, as it is counted on the site's `today`.
 
     `sequence`: its number among the derived visits of the participant. `schedule`: the code of the schedule's word.
-    `declared_on`: the day of a contact outside the slot that the site takes for this visit.
+    `declared_on`: the day of a contact outside the slot that the site takes for this visit. `scheduled_on`: the day of
+    the appointment.
     """
 
     participant_id: str
@@ -70,6 +71,7 @@ class WorklistVisit:
     closes: date
     slot_ends: date
     declared_on: date | None
+    scheduled_on: date | None
     today: date
     state: VisitState
     reason: StateReason | None
