@@ -45,7 +45,9 @@ def install_provider() -> Path:
             for name in PACKAGES:
                 shutil.copy(FOLDER / name, folder)
             npm: list[str | Path] = [NODE, NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            done = subprocess.run(npm, cwd=folder, capture_output=True, text=True, check=False)
+            trust = {"NODE_OPTIONS": "--use-system-ca"}  # the certificates that this machine trusts, as Python does
+            environment = os.environ | trust
+            done = subprocess.run(npm, cwd=folder, env=environment, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"oidc-provider could not be installed:\n{done.stderr[-3000:]}"
             (folder / "complete").touch()
     return folder
