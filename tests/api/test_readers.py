@@ -107,7 +107,7 @@ def addresses(route: APIRoute, published: StudyForReaders) -> set[str]:
     choices = {
         "study_id": [published.study.study_id],
         "participant_id": [published.participant_id],
-        "name": ["flow", "accrual", "treatments"],
+        "name": ["flow", "accrual", "treatments", "visit-adherence"],
         "kind": ["json", "csv", "svg"],
         "code": ["small-groups"],
         "dictionary": ["ctcae-3.0"],

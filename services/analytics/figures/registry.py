@@ -8,11 +8,13 @@ from services.analytics.figures.accrual import Accrual
 from services.analytics.figures.figure import Figure
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.treatments import Treatments
+from services.analytics.figures.visit_adherence import VisitAdherence
 
 _FIGURES: tuple[type[Figure], ...] = (
     ParticipantFlow,
     Accrual,
     Treatments,
+    VisitAdherence,
 )
 FIGURES: Mapping[str, type[Figure]] = {figure.NAME: figure for figure in _FIGURES}
 """Every figure by its name in addresses."""

@@ -144,6 +144,18 @@ def example_treatments() -> dict[str, Any]:
     )
 
 
+def adherence_group(name: str, *numbers: int) -> dict[str, Any]:
+    """Returns the group of a figure with as many done, late, unreported and inapplicable visits of each number."""
+    states = dict(zip(("done", "done_late", "not_reported", "not_applicable"), numbers, strict=True))
+    counts = {"expected": sum(numbers[:3]), **states}
+    shares = {"reported_percent": 80.0, "in_window_percent": 60.0}
+    return {"name": name, "participants": 9, **counts, **shares, "visits": [{"number": 1, **counts}]}
+
+
+def visit_adherence(*groups: dict[str, Any], by: str | None = None) -> dict[str, Any]:
+    return {"figure": "visit-adherence", **COMMON, "groups": list(groups), "parameters": {"by": by}}
+
+
 EXAMPLE_ANSWERS = [
     flow(),
     empty_flow(),
@@ -153,6 +165,8 @@ EXAMPLE_ANSWERS = [
     accrual_by_site(),
     example_treatments(),
     treatments(),
+    visit_adherence(adherence_group("all", 6, 2, 2, 5)),
+    visit_adherence(adherence_group("one", 6, 2, 2, 5), adherence_group("two", 0, 0, 0, 4), by="site"),
 ]
 
 
