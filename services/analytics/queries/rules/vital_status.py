@@ -9,9 +9,15 @@ from services.analytics.queries.case import Case, QueryFinding, query_rule
 from services.analytics.queries.phrasing import ask_exact_date, describe_fact
 from services.analytics.wording.phrasing import as_sentence
 from shared.contracts.enrollment import ConsentSigned, ConsentWithdrawn
-from shared.contracts.follow_up import LostToFollowUp, ParticipantDied
+from shared.contracts.follow_up import (
+    FollowUpRecorded,
+    FollowUpResumed,
+    LostToFollowUp,
+    ParticipantDied,
+    VitalStatusConfirmed,
+)
 from shared.gate.participant_gate import allowed_after_withdrawal
-from shared.kernel.fact import Fact
+from shared.kernel.fact import Fact, StatedFact
 
 _FOLLOW_UP_ENDS: tuple[type[Fact], ...] = (ParticipantDied, ConsentWithdrawn, LostToFollowUp)
 
@@ -62,6 +68,24 @@ def death_without_date(case: Case) -> Iterator[QueryFinding]:
     for death in case.stated(ParticipantDied):
         if death.fact.died_on is None:
             yield QueryFinding("The death is recorded without a date.", (death,))
+
+
+@query_rule("contact_after_loss")
+def contact_after_loss(case: Case) -> Iterator[QueryFinding]:
+    """Asks about a contact or a confirmed vital status that must be after a loss to follow-up without a resumption."""
+    resumption_days = [case.day(resumption.fact) for resumption in case.stated(FollowUpResumed)]
+    for loss in case.stated(LostToFollowUp):
+        if any(day >= case.day(loss.fact) for day in resumption_days):
+            continue
+        later: list[StatedFact[FollowUpRecorded | VitalStatusConfirmed]] = [
+            *case.stated(FollowUpRecorded),
+            *case.stated(VitalStatusConfirmed),
+        ]
+        for stated in later:
+            fact_date = stated.fact.happened_on
+            if fact_date and loss.fact.on.definitely_before(fact_date):
+                text = f"{describe_fact(stated.fact)} is dated after {describe_fact(loss.fact)}"
+                yield QueryFinding(f"{as_sentence(text)} Did follow-up resume?", (stated, loss))
 
 
 @query_rule("imprecise_end_of_follow_up")

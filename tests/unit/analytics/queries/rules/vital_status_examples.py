@@ -6,6 +6,7 @@ from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import (
     disease_progressed,
     follow_up_recorded,
+    follow_up_resumed,
     lost_to_follow_up,
     participant_died,
     vital_status_confirmed,
@@ -33,6 +34,12 @@ WITH_QUERY: list[RuleExample] = [
     ),
     ("consent_without_data_use", treated_participant(facts.consent_signed(1, options={"data_use": False}))),
     ("death_without_date", treated_participant(participant_died(None))),
+    ("contact_after_loss", treated_participant(lost_to_follow_up(60), follow_up_recorded(61))),
+    ("contact_after_loss", treated_participant(lost_to_follow_up("2024-03"), vital_status_confirmed("2024-04"))),
+    (
+        "contact_after_loss",
+        treated_participant(follow_up_resumed(40), lost_to_follow_up(60), vital_status_confirmed(61)),
+    ),
     ("imprecise_end_of_follow_up", treated_participant(participant_died("2024-07"))),
     ("imprecise_end_of_follow_up", treated_participant(lost_to_follow_up("2024"))),
 ]
@@ -62,5 +69,8 @@ WITHOUT_QUERY: list[RuleExample] = [
         treated_participant(facts.consent_signed(1, options={"data_use": False}), facts.consent_signed(2)),
     ),
     ("death_without_date", treated_participant(participant_died("2024"))),
+    ("contact_after_loss", treated_participant(lost_to_follow_up(60), follow_up_recorded(60))),
+    ("contact_after_loss", treated_participant(lost_to_follow_up("2024-03"), follow_up_recorded("2024-03-20"))),
+    ("contact_after_loss", treated_participant(lost_to_follow_up(60), follow_up_recorded(61), follow_up_resumed(61))),
     ("imprecise_end_of_follow_up", treated_participant(participant_died(60))),
 ]
