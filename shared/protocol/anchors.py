@@ -38,8 +38,3 @@ def find_anchor(plan: FollowUpPlan, courses: Sequence[CourseDates], course_id: s
     index = [course for course in courses if course.is_index]
     course = next(iter([*named, *index]), None)
     return Anchor(course.course_id, course.ended_on) if course and course.ended_on else None
-
-
-def anchor_may_move(plan: FollowUpPlan, ended_courses: int) -> bool:
-    """Returns whether visits may be counted from the end of a later course than the index course."""
-    return plan.anchor_policy == "latest" and ended_courses > 1

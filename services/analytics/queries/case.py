@@ -17,8 +17,8 @@ from shared.contracts.event import Event
 from shared.contracts.treatment import CourseEnd, RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
 from shared.kernel.fact import F, Fact, StatedFact
 from shared.kernel.record import Record
-from shared.protocol.anchors import CourseDates, anchor_may_move, find_anchor
-from shared.protocol.schedule import PlanPeriod
+from shared.protocol.anchors import CourseDates, find_anchor
+from shared.protocol.schedule import PlanPeriod, Schedule, Visit, schedules
 from shared.protocol.visit_status import FollowUpEnds
 
 Rule = Callable[["Case"], Iterator["QueryFinding"]]
@@ -144,10 +144,21 @@ class Case:
         """Returns whether facts about these two courses count visits from the same anchor."""
         return self.anchor(course_id) == self.anchor(other_course_id)
 
-    @property
-    def anchor_may_move(self) -> bool:
-        """Returns whether visits may be counted from the end of a later course than the index course."""
-        return anchor_may_move(self.plans[0].plan, ended_courses=len(self.course_ends))
+    def visits(self, course_id: str | None) -> tuple[AnchorFact | None, tuple[Visit, ...]]:
+        """Returns the visits that are counted from a course, and the course end from which the last ones are counted.
+
+        By the anchor policy `latest` that may be the end of a later course than the index course. Without visits: None.
+        """
+        anchor = self.anchor(course_id)
+        if anchor is None:
+            return None, ()
+        own = [schedule for schedule in self._schedules if schedule.name == anchor[0].fact.course_id]
+        schedule = (own or self._schedules)[-1]
+        return (self.course_ends[schedule.course_id], schedule.anchor), schedule.visits
+
+    @cached_property
+    def _schedules(self) -> Sequence[Schedule]:
+        return schedules(self.plans, self._course_dates)
 
     @property
     def end_of_follow_up(self) -> date:

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from shared.protocol.anchors import Anchor, CourseDates, anchor_may_move, find_anchor
+from shared.protocol.anchors import Anchor, CourseDates, find_anchor
 from shared.protocol.protocol import FollowUpPlan
 
 INDEX_END, SECOND_END = date(2024, 2, 29), date(2024, 9, 30)
@@ -31,9 +31,3 @@ def test_continuing_course_anchors_no_visit() -> None:
     assert find_anchor(PER_COURSE, COURSES, "C3") is None
     assert find_anchor(INDEX, [CourseDates("C1", True, None)]) is None
     assert find_anchor(INDEX, COURSES[1:]) is None
-
-
-def test_anchor_moves_only_by_the_policy_latest_and_with_a_second_course_that_ended() -> None:
-    assert anchor_may_move(LATEST, ended_courses=2)
-    assert not anchor_may_move(LATEST, ended_courses=1)
-    assert not anchor_may_move(INDEX, ended_courses=2)

@@ -13,7 +13,7 @@ from shared.contracts.follow_up import DiseaseProgressed, FollowUpRecorded, Visi
 from shared.contracts.toxicity import ToxicityAssessed
 from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.partial_date import PartialDate
-from shared.protocol.schedule import Visit, planned_visits
+from shared.protocol.schedule import Visit
 
 PROGRESSION_TOLERANCE = timedelta(days=30)
 _NOT_RECORDED = f"no matching progression is recorded within {PROGRESSION_TOLERANCE.days} days"
@@ -29,20 +29,16 @@ def imprecise_contact(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("visit_slot_conflict")
 def visit_slot_conflict(case: Case) -> Iterator[QueryFinding]:
-    """Asks about a contact or toxicity assessment whose date cannot lie in the slot of the visit that it names.
-
-    It does not ask where the protocol may move visits to the end of a later course.
-    """
+    """Asks about a contact or toxicity assessment whose date cannot lie in the slot of the visit that it names."""
     dated: list[StatedFact[FollowUpRecorded | ToxicityAssessed]] = [
         *case.stated(FollowUpRecorded),
         *case.stated(ToxicityAssessed),
     ]
     for stated in dated:
         fact, fact_date = stated.fact, stated.fact.happened_on
-        if fact.visit is None or fact_date is None or case.anchor_may_move:
+        if fact.visit is None or fact_date is None:
             continue
-        anchor = case.anchor(fact.course_id)
-        slots = _slots(case, anchor)
+        anchor, slots = case.visits(fact.course_id)
         if not any(
             visit.number == fact.visit and _overlaps(fact_date, visit.opens, visit.slot_ends) for visit in slots
         ):
@@ -67,8 +63,8 @@ def missed_visit_not_planned(case: Case) -> Iterator[QueryFinding]:
 def visit_missed_though_done(case: Case) -> Iterator[QueryFinding]:
     """Asks about a missed visit for which there is a contact: in its slot, or, without slots, with its number."""
     for missed in case.stated(VisitMissed):
-        visit_number, anchor = missed.fact.visit, case.anchor(missed.fact.course_id)
-        slot = next((visit for visit in _slots(case, anchor) if visit.number == visit_number), None)
+        visit_number, (_, slots) = missed.fact.visit, case.visits(missed.fact.course_id)
+        slot = next((visit for visit in slots if visit.number == visit_number), None)
         for contact in case.stated(FollowUpRecorded):
             if case.same_anchor(missed.fact.course_id, contact.fact.course_id) and _takes_place_as(
                 case, contact, visit_number, slot
@@ -81,13 +77,11 @@ def visit_missed_though_done(case: Case) -> Iterator[QueryFinding]:
 
 
 def _takes_place_as(case: Case, contact: StatedFact[FollowUpRecorded], visit_number: int, slot: Visit | None) -> bool:
-    if slot is None or case.anchor_may_move:
+    if contact.fact.mode == "registry":
+        return False
+    if slot is None:
         return contact.fact.visit == visit_number
     return slot.opens <= case.day(contact.fact) <= slot.slot_ends
-
-
-def _slots(case: Case, anchor: AnchorFact | None) -> tuple[Visit, ...]:
-    return planned_visits(case.plans, anchor[1]) if anchor else ()
 
 
 def _with_anchor(stated: StatedFact[Fact], anchor: AnchorFact | None) -> tuple[StatedFact[Fact], ...]:

@@ -72,6 +72,10 @@ WITHOUT_QUERY: list[RuleExample] = [
     ("visit_missed_though_done", treated_participant(visit_missed(120, 1), follow_up_recorded(VISIT_2))),
     ("visit_missed_though_done", treated_participant(visit_missed(120, 1), follow_up_recorded(40))),
     (
+        "visit_missed_though_done",
+        treated_participant(visit_missed(120, 1), follow_up_recorded(VISIT_1, mode="registry")),
+    ),
+    (
         "local_progression_not_stated",
         treated_participant(
             follow_up_recorded(VISIT_1, disease=disease_status("L1", status="progressed")),

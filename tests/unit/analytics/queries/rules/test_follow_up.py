@@ -42,6 +42,23 @@ def test_per_course_schedule_is_anchored_at_the_named_course() -> None:
     assert len(treated_participant(*second).queries_of_rule("visit_slot_conflict")) == 1
 
 
+def test_visits_of_the_policy_latest_are_counted_from_the_later_course_once_it_has_ended() -> None:
+    plan = {"follow_up": {"anchor_policy": "latest"}}
+    second = (
+        facts.radiotherapy_started("2024-07-01", "RT2", index=False),
+        facts.radiotherapy_completed("2024-07-10", "RT2"),
+    )
+    within_the_second_visit_from_the_index_course = follow_up_recorded(VISIT_2, visit=2)
+    first_course_only = treated_participant(within_the_second_visit_from_the_index_course, **plan)
+    assert first_course_only.queries_of_rule("visit_slot_conflict") == []
+    (query,) = treated_participant(*second, within_the_second_visit_from_the_index_course, **plan).queries_of_rule(
+        "visit_slot_conflict"
+    )
+    assert "its date belongs to visit 1" in query.text
+    moved = follow_up_recorded("2024-10-10", visit=2)
+    assert treated_participant(*second, moved, **plan).queries_of_rule("visit_slot_conflict") == []
+
+
 def test_each_progressed_lesion_has_its_own_query() -> None:
     history = treated_participant(
         facts.lesion_registered("L2"),
