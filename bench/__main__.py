@@ -19,6 +19,7 @@ from bench import (
     projection,
     relay,
     report,
+    worklist,
 )
 from bench.ratio import Bench, Size
 
@@ -33,6 +34,7 @@ BENCHES: tuple[Bench, ...] = (
     cold_snapshot.BENCH,
     live_figure.BENCH,
     live_page.BENCH,
+    worklist.BENCH,
 )
 
 

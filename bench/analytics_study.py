@@ -39,7 +39,7 @@ from shared.testing.builders.messages import as_messages
 from shared.testing.builders.participant_history import ParticipantHistory
 
 BATCH_SIZE, SEED = 500, 1
-_COPIED_TABLES = [*(f"derived_{name}" for name in TABLES), "derived_data_query"]
+ALL_TABLES = (*(f"derived_{name}" for name in TABLES), "derived_data_query")
 _COLUMNS = """
     select string_agg(column_name, ', ') from information_schema.columns
      where table_name = $1 and column_name not in ('study_id', 'participant_id')
@@ -77,15 +77,20 @@ class ReplicatedCohort:
     histories: Sequence[ParticipantHistory]
 
     @classmethod
-    async def fill(cls, pool: asyncpg.Pool[Any], study_id: str, participants: int) -> ReplicatedCohort:
-        """Projects and derives so many participants, those beyond the distinct ones as copies of their rows."""
+    async def fill(
+        cls, pool: asyncpg.Pool[Any], study_id: str, participants: int, tables: Sequence[str] = ALL_TABLES
+    ) -> ReplicatedCohort:
+        """Projects and derives so many participants, those beyond the distinct ones as copies of their rows.
+
+        `tables`: those whose rows are copied.
+        """
         histories = [simulate_history(study_id, index) for index in range(min(participants, DISTINCT_PARTICIPANTS))]
         study = cls(study_id, pool, histories)
         await apply_to_inbox(
             pool, [*study_events(study_id), *(event for history in histories for event in history.events)]
         )
         await study.derive()
-        await study._copy_rows(participants - len(histories))
+        await study._copy_rows(participants - len(histories), tables)
         return study
 
     async def derive(self) -> None:
@@ -97,13 +102,13 @@ class ReplicatedCohort:
         await apply_to_inbox(self.pool, [history.record(procedure_performed(random.randrange(300)))])
         await self.derive()
 
-    async def _copy_rows(self, copies: int) -> None:
+    async def _copy_rows(self, copies: int, tables: Sequence[str]) -> None:
         if copies <= 0:
             return
         names = [history.participant_id for history in self.histories]
         sources = [names[number % len(names)] for number in range(copies)]
         targets = [new_participant_id() for _ in range(copies)]
-        for table in _COPIED_TABLES:
+        for table in tables:
             columns = await self.pool.fetchval(_COLUMNS, table)
             await self.pool.execute(
                 f"insert into {table} (study_id, participant_id, {columns})"  # noqa: S608 - names of our own tables
@@ -113,9 +118,8 @@ class ReplicatedCohort:
                 self.study_id,
                 sources,
                 targets,
-                timeout=600,
+                timeout=1200,
             )
-            await self.pool.execute(f"analyze {table}")
 
 
 async def apply_to_inbox(
@@ -128,6 +132,15 @@ async def apply_to_inbox(
             result = await apply_messages(connection, batch, handler)
             if result.parked or result.unreadable:
                 raise RuntimeError(f"events cannot be applied: {result.parked or result.unreadable}")
+
+
+async def analyze_database(stack: Stack) -> None:
+    """Computes the statistics of tables, which PostgreSQL does by itself some time after so many new rows."""
+    owner = await asyncpg.connect(read_settings(stack.environment).database_url("analytics", "owner"))
+    try:
+        await owner.execute("vacuum analyze", timeout=600)
+    finally:
+        await owner.close()
 
 
 @asynccontextmanager

@@ -1,21 +1,32 @@
 -- name: awaited
--- The visits without a contact in the states that are not left out, after a key, the earliest window first.
+-- The visits without a contact or an end of follow-up in the states that are not left out, after a key, the earliest
+-- window first.
 select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
        v.declared_on, v.scheduled_on, v.today, v.state, v.reason
   from visit_status($1, $2, $3) v
- where v.state <> all($4) and v.contact_on = 'infinity'
+ where v.state <> all($4) and v.contact_on = 'infinity' and v.ends_on = 'infinity'
    and (v.closes, v.participant_id collate "C", v.sequence) > ($5, $6, $7)
    and v.closes <= $8 and v.opens <= v.today + $9::integer
  order by v.closes, v.participant_id collate "C", v.sequence limit $10
 
 -- name: ended
--- The visits without a contact in the states that are not left out, before a key, the latest window first.
-select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
-       v.declared_on, v.scheduled_on, v.today, v.state, v.reason
-  from visit_status($1, $2, $3) v
- where v.state <> all($4) and v.contact_on = 'infinity'
-   and (v.closes, v.participant_id collate "C", v.sequence) < ($5, $6, $7)
- order by v.closes desc, v.participant_id collate "C" desc, v.sequence desc limit $8
+-- The visits without a contact in the states that are not left out, before a key, the latest window first. Those of
+-- participants in follow-up and of others are read separately, each by its own index.
+select v.* from (
+    (select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
+            v.declared_on, v.scheduled_on, v.today, v.state, v.reason
+       from visit_status($1, $2, $3) v
+      where v.state <> all($4) and v.contact_on = 'infinity' and v.ends_on = 'infinity'
+        and (v.closes, v.participant_id collate "C", v.sequence) < ($5, $6, $7)
+      order by v.closes desc, v.participant_id collate "C" desc, v.sequence desc limit $8)
+    union all
+    (select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
+            v.declared_on, v.scheduled_on, v.today, v.state, v.reason
+       from visit_status($1, $2, $3) v
+      where v.state <> all($4) and v.contact_on = 'infinity' and v.ends_on < 'infinity'
+        and (v.closes, v.participant_id collate "C", v.sequence) < ($5, $6, $7)
+      order by v.closes desc, v.participant_id collate "C" desc, v.sequence desc limit $8)
+) v order by v.closes desc, v.participant_id collate "C" desc, v.sequence desc limit $8
 
 -- name: attended
 -- The visits with a contact in the states that are not left out, before a key, the latest window first.
