@@ -301,6 +301,27 @@ async def test_course_is_named_in_a_study_with_a_schedule_for_each_course(
     ]
 
 
+async def test_visit_stays_overdue_while_later_courses_move_the_next_one(
+    analytics_database: Database, tmp_path: Path, study_id: str
+) -> None:
+    opened = facts.study_opened(facts.protocol(follow_up={"anchor_policy": "latest"}))
+    clock = f"{study_id}=2025-08-15"
+    async with open_analytics_study(analytics_database, tmp_path, study_id, opened=opened, clock=clock) as study:
+        later_courses = [
+            fact
+            for name, ended_on in (("RT2", "2025-03-25"), ("RT3", "2025-06-05"))
+            for fact in (
+                facts.radiotherapy_started(ended_on, name, index=False),
+                facts.radiotherapy_completed(ended_on, name),
+            )
+        ]
+        await add(study, OVERDUE, *later_courses)
+        first, second = (await read_worklist(study))["rows"]
+    assert (first["visit"], first["state"], first["closes"]) == (1, "overdue", "2025-01-29")
+    assert first["slot_ends"] == "2025-08-21"
+    assert (second["visit"], second["state"], second["opens"]) == (2, "planned", "2025-08-22")
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

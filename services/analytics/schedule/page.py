@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request
 from fastapi.responses import Response
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from services.analytics import urls
 from services.analytics.schedule.api import WorklistPageParameters, WorklistResources
-from services.analytics.schedule.service import WorklistPage, WorklistRow
+from services.analytics.schedule.service import PAGE_SIZE, WorklistPage, WorklistRow
 from services.analytics.schedule.wording import EMPTY_LISTS, GROUP_LEADS, GROUP_TITLES, describe_days, describe_reason
 from services.analytics.schedule.worklist import GROUPS, VISIT_STATES, UnscheduledParticipant
 from services.analytics.snapshot.access import may_see_participants
@@ -25,7 +25,7 @@ from shared.postgres.tenancy import EVERY_SITE
 from shared.protocol.visit_status import VisitState
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link, NavLink
-from shared.ui.pages import Pages, create_page_router
+from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router
 from shared.web.container import get_container
 from shared.web.fact_recording import StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
@@ -52,6 +52,8 @@ VIEWS: Mapping[str, Sequence[VisitState]] = {
 
 class WorklistFilterParameters(WorklistPageParameters):
     """The filters of the page. A form sends empty fields as well: they filter nothing."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_TABLE_ROWS)] = PAGE_SIZE
 
     @field_validator("site", "participant", "on", mode="before")
     @classmethod

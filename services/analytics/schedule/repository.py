@@ -41,7 +41,7 @@ class WorklistSelection:
 
     `on`: the latest day at any of its sites. `todays`: the calendar day at each of them. `follow_up_sites`: those of
     them that are not closed on their day. `longest_slot`, `longest_window`: at least the days of the longest slot and
-    window of the study's plans.
+    window of the study's plans; None where nothing bounds a slot.
     """
 
     study_id: str
@@ -51,7 +51,7 @@ class WorklistSelection:
     states: Sequence[VisitState]
     participant: str | None
     opening_days: int | None
-    longest_slot: timedelta
+    longest_slot: timedelta | None
     longest_window: timedelta
 
     @property
@@ -67,7 +67,7 @@ class WorklistSelection:
         """Returns the first and the last day on which a window of the group can end."""
         earliest, latest = min(self.todays.values(), default=self.on), self.on
         if group == "overdue":
-            return earliest - self.longest_slot, latest
+            return earliest - self.longest_slot if self.longest_slot else date.min, latest
         if group == "due":
             return earliest, latest + self.longest_window
         if self.opening_days is None:

@@ -144,7 +144,7 @@ class WorklistService:
             states=request.states or sorted(DEFAULT_STATES),
             participant=request.participant,
             opening_days=None if request.states else OPENING_DAYS,
-            longest_slot=max(map(_slot_bound, plans.follow_up)),
+            longest_slot=_longest_slot(plans),
             longest_window=max(map(_longest_window, plans.follow_up)),
         )
 
@@ -176,9 +176,11 @@ def _is_followed(plans: StudyPlans, site: str, today: date) -> bool:
     return today < min(plans.closed_on, plans.site_closings.get(site, date.max))
 
 
-def _slot_bound(period: PlanPeriod) -> timedelta:
-    """Returns at least the days of every slot of a plan."""
-    return timedelta(days=_LONGEST_MONTH_DAYS * period.plan.every_months)
+def _longest_slot(plans: StudyPlans) -> timedelta | None:
+    """Returns at least the days of every slot; None if each later course can move the visit that ends a slot."""
+    if any(period.plan.anchor_policy == "latest" for period in plans.follow_up):
+        return None
+    return timedelta(days=_LONGEST_MONTH_DAYS * max(period.plan.every_months for period in plans.follow_up))
 
 
 def _longest_window(period: PlanPeriod) -> timedelta:
