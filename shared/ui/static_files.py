@@ -16,6 +16,7 @@ _MEDIA_TYPES = {
     "app.css": "text/css",
     "favicon.svg": "image/svg+xml",
     "live.js": "text/javascript",
+    "session.js": "text/javascript",
     "stream.js": "text/javascript",
 }
 

@@ -48,8 +48,13 @@ def require_same_origin(request: Request) -> None:
 
 
 def require_own_navigation(request: Request) -> None:
-    """Raises CrossSiteRequest unless a page of this server or the user (address bar, bookmark) opened the address."""
-    if request.headers.get("sec-fetch-site") not in ("none", "same-origin"):
+    """Raises CrossSiteRequest unless a page of this server or the user (address bar, bookmark) opened the address.
+
+    A browser that does not send `Sec-Fetch-Site` sends the address of our own page as `Referer`.
+    """
+    site, page = request.headers.get("sec-fetch-site"), request.headers.get("referer", "")
+    is_own = page.startswith(f"{own_origin(request)}/") if site is None else site in ("none", "same-origin")
+    if not is_own:
         raise CrossSiteRequest
 
 

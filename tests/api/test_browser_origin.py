@@ -61,11 +61,24 @@ def test_same_origin_form_signs_in_and_out(demo: Demo, browser: httpx.Client) ->
         assert cookie_name(demo) not in browser.cookies
 
 
-@pytest.mark.parametrize("site", ["cross-site", "same-site", "anything", ""])
-def test_link_of_another_site_cannot_sign_out(demo: Demo, browser: httpx.Client, site: str) -> None:
-    headers = {"Sec-Fetch-Site": site} if site else {}
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "anything"},
+        {},
+        {"Referer": "https://elsewhere.example/"},
+    ],
+)
+def test_link_of_another_site_cannot_sign_out(demo: Demo, browser: httpx.Client, headers: dict[str, str]) -> None:
     response = browser.get("/session/end", headers={**headers, "Cookie": f"{cookie_name(demo)}=kept"})
     assert (response.status_code, "set-cookie" in response.headers) == (403, False)
+
+
+def test_old_browser_signs_out_by_a_link_of_our_page(demo: Demo, browser: httpx.Client) -> None:
+    for referrer, status in ((f"{demo.url}/", 303), (f"{demo.url}.elsewhere.example/", 403), (demo.url, 403)):
+        assert browser.get("/session/end", headers={"Referer": referrer}).status_code == status
 
 
 def test_token_in_a_url_does_not_sign_in(demo: Demo, browser: httpx.Client) -> None:

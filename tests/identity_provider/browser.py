@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html import unescape
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
@@ -37,6 +38,11 @@ class Browser:
         url = urljoin(self.quartal_url, address)
         self.visited.append(url)
         return self.http.get(url, headers={**OWN_NAVIGATION, **headers})
+
+    def post(self, address: str, headers: Mapping[str, str] = OWN_NAVIGATION, **fields: str) -> httpx.Response:
+        """Returns the answer to a request that a script of a page sends."""
+        accepted = {"Accept": "*/*", **headers}
+        return self.http.post(urljoin(self.quartal_url, address), data=fields, headers=accepted)
 
     def visit(self, address: str, *, until: str = "") -> httpx.Response:
         """Returns the page that an address leads to through all redirects, or the redirect to the path `until`."""

@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -129,6 +130,40 @@ async def test_session_ends_after_an_hour_without_a_request(
     visitor.forget("session")
     assert "Your session has ended" in visitor.visit(RENEWAL).text
     assert not visitor.cookie("renewal")
+
+
+async def test_script_of_a_page_renews_the_session_as_long_as_the_person_is_there(
+    visitor: Browser, enrollment_database: Database, member: str
+) -> None:
+    visitor.sign_in(member, PAGE)
+    await change_session(enrollment_database, member, active_at="50 minutes", renewed_at="16 minutes")
+    visitor.forget("session")
+    assert visitor.post("/session/renew", idle="3000").status_code == 204  # nobody has touched the page
+    assert visitor.cookie("session")
+    assert await minutes_idle(enrollment_database, member) == 50
+    assert visitor.post("/session/renew", idle="120").status_code == 204
+    assert await minutes_idle(enrollment_database, member) == 2
+    await change_session(enrollment_database, member, active_at="60 minutes")
+    refused = visitor.post("/session/renew", idle="0")
+    assert (refused.status_code, refused.json()["type"]) == (401, "/problems/not-recognised")
+
+
+async def minutes_idle(database: Database, subject: str) -> int:
+    (row,) = await sessions_of(database, subject)
+    active_at: datetime = row["active_at"]
+    return round((datetime.now(UTC) - active_at).total_seconds() / 60)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+def test_page_of_another_site_cannot_renew(visitor: Browser, member: str, site: str) -> None:
+    visitor.sign_in(member, PAGE)
+    assert visitor.post("/session/renew", {"Sec-Fetch-Site": site}, idle="0").status_code == 403
+
+
+@pytest.mark.parametrize("idle", ["-1", "x", "86401", "1e3"])
+def test_impossible_idle_time_is_refused(visitor: Browser, member: str, idle: str) -> None:
+    visitor.sign_in(member, PAGE)
+    assert visitor.post("/session/renew", idle=idle).status_code == 422
 
 
 async def test_session_ends_twelve_hours_after_the_sign_in(

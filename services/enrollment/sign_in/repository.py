@@ -77,9 +77,9 @@ class SessionRepository:
         """Stores what is left after a renewal that the provider refused, and ends the claim."""
         await self._pool.execute(_QUERIES["replace_sealed"], handle_hash, sealed)
 
-    async def note_activity(self, handle_hash: bytes) -> None:
-        """Notes that the person was there, from which idle time counts."""
-        await self._pool.execute(_QUERIES["note_activity"], handle_hash)
+    async def note_activity(self, handle_hash: bytes, idle: timedelta) -> None:
+        """Notes that the person was there so long ago, from which idle time counts."""
+        await self._pool.execute(_QUERIES["note_activity"], handle_hash, idle)
 
     async def end(self, handle_hash: bytes) -> bytes | None:
         """Deletes a session; returns what was sealed in it."""

@@ -31,8 +31,8 @@ update sessions set sealed = $2, renewal_claimed_at = null where handle_hash = $
 update sessions set renewal_claimed_at = null where handle_hash = $1
 
 -- name: note_activity
--- Notes that the person was there.
-update sessions set active_at = now() where handle_hash = $1
+-- Notes that the person was there so long ago.
+update sessions set active_at = greatest(active_at, now() - $2::interval) where handle_hash = $1
 
 -- name: end_session
 -- Deletes a session and returns what is sealed in it.

@@ -1,16 +1,19 @@
 """Routes of `/session` where people sign in with an OpenID provider.
 
 `/session` renews the session and leads back, or shows the way to the provider. `/session/sign-in` leads there and
-`/session/callback` back; `/session/end` signs out; `/session/keys` has the public keys of the tokens in the cookies.
+`/session/callback` back; `/session/renew` is for scripts; `/session/end` signs out; `/session/keys` has the public keys
+of the tokens in the cookies.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from services.enrollment.sign_in.id_token import BadIdToken
@@ -20,6 +23,7 @@ from services.enrollment.sign_in.repository import SESSION_MAX_AGE
 from services.enrollment.sign_in.session_token import SessionToken
 from services.enrollment.sign_in.sessions import NoRefreshToken, SessionEnded
 from services.enrollment.sign_in.sign_in import CALLBACK, SIGNED_OUT, SignIn
+from shared.kernel.errors import ServiceUnavailable, Unauthenticated
 from shared.ui.navigation import return_address
 from shared.ui.pages import Pages, create_page_router, html_response
 from shared.web.authentication import SESSION
@@ -70,6 +74,10 @@ def provider_routes(sign_in: SignIn) -> APIRouter:
         return await views.finish(request, ProviderAnswer(state, code, error, iss))
 
     routes.add_api_route(CALLBACK, callback, methods=["GET"], route_class_override=_CallbackRoute)
+
+    @routes.post("/session/renew", status_code=204)
+    async def renew(request: Request, idle: Annotated[int, Form(ge=0, le=86_400)] = 0) -> Response:
+        return await views.renew(request, timedelta(seconds=idle))
 
     @routes.get("/session/end")
     async def end(request: Request) -> Response:
@@ -129,6 +137,19 @@ class _SignInPages:
         else:
             response = RedirectResponse(address, 303)
         return _with_token(request, response, renewal.token)
+
+    async def renew(self, request: Request, idle: timedelta) -> Response:
+        """Renews the session for a script of a page, on which the person was last active `idle` ago.
+
+        Raises Unauthenticated, ServiceUnavailable.
+        """
+        try:
+            renewal = await self._sign_in.sessions(request).renew(_cookie(request, HANDLE), idle=idle)
+        except (SessionEnded, NoRefreshToken):
+            raise Unauthenticated from None
+        except ProviderUnavailable:
+            raise ServiceUnavailable from None
+        return _with_token(request, Response(status_code=204), renewal.token)
 
     async def lead_to_provider(self, request: Request, next_address: str, *, renews: bool) -> Response:
         """Begins a sign-in, and sends the browser to the provider; a renewal asks it to show nothing."""

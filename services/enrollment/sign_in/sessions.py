@@ -7,6 +7,7 @@ import hashlib
 import json
 import secrets
 from dataclasses import astuple, dataclass, replace
+from datetime import timedelta
 
 from services.enrollment.sign_in.id_token import BadIdToken
 from services.enrollment.sign_in.provider import Provider, ProviderRefused, ProviderUnavailable, SignedIn
@@ -58,16 +59,15 @@ class Sessions:
         """Returns the subject of a session. Raises SessionEnded."""
         return (await self._find(handle)).subject
 
-    async def renew(self, handle: str, *, is_activity: bool = True) -> Renewal:
-        """Returns a new token if the provider still grants the sign-in.
+    async def renew(self, handle: str, *, idle: timedelta = timedelta()) -> Renewal:
+        """Returns a new token if the provider still grants the sign-in. The person was last there `idle` ago.
 
         Raises SessionEnded, NoRefreshToken, ProviderUnavailable.
         """
         row = await self._find(handle)
         if not row.is_fresh:
             await self._ask_provider(handle)
-        if is_activity:
-            await self._repository.note_activity(_hash(handle))
+        await self._repository.note_activity(_hash(handle), idle)
         return Renewal(await self._token(row), is_repeated=row.is_fresh)
 
     async def renew_at_provider(self, handle: str, signed_in: SignedIn) -> SessionToken:
@@ -79,7 +79,7 @@ class Sessions:
         if row.subject != signed_in.subject:
             raise SessionEnded
         await self._repository.finish_renewal(_hash(handle), self._seal(handle, signed_in))
-        await self._repository.note_activity(_hash(handle))
+        await self._repository.note_activity(_hash(handle), timedelta())
         return await self._token(row)
 
     async def end(self, handle: str) -> SignedIn | None:

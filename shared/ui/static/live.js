@@ -1,6 +1,7 @@
 // Keeps the parts of a page current: the server names a part that has changed, and the part is fetched again. A page is
 // complete without this script.
 
+import { renew } from './session.js';
 import { SharedStream } from './stream.js';
 
 const state = document.getElementById('state');
@@ -50,10 +51,14 @@ function updateHeader() {
   }
 }
 
+const fetchPart = address => fetch(address, { headers: { accept: 'text/html' }, redirect: 'manual', cache: 'no-cache' });
+const isRefused = answer => answer.status === 401 || answer.type === 'opaqueredirect'; // a redirect to the sign-in
+
 async function load(name) {
   const old = part(name);
-  const answer = await fetch(old.dataset.src, { headers: { accept: 'text/html' }, redirect: 'manual', cache: 'no-cache' });
-  if (answer.status === 401 || answer.type === 'opaqueredirect') return endSession();
+  let answer = await fetchPart(old.dataset.src);
+  if (isRefused(answer) && (await renew())) answer = await fetchPart(old.dataset.src);
+  if (isRefused(answer)) return endSession();
   if (!answer.ok) throw new Error(`${answer.status}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector(selector(name));
   if (!fresh) throw new Error('no such part');
