@@ -6,12 +6,14 @@ import json
 import os
 import tempfile
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from joserfc import jws
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from shared.security.access_token import generate_signing_key, sign_access_token
+from shared.security.access_token import ALGORITHM, generate_signing_key, sign_access_token
 from shared.security.vault import write_once
 from shared.settings import DEVELOPMENT_ISSUER
 
@@ -37,8 +39,11 @@ class Issuer:
         _publish(public, _encode_json({"keys": [key.as_dict(private=False)]}))
         return cls(public, key)
 
-    def token(self, subject: str, *, now: datetime, minutes: int = 15) -> str:
-        """Returns an access token (RFC 9068). Services refuse a token that is valid for more than 15 minutes."""
+    def token(self, subject: str, *, now: datetime, minutes: int = 15, signed_in_at: datetime | None = None) -> str:
+        """Returns an access token (RFC 9068). Services refuse a token that is valid for more than 15 minutes.
+
+        The token of a session has `signed_in_at`, the time at which the session began.
+        """
         return sign_access_token(
             self._key,
             issuer=ISSUER,
@@ -47,7 +52,22 @@ class Issuer:
             client_id=ISSUER,
             now=now,
             seconds=60 * minutes,
+            signed_in_at=signed_in_at,
         )
+
+    def renew(self, token: str, *, now: datetime, after: timedelta, max_idle: timedelta, max_age: timedelta) -> str:
+        """Returns a new token for a session's token that is older than `after`; an empty text for any other one.
+
+        The session has ended if the token is as old as `max_idle`, or the sign-in as old as `max_age`.
+        """
+        try:
+            claims = json.loads(jws.deserialize_compact(token, self._key, [ALGORITHM]).payload)
+            issued_at, signed_in_at = (datetime.fromtimestamp(claims[name], UTC) for name in ("iat", "auth_time"))
+        except (JoseError, ValueError, KeyError):
+            return ""
+        if claims.get("iss") != ISSUER or not after < now - issued_at < max_idle or now - signed_in_at >= max_age:
+            return ""
+        return self.token(claims["sub"], now=now, signed_in_at=signed_in_at)
 
 
 def _encode_json(document: object) -> bytes:

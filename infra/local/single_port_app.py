@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from infra.issuer import Issuer
 from infra.local.demo_links import demo_links
+from infra.local.development_session import DevelopmentSessions
 from infra.reference.study import subject
 from services.analytics.app import create_app as create_analytics
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
@@ -71,7 +72,9 @@ class SinglePortApp:
         self.streams = [streams for app in self.apps.values() for streams in container_of(app).streams]
         self.shared_app = _create_shared_app(self.apps, settings)
         self._wrong_host_response = ResponseMiddleware(refusal_response(MisdirectedRequest()), "web")
-        self._allowed_hosts = allowed_hosts(settings.port) if issuer_folder(settings) else None
+        folder = issuer_folder(settings)
+        self._allowed_hosts = allowed_hosts(settings.port) if folder else None
+        self._sessions = _create_sessions(settings, folder) if folder else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -80,6 +83,8 @@ class SinglePortApp:
             return await self._wrong_host_response(scope, receive, send)
         first_part = scope["path"].removeprefix("/").partition("/")[0]
         service = SESSION_SERVICE if first_part == "session" else first_part
+        if self._sessions and scope["type"] == "http":
+            scope, send = self._sessions.renew(scope, send)
         if first_part in SHARED_PATHS or scope["path"] == "/session/development":
             return await self.shared_app(scope, receive, send)
         return await self.apps.get(service, self.apps[DEFAULT_SERVICE])(scope, receive, send)
@@ -94,6 +99,11 @@ def _create_analytics(settings: Settings, traffic: Traffic) -> FastAPI:
     }
     notes = {link.study: link.notes for link in links}
     return create_analytics(settings, traffic=traffic, study_links=study_links, study_notes=notes)
+
+
+def _create_sessions(settings: Settings, folder: Path) -> DevelopmentSessions:
+    cookies = Cookies(settings.plain_http, settings.port)
+    return DevelopmentSessions(Issuer.load(folder), cookies, settings.study_clock().now)
 
 
 def allowed_hosts(port: int) -> frozenset[str]:
@@ -171,7 +181,8 @@ def _development_routes(settings: Settings, folder: Path) -> APIRouter:
     ) -> Response:
         require_loopback(request)
         require_own_navigation(request)
-        token = Issuer.load(folder).token(subject(study, role, site), now=settings.study_clock().now())
+        now = settings.study_clock().now()
+        token = Issuer.load(folder).token(subject(study, role, site), now=now, signed_in_at=now)
         return redirect_with_session(request, token, return_address(next))
 
     return router

@@ -28,12 +28,14 @@ def sign_access_token(
     client_id: str,
     now: datetime,
     seconds: int = MAX_LIFETIME_SECONDS,
+    signed_in_at: datetime | None = None,
 ) -> str:
     """Returns a token that is valid for `seconds` from `now`; services refuse one that is valid for longer than 15
-    minutes.
+    minutes. `signed_in_at` is the time at which the person signed in (`auth_time`).
     """
     issued = int(now.timestamp())
     header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": key.kid}
     claims = {"iss": issuer, "aud": audience, "sub": subject, "iat": issued, "exp": issued + seconds}
-    identified = {**claims, "jti": str(uuid4()), "client_id": client_id}
+    signed_in = {"auth_time": int(signed_in_at.timestamp())} if signed_in_at else {}
+    identified = {**claims, **signed_in, "jti": str(uuid4()), "client_id": client_id}
     return jws.serialize_compact(header, json.dumps(identified), key, [ALGORITHM])
