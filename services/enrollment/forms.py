@@ -22,7 +22,6 @@ from shared.ui.forms.targets import (
     fact_heading,
     require_role_in_study,
     study_context,
-    study_title,
     with_typed_day,
 )
 from shared.web.fact_recording import StudyIdPath
@@ -66,7 +65,6 @@ def _new_participant_loader(request: Request, study: str) -> LoadTarget:
             json_path=f"/{SERVICE}/v1/studies/{study}/participants",
             heading=fact_heading(ParticipantScreened),
             explanation=fact_explanation(ParticipantScreened),
-            study_title=study_title(state.record),
             context=with_typed_day(context, ParticipantScreened, form.entries),
             fixed={"site_id": own_site} if own_site else {},
         )

@@ -27,7 +27,6 @@ from shared.ui.forms.entries import parse_form
 from shared.ui.forms.pages import crumbs
 from shared.ui.forms.requests import create_form_router, form_token, keep_form_token, require_form_token
 from shared.ui.forms.routes import Forms
-from shared.ui.forms.targets import study_title
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages, html_response
 from shared.web.container import get_container
@@ -126,7 +125,7 @@ async def _is_visible(request: Request, study: str, participant_id: str) -> bool
 async def _list_page(
     request: Request, pages: Pages, study: str, after: str, *, typed: Mapping[str, str] | None = None, error: str = ""
 ) -> Response:
-    rights, state = await load_caller_rights(request, study)
+    rights, _ = await load_caller_rights(request, study)
     heads = await _load_heads(request, study, readable_tenants(rights), after)
     rows = [await _own_participant(request, study, rights, number, head) for number, head in heads[:PAGE_ROWS]]
     note_rows(request, study, "participants", len(rows))
@@ -135,7 +134,7 @@ async def _list_page(
     token = form_token(request)
     view = ParticipantsView(
         study_id=study,
-        crumbs=crumbs(study, study_title(state.record), ""),
+        crumbs=crumbs(study),
         rows=rows,
         next_url=f"{list_url}?after={rows[-1].participant_id}" if len(heads) > PAGE_ROWS else "",
         new_url=addresses.new_participant_url(study) if may_screen else "",

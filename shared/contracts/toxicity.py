@@ -84,7 +84,7 @@ class Finding(FactPart):
     """One CTCAE term with its grade."""
 
     term: Annotated[TermId, Presentation(offers="checklist", one_row_each=True)]
-    grade: Annotated[Grade | None, Presentation(words={"null": "Not graded"})]
+    grade: Annotated[Grade | None, Presentation(help="0: looked for and absent.", words={"null": "Not graded"})]
     """CTCAE grade, 0 to 5. 0: looked for and absent. null: not graded."""
     not_graded: Annotated[SealedString | None, Presentation(label="Not graded, because")] = None
     """Reason why the term was not graded, if the grade is null; sealed."""

@@ -10,8 +10,9 @@ Published schemas do not have it. A member without one is labeled by its name: `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Offer = Literal[
@@ -43,6 +44,7 @@ Offer = Literal[
     "members",
 ]
 """Name of what the service knows and a form offers for a member."""
+_CODE = re.compile("`([^`]+)`")
 _UNITS = {"_cgy": "cGy", "_mm": "mm", "_percent": "%", "_months": "months", "_days": "days"}
 
 
@@ -85,6 +87,10 @@ class Presentation:
         suffix = next((ending for ending in _UNITS if name.endswith(ending)), "")
         from_name = Presentation(label=name_in_words(name.removesuffix(suffix)), unit=_UNITS.get(suffix, ""))
         return self.over(from_name)
+
+    def with_words_in_help(self) -> Presentation:
+        """Returns the presentation with words instead of the codes that its help has in backticks."""
+        return replace(self, help=_CODE.sub(lambda match: self.word(match[1]), self.help))
 
     def word(self, value: object) -> str:
         """Returns a coded value in words."""

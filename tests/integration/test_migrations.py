@@ -28,6 +28,7 @@ APPLIED_ANYWHERE = {
     "eventstore/0006_read_log.sql",
     "eventstore/0007_feed.sql",
     "eventstore/0008_confirmation.sql",
+    "eventstore/0009_recorded_by.sql",
     "inbox/0001_facts.sql",
     "inbox/0002_inbox.sql",
     "inbox/0003_watch.sql",

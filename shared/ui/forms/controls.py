@@ -48,7 +48,7 @@ class Controls:
             unit=presentation.unit,
             value=value,
             errors=self.take_errors(name),
-            is_required=member.is_required,
+            is_required=member.is_required or member.default is not None,
             lines=presentation.lines,
         )
         if name in self.fixed:

@@ -20,7 +20,6 @@ from shared.ui.forms.targets import (
     fact_heading,
     load_participant_state,
     participant_context,
-    study_title,
     with_typed_day,
 )
 from shared.ui.forms.writing import write_fields
@@ -85,7 +84,6 @@ async def load_correction_target(
         json_path=addresses.json_path(service, study, Correction.type_name, participant_id),
         heading=f"Correction: {fact_heading(fact)}",
         explanation=_EXPLANATION if content.is_standing else _VOID_EXPLANATION,
-        study_title=study_title(state.study.record),
         context=with_typed_day(context, fact, typed),
         version=state.stream.head.version,
         events=state.stream.events,

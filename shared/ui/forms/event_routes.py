@@ -21,7 +21,7 @@ from shared.ui.forms.next_steps import next_links
 from shared.ui.forms.pages import EventPage, crumbs
 from shared.ui.forms.requests import create_form_router
 from shared.ui.forms.routes import Forms
-from shared.ui.forms.targets import ParticipantState, fact_heading, load_participant_state, study_title
+from shared.ui.forms.targets import ParticipantState, fact_heading, load_participant_state
 from shared.ui.forms.words import FactLine, describe_fact
 from shared.ui.pages import html_response
 from shared.web.container import get_container
@@ -57,7 +57,7 @@ def study_event_routes(forms: Forms) -> APIRouter:
     @logs_reads
     async def study_event(request: Request, study: StudyIdPath, event_id: UUID) -> Response:
         await get_container(request).authenticate(request)
-        rights, state = await load_caller_rights(request, study)
+        rights, _ = await load_caller_rights(request, study)
         if not rights.has_role_at(None, frozenset({"administrator", "investigator"})):
             raise NotFound
         async with get_service(request).store.unit(Tenant(study)) as unit:
@@ -70,7 +70,7 @@ def study_event_routes(forms: Forms) -> APIRouter:
             recorded_at=event.recorded_at,
             recorded_by=str(event.meta.get("recorded_by") or ""),
             lines=describe_fact(fact_fields(event.stream.facts[event.type]), event.content),
-            crumbs=crumbs(study, study_title(state.record), ""),
+            crumbs=crumbs(study),
         )
         return html_response(forms.pages.render("event.html", page=page, member=request.state.caller.subject))
 
@@ -92,7 +92,7 @@ def participant_event_page(
         correct_url=addresses.correction_url(service, study, participant_id, event_id) if is_correctable else "",
         state=" ".join(_state_sentences(content)),
         timeline_url=addresses.timeline_url(study, participant_id, event_id),
-        crumbs=crumbs(study, study_title(state.study.record), participant_id),
+        crumbs=crumbs(study, participant_id),
         next_links=next_links(study, participant_id, state, service, event.type),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 ViewKind = Literal[
@@ -38,7 +38,7 @@ class FieldView:
     """A control or a fieldset.
 
     `note` stands beside the value, such as a dose in Gy. `children` are those of a fieldset. `is_alternative`: the view
-    stands after "or".
+    stands after "or". `is_folded`: an optional part of a row, which is shown on request.
     """
 
     kind: ViewKind
@@ -56,8 +56,21 @@ class FieldView:
     is_alternative: bool = False
     is_removable: bool = False
     is_offered: bool = False
+    is_folded: bool = False
     lines: int = 1
     input_mode: str = ""
+
+    @property
+    def has_errors(self) -> bool:
+        return bool(self.errors) or any(child.has_errors for child in self.children)
+
+    def clearable(self) -> FieldView:
+        """Returns the view with selects for radio buttons, which nobody could clear again."""
+        children = [child.clearable() for child in self.children]
+        if self.kind != "radio":
+            return replace(self, children=children)
+        empty = [] if any(option.value == "" for option in self.options) else [Option("", "")]
+        return replace(self, kind="select", options=[*empty, *self.options])
 
     @property
     def id(self) -> str:

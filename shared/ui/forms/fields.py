@@ -143,11 +143,11 @@ def _member(name: str, field: FieldInfo) -> Member:
     annotation = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
     default = field.get_default(call_default_factory=True, validated_data={})
     member = _parse(annotation)
-    help_text = field.description or ""
+    described = member.presentation.over(Presentation(help=field.description or ""))
     return replace(
         member,
         name=name,
-        presentation=member.presentation.over(Presentation(help=help_text)).named(name),
+        presentation=described.with_words_in_help().named(name),
         is_required=field.is_required(),
         default=None if default is PydanticUndefined else _as_json(default),
     )

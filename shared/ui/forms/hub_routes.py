@@ -16,7 +16,7 @@ from shared.ui.forms.next_steps import RECORDING_SERVICES, next_links
 from shared.ui.forms.pages import crumbs
 from shared.ui.forms.requests import AfterParameter, create_form_router
 from shared.ui.forms.routes import Forms
-from shared.ui.forms.targets import ParticipantState, fact_heading, load_participant_state, study_title
+from shared.ui.forms.targets import ParticipantState, fact_heading, load_participant_state
 from shared.ui.navigation import Link, NavLink
 from shared.ui.pages import html_response
 from shared.web.container import get_container
@@ -71,7 +71,7 @@ def build_hub(service: str, stream: Stream, study: str, participant_id: str, sta
         participant_id=participant_id,
         site_id=state.site_id,
         status=code_in_words(enrollment_status(state.enrollment)),
-        crumbs=crumbs(study, study_title(state.study.record), ""),
+        crumbs=crumbs(study),
         services=[
             NavLink(addresses.participant_base(name, study, participant_id), code_in_words(name), name == service)
             for name in RECORDING_SERVICES

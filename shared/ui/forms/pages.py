@@ -127,17 +127,17 @@ def render_form(
         notice=notice,
         focus_name=focus,
         asks_again=RECORDED_ALREADY in faults or form.again,
-        crumbs=crumbs(target.study_id, target.study_title, target.participant_id),
+        crumbs=() if target.opens_study else crumbs(target.study_id, target.participant_id),
     )
     response = html_response(pages.render("form.html", page=page, member=page.member), status)
     keep_form_token(request, response, token)
     return response
 
 
-def crumbs(study_id: str, title: str, participant_id: str) -> list[Link]:
+def crumbs(study_id: str, participant_id: str = "") -> list[Link]:
     """Returns links to the study and to the participant."""
     links = [
-        Link(f"/analytics/studies/{study_id}", title or study_id),
+        Link(f"/analytics/studies/{study_id}", study_id),
         Link(f"{addresses.study_base('enrollment', study_id)}/participants", "Participants"),
     ]
     if participant_id:
@@ -157,10 +157,11 @@ def _errors_by_name(target: FormTarget, reading: FormReading, faults: Sequence[F
 
 def _summary(messages: Mapping[str, Sequence[str]], fields: Sequence[FieldView]) -> list[ErrorLink]:
     views = {view.name: view for view in _all_views(fields)}
+    order = {name: index for index, name in enumerate(views)}
     return [
         ErrorLink(text, views[name].id if name in views else "", views[name].label if name in views else "")
-        for name, texts in messages.items()
-        for text in texts
+        for name in sorted(messages, key=lambda name: order.get(name, -1))
+        for text in messages[name]
     ]
 
 

@@ -20,7 +20,7 @@ from shared.ui.forms import addresses
 from shared.ui.forms.pages import crumbs
 from shared.ui.forms.requests import create_form_router
 from shared.ui.forms.routes import Forms
-from shared.ui.forms.targets import fact_heading, study_title
+from shared.ui.forms.targets import fact_heading
 from shared.ui.navigation import Link
 from shared.ui.pages import MAX_TABLE_ROWS, html_response
 from shared.web.container import get_container
@@ -91,7 +91,7 @@ def _build_page(
     return RecordedPage(
         day=day,
         rows=rows,
-        crumbs=crumbs(study, study_title(state.record), ""),
+        crumbs=crumbs(study),
         is_cut_off=len(events) > MAX_TABLE_ROWS,
     )
 

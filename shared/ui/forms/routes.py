@@ -27,7 +27,6 @@ from shared.ui.forms.targets import (
     participant_context,
     require_role_in_study,
     study_context,
-    study_title,
     with_typed_day,
 )
 from shared.ui.forms.writing import write_fields
@@ -118,7 +117,6 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
                 json_path=addresses.json_path(forms.service, study, type_name),
                 heading=fact_heading(fact),
                 explanation=fact_explanation(fact),
-                study_title=study_title(state.record),
                 context=context,
                 version=state.version,
                 prefilled=tuple(write_fields(fact_fields(fact), first_content(context, type_name))),
@@ -198,7 +196,6 @@ async def load_fact_target(
         json_path=addresses.json_path(service, study, type_name, participant_id),
         heading=fact_heading(fact),
         explanation=fact_explanation(fact),
-        study_title=study_title(state.study.record),
         context=context,
         version=state.stream.head.version,
         events=state.stream.events,

@@ -10,7 +10,6 @@ from typing import Any
 from fastapi import Request
 
 from shared.contracts.event import Event, stated_facts
-from shared.contracts.study import StudyOpened
 from shared.eventstore.role_check import retry_while_unknown
 from shared.eventstore.store import LoadedStream
 from shared.eventstore.study_cache import StudyState
@@ -55,7 +54,6 @@ class FormTarget:
     json_path: str
     heading: str
     explanation: str = ""
-    study_title: str = ""
     context: FormContext
     version: int | None = None
     events: Sequence[Event] = ()
@@ -83,10 +81,6 @@ def fact_explanation(fact: type[Fact]) -> str:
     text = " ".join((fact.__doc__ or "").split())
     sentences = [sentence for sentence in _SENTENCE_END.split(text) if "`" not in sentence]
     return "" if sentences[:1] == [f"{fact_heading(fact)}."] and len(sentences) == 1 else " ".join(sentences)
-
-
-def study_title(study: Record) -> str:
-    return next((opened.title for opened in study.facts_of(StudyOpened)), "")
 
 
 def require_role_in_study(rights: Rights, fact: type[Fact]) -> frozenset[str]:

@@ -44,9 +44,13 @@ class FormView:
                 yield replace(view, is_offered=(is_default and "." in name) or name in self.controls.form.offered)
             case Group() as group:
                 children = self._group(group, entries, name)
-                yield self._fieldset("group", member, name, children)
+                view = self._fieldset("group", member, name, children)
+                yield view if member.is_always_stated else view.clearable()
             case Rows(item=item):
-                yield self._list(member, item, entries, name)
+                view = self._list(member, item, entries, name)
+                is_empty = not entries.is_filled(name, self.controls.form.offered)
+                is_folded = _is_in_row(name) and not member.is_required and is_empty and not view.has_errors
+                yield replace(view, is_folded=is_folded and view.kind == "rows")
             case Mapped(item=item):
                 yield self._map(member, item, entries, name, siblings)
             case OneOf(options=options):
@@ -56,7 +60,9 @@ class FormView:
         """Returns the entries, or those of the default where the form has not been sent with the field."""
         if entries is not None:
             return entries, False
-        if member.default is None or name in self.controls.form.shown or member.node in (Leaf("boolean"), Leaf("date")):
+        has_own_defaults = isinstance(member.node, Group)
+        is_never_chosen = member.node in (Leaf("boolean"), Leaf("date"), Leaf("day"))
+        if member.default is None or has_own_defaults or is_never_chosen or name in self.controls.form.shown:
             return EMPTY, False
         root = Entries()
         for pair in write_member(member, member.default, "x"):
@@ -127,7 +133,8 @@ class FormView:
             for child in children
         ]
         limited = [self._limited(child, key_value) for child in fixed]
-        return replace(self._fieldset("row", item, row_name, limited, label), help="", is_required=False)
+        view = replace(self._fieldset("row", item, row_name, limited, label), help="", is_required=False)
+        return view.clearable()
 
     def _limited(self, child: FieldView, key_value: str) -> FieldView:
         """Leaves out the grades that the term of the row does not have."""
@@ -183,11 +190,11 @@ class FormView:
         self, member: Member, options: tuple[Member, ...], entries: Entries, name: str, siblings: Entries
     ) -> FieldView:
         children = [
-            replace(view, is_alternative=index > 0, is_required=False)
+            replace(view, is_alternative=index > 0, is_required=True)
             for index, option in enumerate(options)
             for view in self._option(member, option, entries, name, siblings)
         ]
-        return self._fieldset("group", member, name, children)
+        return self._fieldset("group", member, name, children).clearable()
 
     def _option(
         self, member: Member, option: Member, entries: Entries, name: str, siblings: Entries
@@ -197,7 +204,9 @@ class FormView:
                 yield from self._group(group, entries, name)
             case _:
                 presentation = Presentation(label=member.presentation.label).over(option.presentation)
-                yield from self._member(replace(option, presentation=presentation), entries, name, siblings)
+                yield from self._member(
+                    replace(option, presentation=presentation, is_required=False), entries, name, siblings
+                )
 
 
 def _key_member(group: Group) -> Member | None:
@@ -207,3 +216,7 @@ def _key_member(group: Group) -> Member | None:
 def _value_of(row: Entries, name: str) -> str:
     values = row.children.get(name, EMPTY).values
     return values[-1] if values else ""
+
+
+def _is_in_row(name: str) -> bool:
+    return any(step.isdecimal() for step in name.split("."))

@@ -1,0 +1,138 @@
+"""Forms in a browser: by keyboard alone, on a phone and a desk, with and without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from infra.reference.study import SITE_ID, STUDY_ID
+from tests.demo import SAME_ORIGIN_HEADERS, SCREENING_DATA, Demo
+
+Violations = list[tuple[str, list[str]]]
+REFUSED = "Failed to load resource: the server responded with a status of 422 (Unprocessable Entity)"
+"""The browser's own message about a form that is shown again."""
+
+
+@pytest.fixture(scope="session")
+def participant_id(demo: Demo) -> str:
+    with demo.client("site", SITE_ID) as http:
+        facts = [
+            {"type": "participant.screened", "data": SCREENING_DATA},
+            {"type": "participant.consented", "data": {"signed_on": "2025-01-31", "form_version": "2.0"}},
+            {"type": "participant.enrolled", "data": {"enrolled_on": "2025-01-31"}},
+        ]
+        response = http.post(f"/enrollment/v1/studies/{STUDY_ID}/participants", json={"facts": facts})
+        response.raise_for_status()
+        return str(response.json()["participant_id"])
+
+
+@pytest.fixture(params=[390, 1280], ids=["phone", "desk"])
+def width(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+def sign_in(context: BrowserContext, demo: Demo) -> None:
+    form: dict[str, str | float | bool] = {"token": demo.token("site", SITE_ID), "next": "/"}
+    context.request.post(f"{demo.url}/session", form=form, headers=SAME_ORIGIN_HEADERS, max_redirects=0)
+
+
+@pytest.fixture
+def site_page(page: Page, demo: Demo, width: int) -> Page:
+    """The browser of the site's staff."""
+    page.set_viewport_size({"width": width, "height": 900})
+    sign_in(page.context, demo)
+    return page
+
+
+def addresses(participant_id: str) -> list[str]:
+    participant = f"studies/{STUDY_ID}/participants/{participant_id}"
+    return [
+        f"/enrollment/studies/{STUDY_ID}/participants",
+        f"/enrollment/studies/{STUDY_ID}/participants/new",
+        f"/enrollment/studies/{STUDY_ID}/recorded",
+        f"/enrollment/{participant}",
+        f"/enrollment/{participant}/facts/participant.baseline_recorded",
+        f"/enrollment/{participant}/facts/radiotherapy.started",
+        f"/toxicity/{participant}/facts/toxicity.assessed?after=enrollment=3",
+        f"/toxicity/{participant}/facts/toxicity.serious_event_reported",
+        f"/followup/{participant}/facts/followup.recorded?after=enrollment=3",
+    ]
+
+
+def test_pages_have_no_violations_and_no_overflow(
+    site_page: Page, participant_id: str, width: int, find_violations: Callable[[], Violations]
+) -> None:
+    for address in addresses(participant_id):
+        response = site_page.goto(address)
+        assert response is not None
+        assert response.status == 200, address
+        assert find_violations() == [], address
+        assert site_page.evaluate("document.documentElement.scrollWidth") <= width, address
+
+
+def test_refused_form_leads_the_keyboard_to_the_summary_and_to_the_field(
+    site_page: Page,
+    participant_id: str,
+    find_violations: Callable[[], Violations],
+    console_messages: list[str],
+) -> None:
+    site_page.goto(f"/enrollment/studies/{STUDY_ID}/participants/{participant_id}/facts/radiotherapy.started")
+    site_page.get_by_role("button", name="Record").click()
+    assert site_page.title().startswith("Error:")
+    assert site_page.evaluate("document.activeElement.id") == "summary"
+    assert find_violations() == []
+    site_page.keyboard.press("Tab")
+    site_page.keyboard.press("Enter")
+    assert site_page.url.endswith("#f-targets")
+    assert console_messages == [REFUSED]
+    console_messages.clear()
+
+
+def test_enter_in_a_text_field_records_nothing(site_page: Page, participant_id: str) -> None:
+    """F3."""
+    address = f"/enrollment/studies/{STUDY_ID}/participants/{participant_id}/facts/participant.withdrawn"
+    site_page.goto(address)
+    site_page.get_by_label("Withdrawn on").fill("2025-01-31")
+    site_page.get_by_role("radio", name=re.compile("^Follow-up")).check()
+    site_page.get_by_label("Withdrawn on").press("Enter")
+    assert site_page.url.endswith(address)
+    assert site_page.get_by_text("Nothing was recorded yet.").is_visible()
+
+
+@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
+def keyboard_page(browser: Browser, demo: Demo, request: pytest.FixtureRequest) -> Iterator[Page]:
+    context = browser.new_context(base_url=demo.url, java_script_enabled=request.param)
+    sign_in(context, demo)
+    yield context.new_page()
+    context.close()
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Presses Tab until the control of this name has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.locator(f"[name='{name}']:focus").count():
+            return
+    raise AssertionError(f"Tab does not reach {name}")
+
+
+def test_lesion_is_registered_by_keyboard_alone(keyboard_page: Page, participant_id: str) -> None:
+    page = keyboard_page
+    page.goto(f"/enrollment/studies/{STUDY_ID}/participants/{participant_id}/facts/lesion.registered")
+    tab_to(page, "lesion_id")
+    tab_to(page, "kind")
+    page.keyboard.press("Space")
+    tab_to(page, "body_site")
+    page.keyboard.type("Lung")
+    tab_to(page, "found_on")
+    page.keyboard.type("2025-01")
+    tab_to(page, "size_mm")
+    page.keyboard.type("12,5")
+    tab_to(page, "record")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/events/"))
+    assert "12.5 mm" in page.inner_text("main")
+    assert page.get_by_role("link", name="Correct or void").is_visible()

@@ -1,0 +1,152 @@
+"""Forms ask for every member of every fact, in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+
+from shared.contracts.catalogue import PARTICIPANT, STREAMS
+from shared.kernel.fact import Correction, Fact, Stream
+from shared.kernel.patterns import find_sentence
+from shared.kernel.record import Record
+from shared.testing.builders import facts as enrollment_facts
+from shared.testing.spec import numbered_facts
+from shared.ui.forms.controls import Controls
+from shared.ui.forms.entries import PostedForm
+from shared.ui.forms.field_view import FieldView
+from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows, correction_fields, fact_fields
+from shared.ui.forms.offers import FormContext
+from shared.ui.forms.views import FormView
+from shared.ui.forms.writing import write_fields
+from tests.api.support.study import EXAMPLE_BODIES
+
+FACTS = [fact for stream in STREAMS for fact in stream.declared_facts.values()]
+SPEAKING_CODES = {"IMRT", "VMAT"}
+"""Codes that are the words of the field."""
+
+
+def record_of(*facts: Fact) -> Record:
+    return Record(tuple(numbered_facts(facts)))
+
+
+CONTEXT = FormContext(
+    study=record_of(enrollment_facts.study_opened(enrollment_facts.protocol(symptoms=["pain"]))),
+    enrollment=record_of(
+        enrollment_facts.lesion_registered("L1"),
+        enrollment_facts.radiotherapy_started(1, "RT1", enrollment_facts.target("T1", "L1")),
+        enrollment_facts.systemic_therapy_started(),
+    ),
+    today=date(2024, 6, 1),
+)
+
+
+def views_of(group: Group, form: PostedForm) -> list[FieldView]:
+    return list(_all(FormView(Controls(CONTEXT, form)).build(group)))
+
+
+def _all(views: list[FieldView]) -> Iterator[FieldView]:
+    for view in views:
+        yield view
+        yield from _all(list(view.children))
+
+
+def members_of(node: object) -> Iterator[Member]:
+    """Yields every member within, with those of the shapes that a value may have."""
+    match node:
+        case Group(members=members):
+            for member in members:
+                yield member
+                yield from members_of(member.node)
+        case Rows(item=item) | Mapped(item=item):
+            yield item
+            yield from members_of(item.node)
+        case OneOf(options=options):
+            for option in options:
+                yield option
+                yield from members_of(option.node)
+
+
+@pytest.mark.parametrize("kind", FACTS, ids=lambda kind: kind.type_name)
+def test_form_has_a_control_for_everything_that_the_fact_says(kind: type[Fact]) -> None:
+    body = EXAMPLE_BODIES.get(kind.type_name, {})
+    group = fact_fields(kind)
+    pairs = tuple(write_fields(group, body))
+    views = {view.name: view for view in views_of(group, PostedForm(pairs=pairs))}
+    for name, value in pairs:
+        view = views.get(name) or views.get(name.rpartition(".")[0])  # boxes have the name of their list
+        is_shown = view is not None and (view.value == value or value in {option.value for option in view.options})
+        assert is_shown or name == "protocol.follow_up.anchor", (name, value)
+
+
+@pytest.mark.parametrize("kind", FACTS, ids=lambda kind: kind.type_name)
+def test_empty_form_chooses_no_boolean_and_fills_in_no_date(kind: type[Fact]) -> None:
+    """F1, F16: nothing is chosen beforehand but a default of the class that is no boolean and no date."""
+    for view in views_of(fact_fields(kind), PostedForm(is_first=True)):
+        is_boolean = {option.value for option in view.options} == {"true", "false"}
+        assert not (is_boolean and any(option.is_chosen for option in view.options)), view.name
+        assert not re.fullmatch(r"\d{4}-\d{2}(-\d{2})?", view.value), view.name
+
+
+@pytest.mark.parametrize("stream", [stream for stream in STREAMS if stream.correctable], ids=lambda s: s.service)
+def test_every_fact_of_a_participant_has_a_correction_form(stream: Stream) -> None:
+    for kind in stream.declared_facts.values():
+        names = {
+            view.name for view in views_of(correction_fields(stream.facts[Correction.type_name], kind), PostedForm())
+        }
+        assert {"reason_code", "reason", "replacement"} <= names
+
+
+def test_every_choice_has_a_word_of_its_own() -> None:
+    """A choice whose word is its code needs a word in its class, or is listed here."""
+    unspoken = {
+        str(value)
+        for kind in FACTS
+        for member in members_of(fact_fields(kind))
+        if isinstance(member.node, Choice)
+        for value in member.node.values
+        if isinstance(value, str) and member.presentation.word(value) == value and not value.istitle()
+    }
+    assert unspoken - SPEAKING_CODES == set()
+
+
+def test_every_pattern_has_a_sentence() -> None:
+    """F15: nobody can read a regular expression."""
+    patterns = {
+        pattern
+        for kind in FACTS
+        for member in members_of(fact_fields(kind))
+        if isinstance(member.node, Leaf)
+        for pattern in re.findall(r"pattern='([^']+)'", str(member.annotation))
+    }
+    assert patterns
+    assert {
+        pattern for pattern in patterns if find_sentence(pattern.encode().decode("unicode_escape")) is None
+    } == set()
+
+
+def test_member_with_a_long_list_is_a_select_with_an_empty_option_first() -> None:
+    """F16."""
+    views = {view.name: view for view in views_of(fact_fields(PARTICIPANT.facts["lesion.registered"]), PostedForm())}
+    assert (views["body_site"].kind, views["body_site"].options[0].value) == ("select", "")
+    assert views["kind"].kind == "radio"
+
+
+def test_dose_is_shown_in_gray_beside_the_field() -> None:
+    """F2: 2 typed for centigray is seen to be 0.02 Gy."""
+    pairs = (("targets.0.dose_per_fraction_cgy", "2"), ("targets.0.total_dose_cgy", "6000"))
+    views = {
+        view.name: view
+        for view in views_of(fact_fields(STREAMS[1].facts["radiotherapy.started"]), PostedForm(pairs=pairs))
+    }
+    assert views["targets.0.dose_per_fraction_cgy"].note == "2 cGy = 0.02 Gy"
+    assert views["targets.0.total_dose_cgy"].note == "6000 cGy = 60 Gy"
+
+
+def test_numbers_and_dates_are_text_fields() -> None:
+    """F4: a browser sends an empty value for "2,5" in a number field."""
+    for kind in FACTS:
+        for view in views_of(fact_fields(kind), PostedForm()):
+            assert view.kind not in ("number", "date")
