@@ -51,6 +51,8 @@ def test_correction_restates_the_whole_fact_and_changes_what_was_changed(
     page = rome.open(correction_of(study, participant_id, "lesion.registered"))
     assert page.value("replacement.data.size_mm") == "12.5"
     page.fill({"reason_code": "typing_error", "replacement.data.size_mm": "21,5"})
+    page = rome.press(page, "check")
+    assert "Member Was Will be Size 12.5 mm 21.5 mm" in page.text
     corrected = rome.press(page, "record", "restate")
     assert corrected.status == 200
     assert "21.5 mm" in corrected.text
@@ -75,6 +77,7 @@ def test_coordinator_of_the_study_corrects_without_seeing_the_sites_texts(
     with form_browser(study, "coordinator") as coordinator:
         page = coordinator.open(correction_of(study, participant_id, "procedure.performed"))
         assert SECRET not in page.response.text
+        assert "Leave this empty to keep it." in page.text
         page.fill({"reason_code": "typing_error", "replacement.data.kind": "surgery"})
         assert coordinator.press(page, "record", "restate").status == 200
     (procedure,) = current(study, participant_id, "procedure.performed")

@@ -312,6 +312,16 @@ def test_form_of_another_service_waits_for_what_was_just_recorded(study: StudyUn
     assert rome.press(page, "record").status == 200
 
 
+def test_form_asks_analytics_for_nothing(study: StudyUnderTest, rome: FormBrowser, participant_id: str) -> None:
+    """W10: sites record while analytics is down."""
+    page = rome.open(form_of(study, participant_id, "lesion.registered"))
+    files = re.findall(r'(?:src|href)="([^"]+\.(?:css|js|svg))"', page.response.text)
+    assert files
+    for file in files:
+        assert file.startswith("/enrollment/static/")
+        assert rome.http.get(file).status_code == 200
+
+
 def test_page_of_an_unread_form_leads_to_the_sign_in(study: StudyUnderTest, demo: Demo, participant_id: str) -> None:
     with httpx.Client(base_url=demo.url, headers={"Accept": "text/html"}, trust_env=False) as http:
         response = http.get(form_of(study, participant_id, "lesion.registered"))

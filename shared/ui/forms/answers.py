@@ -26,13 +26,14 @@ from shared.kernel.errors import (
 from shared.kernel.fact import Correction
 from shared.ui.forms import addresses
 from shared.ui.forms.entries import PostedForm
-from shared.ui.forms.fields import Leaf, Member
+from shared.ui.forms.fields import Leaf, Member, replaced_fields
 from shared.ui.forms.pages import FormNotice, render_form
 from shared.ui.forms.reading import FormReading, read_form
 from shared.ui.forms.recording import form_command, read_facts, record_form, recorded_under_key
 from shared.ui.forms.site_time import resolve_time
 from shared.ui.forms.targets import FormTarget, fact_heading
 from shared.ui.forms.terms import TERM_OFFERS, resolve_term
+from shared.ui.forms.words import FactChange, describe_changes
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages
 
@@ -93,7 +94,8 @@ class FormAnswers:
         except _SHOWN_IN_THE_FORM as refusal:
             return self._refused(request, target, form, reading, refusal, is_check=dry_run)
         if dry_run:
-            notice = FormNotice(text="Nothing is wrong with these answers. Nothing was recorded yet.")
+            text = "Nothing is wrong with these answers. Nothing was recorded yet."
+            notice = FormNotice(text=text, changes=correction_changes(target, reading))
             return render_form(self.pages, request, target, form, reading=reading, notice=notice)
         return RedirectResponse(recorded_url(target, recorded), 303)
 
@@ -143,6 +145,14 @@ def complete_body(target: FormTarget, body: dict[str, object], *, voids: bool) -
     if target.replacement is None or not isinstance(content, dict):
         return completed
     return {**completed, "replacement": None if voids else {**target.replacement, **content}}
+
+
+def correction_changes(target: FormTarget, reading: FormReading) -> list[FactChange]:
+    """Returns the members that a correction changes; an empty list for other forms."""
+    replacement = reading.body.get("replacement") if target.replacement else None
+    if not isinstance(replacement, dict):
+        return []
+    return describe_changes(replaced_fields(target.fields), dict(target.content_before), replacement["data"])
 
 
 def without_content(reading: FormReading) -> None:

@@ -18,6 +18,10 @@ MAX_RADIOS = 7
 _DATE_HINT = "YYYY-MM-DD, or YYYY-MM or YYYY if the day or the month is not known."
 _HINTS = {"date": _DATE_HINT, "day": "YYYY-MM-DD"}
 _INPUT_MODES = {"integer": "numeric", "decimal": "decimal"}
+_HIDDEN_TEXT = "A text that is there is kept with the site, and not shown to you. Leave this empty to keep it."
+_HIDDEN_REQUIRED_TEXT = (
+    "The text is kept with the site, and not shown to you. Write it anew, or let the site correct this fact."
+)
 _NO_ANSWER = Offered("", "")
 
 
@@ -78,6 +82,8 @@ class Controls:
         if offered:
             return self._choice(member, view, offered)
         hint = _HINTS.get(kind, "")
+        if kind == "sealed" and self.context.hides_texts:
+            hint = _HIDDEN_REQUIRED_TEXT if member.is_required else _HIDDEN_TEXT
         if member.states_null and kind in ("date", "integer"):
             hint += f" If it is not context, write {NULL_TEXT}."
         return replace(

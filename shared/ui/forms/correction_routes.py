@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -84,11 +85,12 @@ async def load_correction_target(
         json_path=addresses.json_path(service, study, Correction.type_name, participant_id),
         heading=f"Correction: {fact_heading(fact)}",
         explanation=_EXPLANATION if content.is_standing else _VOID_EXPLANATION,
-        context=with_typed_day(context, fact, typed),
+        context=replace(with_typed_day(context, fact, typed), hides_texts=not state.reads_texts),
         version=state.stream.head.version,
         events=state.stream.events,
         base={"event_id": str(event_id)},
         replacement={"type": event.type, "schema_version": fact.schema_version},
         is_void=not content.is_standing,
+        content_before=content.body,
         prefilled=tuple(write_fields(fields, {"replacement": {"data": content.body}})),
     )

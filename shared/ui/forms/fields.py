@@ -139,6 +139,13 @@ def correction_fields(correction: type[Fact], fact: type[Fact]) -> Group:
     return Group(correction, (*own_members, replacement))
 
 
+def replaced_fields(correction: Group) -> Group:
+    """Returns the fields of the fact that a correction restates."""
+    replacement = next(member.node for member in correction.members if member.name == "replacement")
+    content = replacement.members[0].node if isinstance(replacement, Group) else replacement
+    return content if isinstance(content, Group) else correction
+
+
 def _member(name: str, field: FieldInfo) -> Member:
     annotation = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
     default = field.get_default(call_default_factory=True, validated_data={})

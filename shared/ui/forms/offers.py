@@ -48,6 +48,7 @@ class FormContext:
 
     `enrollment` is the participant's record in enrollment, `own` the one in this service. `stated_on` is the day that
     the form gives, `course_id` the course. `sites` are those at which the caller may state the fact; None: every one.
+    `hides_texts`: the caller does not see the sealed texts of the fact that the form corrects.
     """
 
     study: Record
@@ -59,6 +60,7 @@ class FormContext:
     stated_on: PartialDate | None = None
     course_id: str = ""
     sites: frozenset[str] | None = None
+    hides_texts: bool = False
 
     @property
     def protocol(self) -> Protocol | None:

@@ -21,7 +21,7 @@ from shared.ui.forms.recording import RECORDED_ALREADY
 from shared.ui.forms.requests import form_token, keep_form_token
 from shared.ui.forms.targets import FormTarget
 from shared.ui.forms.views import FormView
-from shared.ui.forms.words import FactLine
+from shared.ui.forms.words import FactChange, FactLine
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages, html_response
 
@@ -34,10 +34,11 @@ def create_form_pages(service: str) -> Pages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormNotice:
-    """A sentence above a form, with links, such as that of what was recorded meanwhile."""
+    """A sentence above a form, with links or changes: what was recorded meanwhile, or what a correction changes."""
 
     text: str
     links: Sequence[Link] = ()
+    changes: Sequence[FactChange] = ()
 
 
 @dataclass(frozen=True, slots=True)

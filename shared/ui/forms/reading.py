@@ -115,7 +115,9 @@ class _FormReader:
                 is_stated = member.is_always_stated or entries.is_filled(name, self.offered)
                 return self.read_group(group, entries, name, pointer) if is_stated else _LEFT_OUT
             case Rows(item=item):
-                return self._read_rows(item, entries, name, pointer)
+                rows = self._read_rows(item, entries, name, pointer)
+                states_empty_list = name in self.shown and (member.is_required or not member.may_be_null)
+                return rows if rows or states_empty_list else _LEFT_OUT
             case Mapped(item=item):
                 return self._read_map(member, item, entries, pointer)
             case OneOf(options=options):
@@ -136,7 +138,7 @@ class _FormReader:
             return _LEFT_OUT
         return None if text.strip() == NULL_TEXT and member.states_null else read_value(member, text)
 
-    def _read_rows(self, item: Member, entries: Entries, name: str, pointer: str) -> Any:
+    def _read_rows(self, item: Member, entries: Entries, name: str, pointer: str) -> list[Any]:
         rows: list[Any] = []
         if not isinstance(item.node, Group):
             rows += [read_value(item, text) for text in entries.values if text.strip()]
@@ -146,7 +148,7 @@ class _FormReader:
             if row.is_filled(row_name, self.offered):
                 self.reading.row_numbers[name].append(number)
                 rows.append(self._read(item, row, row_name, f"{pointer}/{len(rows)}"))
-        return rows if rows or name in self.shown else _LEFT_OUT
+        return rows
 
     def _read_map(self, member: Member, item: Member, entries: Entries, pointer: str) -> Any:
         body = {}

@@ -43,7 +43,7 @@ class FormTarget:
     `stream_id` is None for a new participant. `json_path`: the JSON route that states the same. `fixed`: values that
     are shown and not asked for. `base`: what the form adds to the body. `prefilled`: names and values of its fields.
     `replacement`: type and version of the fact that the form corrects; None for other forms. `is_void`: that fact is
-    void now.
+    void now. `content_before`: its content.
     """
 
     service: str
@@ -62,6 +62,7 @@ class FormTarget:
     prefilled: Sequence[Pair] = ()
     replacement: Mapping[str, Any] | None = None
     is_void: bool = False
+    content_before: Mapping[str, Any] = field(default_factory=dict)
     facts_of: FactsOf = _single_fact
     opens_study: bool = False
 
@@ -104,6 +105,11 @@ class ParticipantState:
     @property
     def site_id(self) -> str:
         return self.stream.head.site_id or ""
+
+    @property
+    def reads_texts(self) -> bool:
+        """True if the caller reads the sealed texts of the participant's site."""
+        return self.rights.is_site_staff(self.site_id)
 
     @property
     def may_correct(self) -> bool:

@@ -83,3 +83,31 @@ def value_in_words(member: Member, value: Any) -> str:
     if note := dose_in_gray(member, str(value)):
         return note
     return f"{write_value(value)} {member.presentation.unit}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class FactChange:
+    """One member that a correction changes: its label, what it said, and what it will say."""
+
+    label: str
+    before: str
+    after: str
+
+
+def describe_changes(group: Group, before: dict[str, Any], after: dict[str, Any]) -> list[FactChange]:
+    """Returns the members that differ, in the order of the fact's class."""
+    texts_before, texts_after = dict(_flat(describe_fact(group, before))), dict(_flat(describe_fact(group, after)))
+    return [
+        FactChange(label, texts_before.get(label, ""), texts_after.get(label, ""))
+        for label in {**texts_before, **texts_after}
+        if texts_before.get(label, "") != texts_after.get(label, "")
+    ]
+
+
+def _flat(lines: Sequence[FactLine], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for line in lines:
+        label = f"{prefix} {line.label}".strip()
+        if line.children:
+            yield from _flat(line.children, f"{label} \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}")
+        else:
+            yield label, line.text

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from tests.api.support.study import StudyUnderTest
+from tests.api.support.study import ROME_USER, StudyUnderTest
 from tests.demo import SAME_ORIGIN_HEADERS
 
 Attributes = dict[str, str]
@@ -175,6 +175,8 @@ def form_of(study: StudyUnderTest, participant_id: str, type_name: str, service:
     return f"{pages_of(study, service)}/participants/{participant_id}/facts/{type_name}"
 
 
-def recorded_types(study: StudyUnderTest, participant_id: str, service: str = "enrollment") -> list[str]:
-    history = study.get_from(service, f"participants/{participant_id}/history").json()
+def recorded_types(
+    study: StudyUnderTest, participant_id: str, service: str = "enrollment", user: str = ROME_USER
+) -> list[str]:
+    history = study.get_from(service, f"participants/{participant_id}/history", user).json()
     return [event["type"] for event in history.get("events", [])]

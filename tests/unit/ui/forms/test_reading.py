@@ -77,6 +77,13 @@ def test_boxes_that_were_shown_and_not_ticked_state_the_empty_list() -> None:
     assert read("study.opened", pairs).body["protocol"]["stereotactic"] == {}
 
 
+def test_boxes_of_a_list_that_may_be_left_out_state_nothing_if_none_is_ticked() -> None:
+    """A follow-up report without new criteria leaves them as they were."""
+    shown = frozenset({"seriousness"})
+    assert read("toxicity.serious_event_updated", [], "toxicity", shown=shown).body == {}
+    assert read("toxicity.serious_event_reported", [], "toxicity", shown=shown).body == {"seriousness": []}
+
+
 @pytest.mark.parametrize(
     ("typed", "centigray"),
     [
