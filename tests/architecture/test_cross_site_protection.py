@@ -32,8 +32,8 @@ def test_state_changing_routes_need_a_bearer_token_or_a_same_origin_page(service
 
 def test_sign_in_with_a_token_is_a_protected_page_route(tmp_path: Path) -> None:
     app = SinglePortApp(Settings(jwks=str(Issuer.load(tmp_path).jwks))).apps["enrollment"]
-    pages = [route for route in app.routes if isinstance(route, PageRoute) and route.methods == {"POST"}]
-    assert {route.path for route in pages} == {"/session"}
+    pages = [route for route in app.routes if isinstance(route, PageRoute) and route.path.startswith("/session")]
+    assert {route.path for route in pages if route.methods == {"POST"}} == {"/session"}
 
 
 def test_pages_of_the_sign_in_with_a_provider_change_nothing_for_other_sites(tmp_path: Path) -> None:
