@@ -13,6 +13,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from services.analytics.cohort.date_imputation import MONTH, YEAR
 from services.analytics.snapshot.columns import NEVER_NUMBER, Column, Table
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
@@ -90,7 +91,8 @@ def _count_imputed_dates(
     total = anchors + contacts
     for reason, column in _PRECISIONS.items():
         of_reason = np.unique(subjects[ended & (visits["ends_as"] == END_REASONS.index(reason) + 1)])
-        total += int(np.sum(snapshot.subjects[column][of_reason] > 0))
+        precisions = snapshot.subjects[column][of_reason]
+        total += int(np.sum((precisions == MONTH) | (precisions == YEAR)))
     is_lost = (ended & (visits["ends_as"] == _LOST)) | (states["not_applicable"] & ~_has_ended(visits))
     absences = snapshot.tables["absence"]
     imputed = absences["lost_precision"] > 0

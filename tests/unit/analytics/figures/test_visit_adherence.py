@@ -109,6 +109,8 @@ def test_imputed_dates_of_anchors_contacts_and_ends_are_counted_once() -> None:
     by_month = treated(*contacts("2025-04"), follow_up.participant_died("2025-09"), anchor="2025-01")
     assert adherence("2026-01-31", by_month).imputed_dates == 3
     assert adherence("2025-07-30", by_month).imputed_dates == 2
+    undated = treated(*contacts("2025-04-10"), follow_up.participant_died(None))
+    assert adherence("2026-01-31", undated).imputed_dates == 0
 
 
 def test_participants_who_are_not_enrolled_or_excluded_are_not_counted() -> None:
