@@ -160,8 +160,8 @@ def test_recorded_and_problem_responses_match_the_document(study: StudyUnderTest
         assert list(Draft202012Validator(schema).iter_errors(response.json())) == []
 
 
-PATHS_WITHOUT_SCHEMA = {"/analytics/v1/studies/{study_id}/live"}
-"""A stream of events."""
+PATHS_WITHOUT_SCHEMA = {f"/analytics/v1/studies/{{study_id}}/{name}" for name in ("live", "worklist.csv")}
+"""A stream of events, and a table."""
 
 
 @pytest.mark.parametrize("service", SERVICES)
