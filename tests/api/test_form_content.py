@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
 
+from shared.terminology.ctcae import load_dictionary
 from shared.testing.builders import facts
 from tests.api.support.form_browser import FormBrowser, form_browser, form_of, pages_of
 from tests.api.support.study import StudyUnderTest, open_study
 from tests.demo import Demo
 
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CHECKLIST = ("3.0:0150", "3.0:0114")
 
 
@@ -57,6 +60,26 @@ def test_assessment_offers_the_checklist_and_finds_other_terms_by_words(
     rows = study.get_from("toxicity", f"participants/{participant_id}").json()["facts"]
     findings = next(row["data"]["findings"] for row in rows if row["type"] == "toxicity.assessed")
     assert [(finding["term"], finding["grade"]) for finding in findings] == [("3.0:0150", 2), ("3.0:0207", 1)]
+
+
+def test_assessment_of_200_terms_is_a_form_of_1200_fields(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """F13."""
+    page = rome.open(form_of(study, participant_id, "toxicity.assessed", "toxicity"))
+    own = [(name, value) for name, value in page.values if name.startswith("form:") and name != "form:offered"]
+    fields = [("assessed_on", "2024-02-25"), ("timepoint", "during_rt"), ("checklist_complete", "false")]
+    for row, term in enumerate(list(load_dictionary("ctcae-3.0").terms)[:200]):
+        members = {"term": term, "grade": "0", "not_graded": "", "onset_on": "2024-02"}
+        causes = {"attribution.0.to": "course:RT1", "attribution.0.level": "unrelated"}
+        fields += [(f"findings.{row}.{name}", value) for name, value in {**members, **causes}.items()]
+    assert len(fields) > 1200
+    content = urlencode([*own, *fields, ("record", "1")])
+    response = rome.http.post(page.parser.action, content=content, headers=FORM)
+    assert response.status_code == 303, response.text
+    rows = [(f"findings.{row}.grade", "0") for row in range(1000)]
+    refused = rome.http.post(page.parser.action, content=urlencode([*own, *rows, ("record", "1")]), headers=FORM)
+    assert refused.status_code == 422
 
 
 def test_serious_event_is_reported_by_the_clock_of_the_site(

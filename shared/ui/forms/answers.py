@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 from uuid import UUID
 
 from fastapi import Request
@@ -24,10 +25,11 @@ from shared.kernel.errors import (
     VersionMismatch,
 )
 from shared.kernel.fact import Correction
+from shared.offload import offload
 from shared.ui.forms import addresses
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.fields import Leaf, Member, replaced_fields
-from shared.ui.forms.pages import FormNotice, render_form
+from shared.ui.forms.pages import FormNotice, FormReply, render_form
 from shared.ui.forms.reading import FormReading, read_form
 from shared.ui.forms.recording import form_command, read_facts, record_form, recorded_under_key
 from shared.ui.forms.site_time import resolve_time
@@ -36,7 +38,11 @@ from shared.ui.forms.terms import TERM_OFFERS, resolve_term
 from shared.ui.forms.words import FactChange, describe_changes
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages
+from shared.web.container import get_container
 
+T = TypeVar("T")
+FIELDS_PER_ITEM = 5
+"""Fields of a form that are read or shown in the time that one fact takes."""
 _SHOWN_IN_THE_FORM = (
     RequestRejected,
     VersionMismatch,
@@ -61,15 +67,23 @@ class FormAnswers:
         """Does what the button says. Only `record` records."""
         if form.member and form.member != request.state.caller.subject:
             raise CrossSiteRequest("Another person opened this form. Open it yourself.")
+        form.refuse_long_lists(get_container(request).limits.max_list_items)
+        reply = await self._reply(request, target, form)
+        if isinstance(reply, Response):
+            return reply
+        return await in_turn(request, reply.form, lambda: render_form(self.pages, request, target, reply))
+
+    async def _reply(self, request: Request, target: FormTarget, form: PostedForm) -> FormReply | Response:
         button, value = form.button
         if button == "add":
-            numbered = form.with_row(value)
-            return render_form(self.pages, request, target, numbered, focus=_first_field(target, numbered, value))
+            longer_form = form.with_row(value)
+            return FormReply(form=longer_form, focus=longer_form.pairs[-1][0])
         if button == "remove":
-            return render_form(self.pages, request, target, form.without_row(value))
-        reading = self._read(target, form, value if button == "record" else "")
+            return FormReply(form=form.without_row(value))
+        action = value if button == "record" else ""
+        reading = await in_turn(request, form, lambda: self._read(target, form, action))
         if button == "find":
-            return render_form(self.pages, request, target, form, reading=reading, focus=value)
+            return FormReply(form=form, reading=reading, focus=value)
         return await self._decide(request, target, form, reading, dry_run=button != "record")
 
     def _read(self, target: FormTarget, form: PostedForm, action: str) -> FormReading:
@@ -86,56 +100,55 @@ class FormAnswers:
 
     async def _decide(
         self, request: Request, target: FormTarget, form: PostedForm, reading: FormReading, *, dry_run: bool
-    ) -> Response:
+    ) -> FormReply | Response:
         try:
             recorded = await record_form(request, target, form, reading, dry_run=dry_run)
         except KeyReused:
-            return self._used_key(request, target, form, reading)
+            return used_key_reply(request, target, form, reading)
         except _SHOWN_IN_THE_FORM as refusal:
-            return self._refused(request, target, form, reading, refusal, is_check=dry_run)
+            return refusal_reply(target, form, reading, refusal, is_check=dry_run)
         if dry_run:
             text = "Nothing is wrong with these answers. Nothing was recorded yet."
             notice = FormNotice(text=text, changes=correction_changes(target, reading))
-            return render_form(self.pages, request, target, form, reading=reading, notice=notice)
+            return FormReply(form=form, reading=reading, notice=notice)
         return RedirectResponse(recorded_url(target, recorded), 303)
 
-    def _refused(
-        self,
-        request: Request,
-        target: FormTarget,
-        form: PostedForm,
-        reading: FormReading,
-        refusal: RequestError,
-        *,
-        is_check: bool,
-    ) -> Response:
-        notice, faults = None, list(refusal.faults) or [Fault(refusal.code, refusal.title)]
-        if isinstance(refusal, VersionMismatch):
-            notice, faults = FormNotice(text=_MEANWHILE, links=list(_recorded_since(target, form))), []
-            form = replace(form, version=str(target.version))
-        if isinstance(refusal, NotKnownYet):
-            faults = [Fault(refusal.code, _NOT_HERE), *refusal.faults]
-        if isinstance(refusal, ReferenceInUse):
-            faults = [Fault(refusal.code, refusal.title, "/local_reference")]
-        status = 200 if is_check and isinstance(refusal, RequestRejected) else refusal.status
-        return render_form(
-            self.pages, request, target, form, reading=reading, faults=faults, notice=notice, status=status
-        )
 
-    def _used_key(self, request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> Response:
-        """Leads to the page of what the key recorded, which can be corrected there."""
-        facts, parsed = read_facts(request, target, reading)
-        event = recorded_under_key(request, target, form_command(request, target, form, facts, parsed))
-        links = []
-        if event:
-            event_id = event.content["event_id"] if event.type == Correction.type_name else event.event_id
-            url = addresses.event_url(target.service, target.study_id, event_id, target.participant_id)
-            links = [Link(url, f"What this form recorded at {event.recorded_at:%H:%M} UTC")]
-            if target.participant_id:
-                url = addresses.correction_url(target.service, target.study_id, target.participant_id, event_id)
-                links.append(Link(url, "Correct it"))
-        notice = FormNotice(text=_USED_ALREADY, links=links)
-        return render_form(self.pages, request, target, form, reading=reading, notice=notice, status=409)
+async def in_turn(request: Request, form: PostedForm, work: Callable[[], T]) -> T:
+    """Runs `work` on the fields of a form, in a thread if they are many, so that other requests need not wait."""
+    return await offload(request.state.caller.subject, work, item_count=len(form.pairs) // FIELDS_PER_ITEM)
+
+
+def refusal_reply(
+    target: FormTarget, form: PostedForm, reading: FormReading, refusal: RequestError, *, is_check: bool
+) -> FormReply:
+    """Returns the form again, with the faults of a refusal."""
+    notice, faults = None, list(refusal.faults) or [Fault(refusal.code, refusal.title)]
+    if isinstance(refusal, VersionMismatch):
+        notice, faults = FormNotice(text=_MEANWHILE, links=list(_recorded_since(target, form))), []
+        form = replace(form, version=str(target.version))
+    if isinstance(refusal, NotKnownYet):
+        faults = [Fault(refusal.code, _NOT_HERE), *refusal.faults]
+    if isinstance(refusal, ReferenceInUse):
+        faults = [Fault(refusal.code, refusal.title, "/local_reference")]
+    status = 200 if is_check and isinstance(refusal, RequestRejected) else refusal.status
+    return FormReply(form=form, reading=reading, faults=faults, notice=notice, status=status)
+
+
+def used_key_reply(request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> FormReply:
+    """Returns the form with links to what its key recorded, and to the correction of that."""
+    facts, parsed = read_facts(request, target, reading)
+    event = recorded_under_key(request, target, form_command(request, target, form, facts, parsed))
+    links = []
+    if event:
+        event_id = event.content["event_id"] if event.type == Correction.type_name else event.event_id
+        url = addresses.event_url(target.service, target.study_id, event_id, target.participant_id)
+        links = [Link(url, f"What this form recorded at {event.recorded_at:%H:%M} UTC")]
+        if target.participant_id:
+            url = addresses.correction_url(target.service, target.study_id, target.participant_id, event_id)
+            links.append(Link(url, "Correct it"))
+    notice = FormNotice(text=_USED_ALREADY, links=links)
+    return FormReply(form=form, reading=reading, notice=notice, status=409)
 
 
 def complete_body(target: FormTarget, body: dict[str, object], *, voids: bool) -> dict[str, object]:
@@ -174,8 +187,3 @@ def _recorded_since(target: FormTarget, form: PostedForm) -> Iterator[Link]:
             url = addresses.event_url(target.service, target.study_id, event.event_id, target.participant_id)
             heading = fact_heading(event.stream.facts[event.type]) if event.is_readable else event.type
             yield Link(url, f"{heading}, {event.recorded_at:%Y-%m-%d %H:%M} UTC")
-
-
-def _first_field(target: FormTarget, form: PostedForm, name: str) -> str:
-    """Returns the name of the first field of the last row of a list."""
-    return form.pairs[-1][0]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
-from shared.kernel.errors import MalformedBody
+from shared.kernel.errors import Fault, MalformedBody, TooManyItems
 
 MAX_FIELDS = 20_000
 _MAX_STEPS = 12
@@ -96,6 +96,16 @@ class PostedForm:
     @property
     def entries(self) -> Entries:
         return build_entries(self.pairs)
+
+    def refuse_long_lists(self, max_rows: int) -> None:
+        """Raises TooManyItems for a list with more rows than any fact may have: each is a part of the page."""
+        pending = [self.entries]
+        while pending:
+            entries = pending.pop()
+            if len(entries.children) > max_rows:
+                message = f"A list of the form has too many rows. Give at most {max_rows}."
+                raise TooManyItems(message, faults=[Fault(TooManyItems.code, message)])
+            pending += entries.children.values()
 
     def with_row(self, name: str) -> PostedForm:
         """Returns the form with one more row of the list."""

@@ -25,6 +25,7 @@ from shared.ui.forms.words import FactChange, FactLine
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages, html_response
 
+_NOT_FOCUSED = frozenset({"hidden", "fixed", "group", "rows", "row", "map", "radio", "boxes"})
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -100,23 +101,24 @@ class EventPage:
     next_links: Sequence[Link] = field(default=())
 
 
-def render_form(
-    pages: Pages,
-    request: Request,
-    target: FormTarget,
-    form: PostedForm,
-    *,
-    reading: FormReading | None = None,
-    faults: Sequence[Fault] = (),
-    notice: FormNotice | None = None,
-    status: int = 200,
-    focus: str = "",
-) -> Response:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormReply:
+    """A form that is shown again: what was read of it, what is wrong, and the field that gets the focus."""
+
+    form: PostedForm
+    reading: FormReading | None = None
+    faults: Sequence[Fault] = ()
+    notice: FormNotice | None = None
+    status: int = 200
+    focus: str = ""
+
+
+def render_form(pages: Pages, request: Request, target: FormTarget, reply: FormReply) -> Response:
     """Returns the page of a form, with every value kept and each fault at its field."""
-    errors = _errors_by_name(target, reading or FormReading(), faults)
+    errors = _errors_by_name(target, reply.reading or FormReading(), reply.faults)
     messages = {name: list(texts) for name, texts in errors.items()}
+    form, token = reply.form, form_token(request)
     fields = FormView(Controls(target.context, form, errors, target.fixed)).build(target.fields)
-    token = form_token(request)
     page = FormPage(
         target=target,
         form=replace(form, csrf=token),
@@ -125,14 +127,20 @@ def render_form(
         action=request.url.path,
         fields=fields,
         summary=_summary(messages, fields),
-        notice=notice,
-        focus_name=focus,
-        asks_again=RECORDED_ALREADY in faults or form.again,
+        notice=reply.notice,
+        focus_name=_focused_control(fields, reply.focus),
+        asks_again=RECORDED_ALREADY in reply.faults or form.again,
         crumbs=() if target.opens_study else crumbs(target.study_id, target.participant_id),
     )
-    response = html_response(pages.render("form.html", page=page, member=page.member), status)
+    response = html_response(pages.render("form.html", page=page, member=page.member), reply.status)
     keep_form_token(request, response, token)
     return response
+
+
+def _focused_control(fields: Sequence[FieldView], name: str) -> str:
+    """Returns the name of the first control that is typed in or chosen from, at the name or within it."""
+    within = [view for view in _all_views(fields) if name and (view.name == name or view.name.startswith(f"{name}."))]
+    return next((view.name for view in within if view.kind not in _NOT_FOCUSED), "")
 
 
 def crumbs(study_id: str, participant_id: str = "") -> list[Link]:

@@ -13,10 +13,10 @@ from fastapi.responses import Response
 from shared.kernel.errors import NotFound, Unauthenticated
 from shared.kernel.fact import Fact, Stream
 from shared.ui.forms import addresses
-from shared.ui.forms.answers import FormAnswers
+from shared.ui.forms.answers import FormAnswers, in_turn
 from shared.ui.forms.entries import PostedForm, new_key, parse_form
 from shared.ui.forms.fields import Group, fact_fields
-from shared.ui.forms.pages import create_form_pages, render_form, render_signed_out
+from shared.ui.forms.pages import FormReply, create_form_pages, render_form, render_signed_out
 from shared.ui.forms.prefills import first_content
 from shared.ui.forms.requests import AfterParameter, create_form_router, fills_from_query, require_form_token
 from shared.ui.forms.targets import (
@@ -59,7 +59,8 @@ class Forms:
         version = "" if target.version is None else str(target.version)
         form = replace(form, pairs=(*target.prefilled, *pairs), version=version)
         note_form(request, target)
-        return render_form(self.pages, request, target, form)
+        reply = FormReply(form=form)
+        return await in_turn(request, form, lambda: render_form(self.pages, request, target, reply))
 
     async def answer(self, request: Request, load: LoadTarget) -> Response:
         """Returns the answer to a form that was sent."""
