@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import NamedTuple
@@ -34,9 +35,10 @@ def derive_visits(participant: Participant, plans: StudyPlans) -> Iterator[Visit
     contacts, declarations = _contacts(participant), participant.counted(VisitMissed)  # the earliest first
     bookings = participant.record.facts_of(VisitScheduled)  # in the order in which they were stated
     ends = follow_up_ends(participant, plans)
+    (ended_on, ended_as), (closing_on, closing_as) = _day_and_reason(ends.ended), _day_and_reason(ends.closing)
     for schedule in schedules(plans.follow_up, participant.course_dates):
         own_contacts = [contact for contact in contacts if _is_of_schedule(schedule, contact.course_id)]
-        days = [contact.day for contact in own_contacts]
+        days, declared = [contact.day for contact in own_contacts], _days_by_declared_visit(own_contacts)
         missed_days = {
             missed.visit: participant.day(missed)
             for missed in reversed(declarations)
@@ -62,19 +64,19 @@ def derive_visits(participant: Participant, plans: StudyPlans) -> Iterator[Visit
                 contact_on=contact.on,
                 contact_precision=contact.precision,
                 missed_on=missed_days.get(visit.number, NEVER),
-                declared_on=_declared_on(own_contacts, visit),
+                declared_on=_outside_slot(declared[visit.number], visit) if visit.number in declared else NEVER,
                 scheduled_on=appointments.get(visit.number, NEVER),
-                ends_on=ends.ended.day if ends.ended else NEVER,
-                ends_as=reason_code(ends.ended),
-                closing_on=ends.closing.day if ends.closing else NEVER,
-                closing_as=reason_code(ends.closing),
-                absent_until=_absent_until(ends.absences, visit),
+                ends_on=ended_on,
+                ends_as=ended_as,
+                closing_on=closing_on,
+                closing_as=closing_as,
+                absent_until=_absent_until(ends.absences, visit) if ends.absences else NEVER,
             )
 
 
-def reason_code(end: FollowUpEnd | None) -> int:
-    """Returns the place of the reason in `END_REASONS`, from 1; 0 for no end."""
-    return END_REASONS.index(end.reason) + 1 if end else 0
+def _day_and_reason(end: FollowUpEnd | None) -> tuple[date, int]:
+    """Returns the day of an end with the place of its reason in `END_REASONS`, from 1; `NEVER` and 0 for no end."""
+    return (end.day, END_REASONS.index(end.reason) + 1) if end else (NEVER, 0)
 
 
 def _absent_until(absences: Sequence[Absence], visit: Visit) -> date:
@@ -83,12 +85,17 @@ def _absent_until(absences: Sequence[Absence], visit: Visit) -> date:
     return min(resumptions, default=NEVER)
 
 
-def _declared_on(contacts: Sequence[_Contact], visit: Visit) -> date:
-    """Returns the day of a contact outside the slot that names the visit: the last before the slot, or the next after.
+def _days_by_declared_visit(contacts: Sequence[_Contact]) -> dict[int, list[date]]:
+    """Returns the days of the contacts that name a visit, by its number, the earliest first."""
+    days = defaultdict[int, list[date]](list)
+    for contact in contacts:
+        if contact.visit is not None:
+            days[contact.visit].append(contact.day.on)
+    return days
 
-    `NEVER` without one. `contacts` are in the order of their days.
-    """
-    days = [contact.day.on for contact in contacts if contact.visit == visit.number]
+
+def _outside_slot(days: Sequence[date], visit: Visit) -> date:
+    """Returns the last of the days before the slot of a visit, or else the first one after it; `NEVER` without any."""
     before = [day for day in days if day < visit.opens]
     after = [day for day in days if day > visit.slot_ends]
     return next(iter([*before[-1:], *after[:1]]), NEVER)
