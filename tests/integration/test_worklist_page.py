@@ -63,6 +63,7 @@ async def test_page_keeps_filters_and_leads_on(study: AnalyticsStudy) -> None:
     text = await page_text(study, site="milan", on="2025-02-03", state=["overdue", "due"], limit=2)
     assert f'data-src="{address}?site=milan&amp;state=overdue&amp;state=due&amp;on=2025-02-03&amp;limit=2"' in text
     assert '<option value="milan" selected>' in text
+    assert "Only Milan." in text
     assert '<input type="hidden" name="state" value="due">' in text
     assert "2 visits on this page" in text
     assert 'id="next-page"' in text
