@@ -139,7 +139,8 @@ async def test_script_of_a_page_renews_the_session_as_long_as_the_person_is_ther
     await change_session(enrollment_database, member, active_at="50 minutes", renewed_at="16 minutes")
     visitor.forget("session")
     assert visitor.post("/session/renew", idle="3000").status_code == 204  # nobody has touched the page
-    assert visitor.cookie("session")
+    claims = claims_of(visitor.cookie("session"))
+    assert 500 < claims["exp"] - claims["iat"] <= 600  # no token outlives the session
     assert await minutes_idle(enrollment_database, member) == 50
     assert visitor.post("/session/renew", idle="120").status_code == 204
     assert await minutes_idle(enrollment_database, member) == 2

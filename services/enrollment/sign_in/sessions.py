@@ -68,7 +68,7 @@ class Sessions:
         if not row.is_fresh:
             await self._ask_provider(handle)
         await self._repository.note_activity(_hash(handle), idle)
-        return Renewal(await self._token(row), is_repeated=row.is_fresh)
+        return Renewal(await self._token(await self._find(handle)), is_repeated=row.is_fresh)
 
     async def renew_at_provider(self, handle: str, signed_in: SignedIn) -> SessionToken:
         """Returns a new token for a session whose person the provider has just confirmed in the browser.
@@ -80,7 +80,7 @@ class Sessions:
             raise SessionEnded
         await self._repository.finish_renewal(_hash(handle), self._seal(handle, signed_in))
         await self._repository.note_activity(_hash(handle), timedelta())
-        return await self._token(row)
+        return await self._token(await self._find(handle))
 
     async def end(self, handle: str) -> SignedIn | None:
         """Ends a session; returns what the provider gave, so that it can be ended there too."""
