@@ -25,6 +25,7 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
 from infra.local.kafka_home import KAFKA_VERSION as KAFKA
+from services.enrollment.sign_in.sign_in import CALLBACK, SIGNED_OUT
 from shared.security.event_key import EventKey
 from shared.security.vault import KeyEncryptionKey
 from shared.settings import SERVICES as OUR_SERVICES
@@ -207,6 +208,23 @@ def test_proxy_and_prometheus_address_existing_services() -> None:
     for file in ("nginx.conf", "prometheus.yml"):
         addressed_services = set(re.findall(r"([a-z]+-api):8000", (DOCKER / file).read_text("utf-8")))
         assert addressed_services == {name for name in OUR_CONTAINERS if name.endswith("-api")}
+
+
+def test_proxy_sends_the_session_to_enrollment_and_the_start_page_to_analytics() -> None:
+    proxy = (DOCKER / "nginx.conf").read_text("utf-8")
+    assert "location /session { proxy_pass $enrollment; }" in proxy
+    assert re.search(r"location / \{\s+proxy_pass \$analytics;", proxy)
+
+
+def test_realm_of_keycloak_knows_the_addresses_of_the_sign_in() -> None:
+    keycloak = SERVICES["keycloak"]
+    text = (ROOT / "infra" / "keycloak" / "realm.json").read_text("utf-8")
+    quartal, programs = json.loads(text)["clients"]
+    assert quartal["redirectUris"] == ["${QUARTAL_URL}" + CALLBACK]
+    assert quartal["attributes"]["post.logout.redirect.uris"] == "${QUARTAL_URL}" + SIGNED_OUT
+    assert programs["protocolMappers"][0]["config"]["included.custom.audience"] == Settings().audience
+    given = {*keycloak["environment"], *re.findall(r"export (\w+)=", keycloak["command"][0])}
+    assert set(re.findall(r"\$\{(\w+)\}", text)) <= given
 
 
 @pytest.mark.parametrize("path", ["/metrics", *(f"/{name}/metrics" for name in OUR_SERVICES)])
