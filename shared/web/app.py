@@ -52,11 +52,13 @@ def create_service_app(
     traffic: Traffic | None = None,
     streams: Sequence[Streams] = (),
     takes_session: bool = False,
+    forms_only: bool = False,
 ) -> FastAPI:
     """Creates the application of a service, whose resources are open while it lives.
 
     `traffic` is given if several applications of one process count requests together. `streams` end when the server
-    stops. With `takes_session`, pages may be read with the token in the cookie of the session.
+    stops. With `takes_session`, pages may be read with the token in the cookie of the session; with `forms_only`, no
+    page and no document but the forms.
     """
     cookies = Cookies(settings.plain_http, settings.port)
 
@@ -66,7 +68,9 @@ def create_service_app(
         async with open_resources() as container.resources:
             verifier = container.resources.verifier
             session = SessionTokens(cookies.name(SESSION), session_verifier(settings, verifier))
-            container.authenticate = authentication(name, verifier, session=session if takes_session else None)
+            container.authenticate = authentication(
+                name, verifier, session=session if takes_session else None, forms_only=forms_only
+            )
             yield
 
     app = create_bare_app(

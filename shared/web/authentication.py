@@ -47,11 +47,13 @@ def session_verifier(settings: Settings, bearer_verifier: Verifier) -> Verifier:
     return Verifier(keys, settings.session_issuer, settings.audience, now=settings.study_clock().now)
 
 
-def authentication(service: str, bearer_verifier: Verifier, *, session: SessionTokens | None = None) -> Authenticate:
+def authentication(
+    service: str, bearer_verifier: Verifier, *, session: SessionTokens | None = None, forms_only: bool = False
+) -> Authenticate:
     """Creates the function that sets `request.state.caller` from the token, or raises Unauthenticated.
 
-    A GET request may carry the token in the session's cookie. Of the requests that change something only a form may,
-    whose route checks that a page of this server sent it.
+    Requests of forms may carry the token in the session's cookie, because their routes check that a page of this server
+    sent them. So may other GET requests, unless `forms_only`.
     """
 
     async def authenticate(request: Request) -> None:
@@ -59,7 +61,7 @@ def authentication(service: str, bearer_verifier: Verifier, *, session: SessionT
             raise _count_refusal(service, "several")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         verifier = bearer_verifier
-        if not scheme and session and (request.method == "GET" or takes_session(request)):
+        if not scheme and session and (_is_of_form(request) or (request.method == "GET" and not forms_only)):
             scheme, token, verifier = "bearer", request.cookies.get(session.cookie, ""), session.verifier
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
@@ -73,8 +75,7 @@ def authentication(service: str, bearer_verifier: Verifier, *, session: SessionT
     return authenticate
 
 
-def takes_session(request: Request) -> bool:
-    """Returns whether the request is one of a form that may carry the session's cookie."""
+def _is_of_form(request: Request) -> bool:
     return bool(getattr(request, "is_form", False))
 
 

@@ -41,7 +41,13 @@ def create_form_app(
         *(router for stream in streams for router in _routers(forms, stream, excluded)),
     ]
     app = create_service_app(
-        name, open_resources, [*routers, *page_routers], settings, traffic=traffic, takes_session=True
+        name,
+        open_resources,
+        [*routers, *page_routers],
+        settings,
+        traffic=traffic,
+        takes_session=True,
+        forms_only=True,
     )
     install_html_errors(app, forms.pages)
     return app
