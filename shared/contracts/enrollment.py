@@ -47,7 +47,7 @@ BodySite = Literal[
 CriterionAnswer = Literal["met", "not_met", "not_assessed", "waived"]
 
 
-@PARTICIPANT.fact("participant.screened", on="screened_on")
+@PARTICIPANT.fact("participant.screened", on="screened_on", heading="Screening")
 class ParticipantScreened(Fact, schema_name="Screened"):
     """Screening of a person for eligibility by the protocol's criteria. A participant's first fact.
 
@@ -97,7 +97,7 @@ class ConsentOptions(FactPart):
     """The participant may be contacted again."""
 
 
-@PARTICIPANT.fact("participant.consented", on="signed_on")
+@PARTICIPANT.fact("participant.consented", on="signed_on", heading="Informed consent")
 class ConsentSigned(Fact, schema_name="Consented"):
     """Written informed consent, or its renewal on a later version of the form."""
 
@@ -141,7 +141,7 @@ class BaselineRecorded(Fact):
     """Symptoms, each with its severity."""
 
 
-@PARTICIPANT.fact("participant.withdrawn", on="withdrawn_on")
+@PARTICIPANT.fact("participant.withdrawn", on="withdrawn_on", heading="Withdrawal of consent")
 class ConsentWithdrawn(Fact, schema_name="Withdrawn"):
     """Withdrawal of consent by the participant."""
 
@@ -163,7 +163,7 @@ class ConsentWithdrawn(Fact, schema_name="Withdrawn"):
     """Reason, if the participant gave one; sealed."""
 
 
-@PARTICIPANT.fact("participant.transferred", on="on", by="administrator site")
+@PARTICIPANT.fact("participant.transferred", on="on", by="administrator site", heading="Transfer to another site")
 class ParticipantTransferred(Fact, schema_name="Transferred"):
     """Transfer to another site of the study, which follows the participant from then on and alone reads the record."""
 
@@ -173,7 +173,7 @@ class ParticipantTransferred(Fact, schema_name="Transferred"):
     """Day from which the other site follows the participant."""
 
 
-@PARTICIPANT.fact("participant.voided")
+@PARTICIPANT.fact("participant.voided", heading="Voiding of the whole record")
 class ParticipantVoided(Fact, schema_name="Voided"):
     """The whole record is void, as a mistake. The participant leaves every analysis; the audit trail stays."""
 
@@ -183,7 +183,7 @@ class ParticipantVoided(Fact, schema_name="Voided"):
     """Number of the record that stays, for a duplicate."""
 
 
-@PARTICIPANT.fact("lesion.registered", on="found_on")
+@PARTICIPANT.fact("lesion.registered", on="found_on", heading="Tumor lesion")
 class LesionRegistered(Fact):
     """Registration of a tumor lesion, so that later facts can name it."""
 
@@ -217,7 +217,7 @@ ProcedureKind = Literal[
 ]
 
 
-@PARTICIPANT.fact("procedure.performed", on="performed_on", version=2, upcasts={1: add_no_member})
+@PARTICIPANT.fact("procedure.performed", heading="Procedure", on="performed_on", version=2, upcasts={1: add_no_member})
 class ProcedurePerformed(Fact):
     """A procedure besides radiotherapy and systemic therapy, such as surgery or a biopsy."""
 

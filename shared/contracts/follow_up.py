@@ -78,7 +78,7 @@ class SymptomChange(FactPart):
     """Change since the contact before."""
 
 
-@FOLLOWUP.fact("followup.recorded", on="seen_on")
+@FOLLOWUP.fact("followup.recorded", on="seen_on", heading="Follow-up contact")
 class FollowUpRecorded(Fact):
     """A follow-up contact that took place."""
 
@@ -102,7 +102,7 @@ class FollowUpRecorded(Fact):
     """Note in the site's words; sealed."""
 
 
-@FOLLOWUP.fact("followup.visit_missed", on="declared_on")
+@FOLLOWUP.fact("followup.visit_missed", on="declared_on", heading="Missed visit")
 class VisitMissed(Fact):
     """A planned visit that did not take place and will not take place any more."""
 
@@ -116,7 +116,7 @@ class VisitMissed(Fact):
     """Reason why the visit did not take place."""
 
 
-@FOLLOWUP.fact("disease.progressed", on="detected_on")
+@FOLLOWUP.fact("disease.progressed", on="detected_on", heading="Progression")
 class DiseaseProgressed(Fact, schema_name="Progressed"):
     """Progression: disease that has grown or newly appeared."""
 
@@ -132,7 +132,7 @@ class DiseaseProgressed(Fact, schema_name="Progressed"):
     """Examination that showed the progression."""
 
 
-@FOLLOWUP.fact("vital_status.confirmed", on="alive_on")
+@FOLLOWUP.fact("vital_status.confirmed", on="alive_on", heading="Confirmation that the participant is alive")
 class VitalStatusConfirmed(Fact):
     """Confirmation that the participant was alive on a day, from any source."""
 
@@ -142,7 +142,7 @@ class VitalStatusConfirmed(Fact):
     """Source of the information."""
 
 
-@FOLLOWUP.fact("participant.died", on="died_on")
+@FOLLOWUP.fact("participant.died", on="died_on", heading="Death")
 class ParticipantDied(Fact, schema_name="Died"):
     """Death of the participant, of any cause."""
 
@@ -159,7 +159,7 @@ class ParticipantDied(Fact, schema_name="Died"):
     """Details in the site's words; sealed."""
 
 
-@FOLLOWUP.fact("participant.lost", on="on")
+@FOLLOWUP.fact("participant.lost", on="on", heading="Loss to follow-up")
 class LostToFollowUp(Fact, schema_name="Lost"):
     """Loss to follow-up: the site can no longer reach the participant. Follow-up may resume."""
 
@@ -169,7 +169,7 @@ class LostToFollowUp(Fact, schema_name="Lost"):
     """Reason why the participant cannot be reached."""
 
 
-@FOLLOWUP.fact("participant.follow_up_resumed", on="on")
+@FOLLOWUP.fact("participant.follow_up_resumed", on="on", heading="Follow-up resumed")
 class FollowUpResumed(Fact):
     """Follow-up of a participant who was lost resumes."""
 
@@ -177,7 +177,7 @@ class FollowUpResumed(Fact):
     """Day on which the site reached the participant again."""
 
 
-@FOLLOWUP.fact("query.explained")
+@FOLLOWUP.fact("query.explained", heading="Answer to a data query")
 class QueryExplained(Fact):
     """Answer to a data query: why facts that look contradictory or incomplete are right. The query stays listed, with
     it."""
@@ -214,11 +214,11 @@ class _ReminderFact(Fact):
     """Last day without a reminder, at most 14 days ahead."""
 
 
-@FOLLOWUP.fact("reminder.snoozed")
+@FOLLOWUP.fact("reminder.snoozed", heading="Reminder put off")
 class ReminderSnoozed(_ReminderFact):
     """No reminder of the visit until a day."""
 
 
-@FOLLOWUP.fact("reminder.acknowledged")
+@FOLLOWUP.fact("reminder.acknowledged", heading="Reminder acknowledged")
 class ReminderAcknowledged(_ReminderFact):
     """The reminder was read, and the site arranges the visit."""

@@ -100,7 +100,7 @@ class Finding(FactPart):
         return self
 
 
-@TOXICITY.fact("toxicity.assessed", on="assessed_on")
+@TOXICITY.fact("toxicity.assessed", on="assessed_on", heading="Assessment of toxicity")
 class ToxicityAssessed(Fact, schema_name="Assessed"):
     """Assessment of toxicity by CTCAE at one time point."""
 
@@ -159,7 +159,13 @@ Outcome = Annotated[
 SeriousnessCriteria = Annotated[tuple[Seriousness, ...], Field(min_length=1, max_length=6)]
 
 
-@TOXICITY.fact("toxicity.serious_event_reported", on="onset_on", version=2, upcasts={1: add_no_member})
+@TOXICITY.fact(
+    "toxicity.serious_event_reported",
+    heading="Serious adverse event: first report",
+    on="onset_on",
+    version=2,
+    upcasts={1: add_no_member},
+)
 class SeriousEventReported(Fact):
     """First report of a serious adverse event, due within 24 hours after the site became aware of it.
 
@@ -215,7 +221,13 @@ class _SeriousEventFollowUp(Fact):
         return super().date_member if super().happened_on else "aware_at"
 
 
-@TOXICITY.fact("toxicity.serious_event_updated", on="onset_on", version=2, upcasts={1: add_no_member})
+@TOXICITY.fact(
+    "toxicity.serious_event_updated",
+    heading="Serious adverse event: follow-up report",
+    on="onset_on",
+    version=2,
+    upcasts={1: add_no_member},
+)
 class SeriousEventUpdated(_SeriousEventFollowUp):
     """Follow-up report of a serious adverse event that continues. Members that are left out are unchanged."""
 
@@ -223,7 +235,13 @@ class SeriousEventUpdated(_SeriousEventFollowUp):
     """Outcome at the time of the report (CDISC codelist OUT), if it changed."""
 
 
-@TOXICITY.fact("toxicity.serious_event_resolved", on="resolved_on", version=2, upcasts={1: add_no_member})
+@TOXICITY.fact(
+    "toxicity.serious_event_resolved",
+    heading="Serious adverse event: final report",
+    on="resolved_on",
+    version=2,
+    upcasts={1: add_no_member},
+)
 class SeriousEventResolved(_SeriousEventFollowUp):
     """Final report of a serious adverse event, which has ended. Members that are left out are unchanged."""
 

@@ -139,7 +139,7 @@ class _Prescription(Fact):
         return self
 
 
-@PARTICIPANT.fact("radiotherapy.started", on="started_on")
+@PARTICIPANT.fact("radiotherapy.started", on="started_on", heading="Start of radiotherapy")
 class RadiotherapyStarted(_Prescription):
     """Start of a course of radiotherapy, with its prescription.
 
@@ -154,7 +154,7 @@ class RadiotherapyStarted(_Prescription):
     """True for the index course, which the study is about. A participant has one."""
 
 
-@PARTICIPANT.fact("radiotherapy.prescription_changed", on="on")
+@PARTICIPANT.fact("radiotherapy.prescription_changed", on="on", heading="Change of the prescription")
 class PrescriptionChanged(_Prescription):
     """A change of the prescription during a course: the whole prescription that is in force from a day on."""
 
@@ -190,12 +190,12 @@ class _CourseEnded(Fact):
         return self
 
 
-@PARTICIPANT.fact("radiotherapy.completed", on="ended_on")
+@PARTICIPANT.fact("radiotherapy.completed", on="ended_on", heading="End of radiotherapy as planned")
 class RadiotherapyCompleted(_CourseEnded):
     """End of a course of radiotherapy as planned. A target that `delivered` does not name was treated as prescribed."""
 
 
-@PARTICIPANT.fact("radiotherapy.discontinued", on="ended_on")
+@PARTICIPANT.fact("radiotherapy.discontinued", on="ended_on", heading="Early end of radiotherapy")
 class RadiotherapyDiscontinued(_CourseEnded):
     """Early end of a course of radiotherapy, with the doses that were delivered until then."""
 
@@ -237,7 +237,7 @@ class Agent(FactPart):
     """Schedule of the doses, such as every 3 weeks."""
 
 
-@PARTICIPANT.fact("systemic_therapy.started", on="on")
+@PARTICIPANT.fact("systemic_therapy.started", on="on", heading="Start of systemic therapy")
 class SystemicTherapyStarted(Fact):
     """Start of a line of systemic therapy."""
 
@@ -253,7 +253,7 @@ class SystemicTherapyStarted(Fact):
     """Number of cycles that are planned."""
 
 
-@PARTICIPANT.fact("systemic_therapy.stopped", on="on")
+@PARTICIPANT.fact("systemic_therapy.stopped", on="on", heading="End of systemic therapy")
 class SystemicTherapyStopped(Fact):
     """End of a line of systemic therapy."""
 

@@ -41,6 +41,7 @@ class Fact(FactPart):
     """Base of all facts. The decorator of the stream gives a subclass its type name, clinical date and roles."""
 
     type_name: ClassVar[str]
+    heading: ClassVar[str] = ""
     schema_version: ClassVar[int] = 1
     date_field: ClassVar[str | None] = None
     stated_by_roles: ClassVar[frozenset[str]] = frozenset()
@@ -95,17 +96,19 @@ class Stream:
         *,
         on: str | None = None,
         by: str = "site coordinator",
+        heading: str = "",
         version: int = 1,
         upcasts: Mapping[int, Upcast] | None = None,
     ) -> Callable[[type[F]], type[F]]:
         """Registers a class as a fact: its type name, the member with its clinical date, the roles that may state it.
 
+        `heading` names the fact for people; without one, the first words of the docstring do.
         `upcasts[n]` turns the content of schema version n into that of n + 1.
         """
 
         def register(cls: type[F]) -> type[F]:
             cls.type_name, cls.date_field, cls.stated_by_roles = type_name, on, frozenset(by.split())
-            cls.schema_version, cls.upcasts = version, dict(upcasts or {})
+            cls.schema_version, cls.upcasts, cls.heading = version, dict(upcasts or {}), heading
             if self.declared_facts.setdefault(type_name, cls) is not cls:
                 raise TypeError(f"two facts are named {type_name!r}")
             return cls

@@ -23,6 +23,8 @@ from shared.web.container import get_container
 from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
+_SERVICE_LABELS = {"enrollment": "Enrollment and treatment", "toxicity": "Toxicity", "followup": "Follow-up"}
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedRow:
@@ -73,7 +75,7 @@ def build_hub(service: str, stream: Stream, study: str, participant_id: str, sta
         status=code_in_words(enrollment_status(state.enrollment)),
         crumbs=crumbs(study),
         services=[
-            NavLink(addresses.participant_base(name, study, participant_id), code_in_words(name), name == service)
+            NavLink(addresses.participant_base(name, study, participant_id), _SERVICE_LABELS[name], name == service)
             for name in RECORDING_SERVICES
         ],
         next_links=next_links(study, participant_id, state, service, last_type),

@@ -73,8 +73,10 @@ class FormTarget:
 
 
 def fact_heading(fact: type[Fact]) -> str:
-    """Returns the first words of a fact's description, such as "Registration of a tumor lesion"."""
-    return _CLAUSE_END.split(" ".join((fact.__doc__ or fact.type_name).split()), maxsplit=1)[0].rstrip(".")
+    """Returns the heading of a fact, or else the first words of its description, such as "Closure of a site"."""
+    return fact.heading or _CLAUSE_END.split(" ".join((fact.__doc__ or fact.type_name).split()), maxsplit=1)[0].rstrip(
+        "."
+    )
 
 
 def fact_explanation(fact: type[Fact]) -> str:
