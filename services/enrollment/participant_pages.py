@@ -129,7 +129,7 @@ async def _list_page(
     heads = await _load_heads(request, study, readable_tenants(rights), after)
     rows = [await _own_participant(request, study, rights, number, head) for number, head in heads[:PAGE_ROWS]]
     note_rows(request, study, "participants", len(rows))
-    list_url = f"{addresses.study_base(SERVICE, study)}/participants"
+    list_url = addresses.participants_url(study)
     may_screen = bool(rights.sites_with_role(ParticipantScreened.stated_by_roles))
     token = form_token(request)
     view = ParticipantsView(

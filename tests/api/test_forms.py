@@ -313,6 +313,16 @@ def test_form_of_another_service_waits_for_what_was_just_recorded(study: StudyUn
     assert rome.press(page, "record").status == 200
 
 
+def test_transfer_leads_to_the_list_because_the_site_no_longer_sees_the_record(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    address = form_of(study, participant_id, "participant.transferred")
+    page = rome.record(address, to_site="milan", on="2024-03-01")
+    assert (page.status, str(page.response.url).rpartition("/")[2]) == (200, "participants")
+    assert participant_id not in page.text
+    assert rome.open(address).status == 404
+
+
 def test_form_asks_analytics_for_nothing(study: StudyUnderTest, rome: FormBrowser, participant_id: str) -> None:
     """W10: sites record while analytics is down."""
     page = rome.open(form_of(study, participant_id, "lesion.registered"))

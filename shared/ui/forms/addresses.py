@@ -29,8 +29,13 @@ def correction_url(service: str, study: str, participant: str, event: object) ->
     return f"{participant_base(service, study, participant)}/corrections/{event}"
 
 
+def participants_url(study: str) -> str:
+    """The list of a site's own participants."""
+    return f"{study_base('enrollment', study)}/participants"
+
+
 def new_participant_url(study: str) -> str:
-    return f"{study_base('enrollment', study)}/participants/new"
+    return f"{participants_url(study)}/new"
 
 
 def json_path(service: str, study: str, type_name: str, participant: str = "") -> str:

@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
+from shared.contracts.enrollment import ParticipantTransferred
 from shared.eventstore.command import RecordedFacts
 from shared.kernel.errors import (
     CrossSiteRequest,
@@ -175,7 +176,12 @@ def without_content(reading: FormReading) -> None:
 
 
 def recorded_url(target: FormTarget, recorded: RecordedFacts) -> str:
-    """Returns the address of the page of what was recorded: a correction's is that of the fact."""
+    """Returns the address of the page of what was recorded: a correction's is that of the fact.
+
+    A site that has transferred a participant no longer sees the record, so it returns to its list.
+    """
+    if target.model is ParticipantTransferred:
+        return addresses.participants_url(target.study_id)
     participant = recorded.stream_id if recorded.stream_id != recorded.study_id else ""
     event: UUID | str = str(target.base.get("event_id") or recorded.event_ids[0])
     return addresses.event_url(target.service, target.study_id, event, participant)

@@ -147,7 +147,7 @@ def crumbs(study_id: str, participant_id: str = "") -> list[Link]:
     """Returns links to the study and to the participant."""
     links = [
         Link(f"/analytics/studies/{study_id}", study_id),
-        Link(f"{addresses.study_base('enrollment', study_id)}/participants", "Participants"),
+        Link(addresses.participants_url(study_id), "Participants"),
     ]
     if participant_id:
         links.append(Link(addresses.participant_base("enrollment", study_id, participant_id), participant_id))
