@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from shared.testing.builders import facts
-from shared.ui.session import SESSION_COOKIE
+from shared.web.authentication import SESSION
+from shared.web.cookies import Cookies
 from tests.api.support.form_browser import FormBrowser, Page, form_browser, form_of, pages_of, recorded_types, sign_in
 from tests.api.support.study import StudyUnderTest, open_study
 from tests.demo import Demo
@@ -238,20 +239,26 @@ def test_json_routes_do_not_take_the_session_of_a_browser(
     assert rome.http.post(path, json={"enrolled_on": "2024-02-02"}).status_code == 401
 
 
+def session_cookie(study: StudyUnderTest) -> str:
+    """Returns the name of the cookie of the session."""
+    return Cookies(plain_http=True, port=study.demo.port).name(SESSION)
+
+
 def test_signed_out_person_loses_nothing_and_analytics_sees_nothing(
     study: StudyUnderTest, rome: FormBrowser, participant_id: str
 ) -> None:
     """W6: the service itself keeps what was typed, in the page."""
     page = rome.open(form_of(study, participant_id, "procedure.performed"))
     page.fill({"performed_on": "2024-03-02", "kind": "biopsy", "body_site": "lung", "detail": f"\n{SECRET}\nline"})
-    session = rome.http.cookies[SESSION_COOKIE]
-    rome.http.cookies.delete(SESSION_COOKIE)
+    name = session_cookie(study)
+    session = rome.http.cookies[name]
+    rome.http.cookies.delete(name)
     page_401 = rome.press(page, "record")
     assert page_401.status == 401
     assert SECRET in page_401.text
     assert "L1" not in page_401.text
     assert "procedure.performed" not in recorded_types(study, participant_id)
-    rome.http.cookies.set(SESSION_COOKIE, session)
+    rome.http.cookies.set(name, session)
     back = rome.press(page_401, "check")
     assert back.status == 200
     assert back.value("detail").replace("\r\n", "\n") == f"\n{SECRET}\nline"
@@ -263,7 +270,7 @@ def test_signed_out_person_loses_nothing_and_analytics_sees_nothing(
 def test_another_person_cannot_go_on_with_a_form(study: StudyUnderTest, rome: FormBrowser, participant_id: str) -> None:
     """W6: two people share a computer."""
     page = open_lesion_form(study, rome, participant_id, lesion_id="Zq-other")
-    rome.http.cookies.delete(SESSION_COOKIE)
+    rome.http.cookies.delete(session_cookie(study))
     sign_in(rome.http, study, "coordinator@rome")
     refused = rome.press(page, "check")
     assert refused.status == 403
