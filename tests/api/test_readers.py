@@ -49,11 +49,15 @@ QUERIES: tuple[dict[str, str], ...] = (
 
 @dataclass(frozen=True)
 class StudyForReaders:
-    """A study with a data cut. `participant_days`: days of facts of participants, on which nothing else happened."""
+    """A study with a data cut. `participant_days`: days of facts of participants, on which nothing else happened.
+
+    `event_id`: an event of the participant.
+    """
 
     study: StudyUnderTest
     participant_id: str
     participant_days: frozenset[str]
+    event_id: str
 
 
 def is_end_of_month(day: str) -> bool:
@@ -94,7 +98,8 @@ def published(demo: Demo) -> Iterator[StudyForReaders]:
         other_days = set(DAY.findall(study.get("", "administrator").text))
         for service in ("enrollment", "toxicity", "followup", "analytics"):  # the examples of the documentation
             other_days.update(DAY.findall(study.http.get(f"/{service}/openapi.json").text))
-        yield StudyForReaders(study, participant_id, frozenset(days - other_days))
+        event_id = study.get(f"participants/{participant_id}/history").json()["events"][0]["event_id"]
+        yield StudyForReaders(study, participant_id, frozenset(days - other_days), event_id)
 
 
 def api_routes() -> Iterator[APIRoute]:
@@ -111,6 +116,8 @@ def addresses(route: APIRoute, published: StudyForReaders) -> set[str]:
         "kind": ["json", "csv", "svg"],
         "code": ["small-groups"],
         "dictionary": ["ctcae-3.0"],
+        "type": ["study.closed", "procedure.performed", "toxicity.assessed", "participant.died"],
+        "event_id": [published.event_id],
     }
     names = re.findall(r"{(\w+)", route.path)
     pattern = re.sub(r"{(\w+)[^}]*}", r"{\1}", route.path)

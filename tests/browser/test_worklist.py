@@ -37,7 +37,8 @@ def test_worklist_is_accessible(
 @pytest.mark.parametrize("view", ["To do", "All visits"])
 def test_worklist_fits_the_window(worklist: Page, size: dict[str, int], view: str) -> None:
     worklist.set_viewport_size({"width": size["width"], "height": size["height"]})
-    worklist.get_by_role("link", name=view).click()
+    with worklist.expect_navigation():
+        worklist.get_by_role("link", name=view).click()
     assert horizontal_overflow(worklist) == 0
 
 
