@@ -133,7 +133,7 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
 
     @routes.post("/{study_id}/facts/{type}")
     @logs_reads
-    async def record_study_form(request: Request, study: StudyIdPath, type: str) -> Response:  # noqa: A002
+    async def record_study_form(request: Request, study: StudyIdPath, type: str) -> Response:  # noqa: A002 - the part of the address
         return await forms.answer(request, loader(request, study, type))
 
     return routes
