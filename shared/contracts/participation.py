@@ -57,8 +57,8 @@ def last_consent(
 
     `day_of` gives the day of a consent. None for a participant who has not consented.
     """
-    consents = sorted(record.facts_of(ConsentSigned), key=day_of)
-    return consents[-1] if consents else None
+    consents = record.facts_of(ConsentSigned)
+    return sorted(consents, key=day_of)[-1] if len(consents) > 1 else next(iter(consents), None)
 
 
 def current_site(record: Record) -> str | None:

@@ -76,30 +76,45 @@ class Participant:
 
     def analysis_day(self, fact: Fact) -> AnalysisDay:
         """Returns the `day` of the fact with the precision of its date."""
-        if (dated_fact := self._analysis_days.get(id(fact))) is None:
-            self._analysis_days[id(fact)] = dated_fact = (fact, self._find_analysis_day(fact))
-        return dated_fact[1]
+        return self._analysis_days.get(id(fact)) or self._find_analysis_day(fact)
 
     @cached_property
-    def _analysis_days(self) -> dict[int, tuple[Fact, AnalysisDay]]:
-        """The days that were asked for, by identity of the fact. Each fact is kept, so its identity is not reused."""
-        return {}
+    def dated_facts(self) -> Sequence[tuple[Fact, PartialDate]]:
+        """The facts that have a clinical date, with it."""
+        dated = ((stated.fact, stated.fact.happened_on) for stated in self.record.stated_facts)
+        return [(fact, partial_date) for fact, partial_date in dated if partial_date]
+
+    @cached_property
+    def _analysis_days(self) -> dict[int, AnalysisDay]:
+        """The days of the facts by identity: of exact dates at once, of others and of undated facts when asked for.
+
+        The record keeps its facts, so no other fact has their identity.
+        """
+        return {
+            id(fact): AnalysisDay(partial_date.earliest)
+            for fact, partial_date in self.dated_facts
+            if partial_date.is_exact
+        }
 
     def _find_analysis_day(self, fact: Fact) -> AnalysisDay:
+        """Finds a day, and keeps it if it is imputed: only facts of the record have such a day."""
         partial_date = fact.happened_on
-        if type(fact) is ParticipantDied:
-            day = self._day_of_death(fact)
-        elif partial_date is None:
-            day = self._known_on_by_fact[id(fact)]
-        elif type(fact) is ConsentWithdrawn:
-            known_on = self._known_on_by_fact[id(fact)]
-            day = date_imputation.day_of_withdrawal(partial_date, self._participation_days, known_on)
-        elif partial_date.is_exact:
+        if partial_date and partial_date.is_exact:
             return AnalysisDay(partial_date.earliest)
-        else:
-            unadjusted_day = self._impute_alone(fact)
-            day = self._adjusted_days.get(date_imputation.date_key(fact, unadjusted_day), unadjusted_day)
-        return AnalysisDay(day, precision_of(partial_date))
+        day = AnalysisDay(self._impute_day(fact, partial_date), precision_of(partial_date))
+        self._analysis_days[id(fact)] = day
+        return day
+
+    def _impute_day(self, fact: Fact, partial_date: PartialDate | None) -> date:
+        if type(fact) is ParticipantDied:
+            return self._day_of_death(fact)
+        if partial_date is None:
+            return self._known_on_by_fact[id(fact)]
+        if type(fact) is ConsentWithdrawn:
+            known_on = self._known_on_by_fact[id(fact)]
+            return date_imputation.day_of_withdrawal(partial_date, self._participation_days, known_on)
+        unadjusted_day = self._impute_alone(fact)
+        return self._adjusted_days.get(date_imputation.date_key(fact, unadjusted_day), unadjusted_day)
 
     def _day_of_death(self, death: ParticipantDied) -> date:
         if death.died_on is None:
@@ -137,8 +152,7 @@ class Participant:
     @cached_property
     def last_known_alive(self) -> date:
         """The last day of a fact that needs a living participant; `date.min` without such a fact."""
-        facts = (stated.fact for stated in self.record.stated_facts)
-        return max((self.day(fact) for fact in facts if fact.happened_on and implies_alive(fact)), default=date.min)
+        return max((self.day(fact) for fact, _ in self.dated_facts if implies_alive(fact)), default=date.min)
 
     @cached_property
     def lost_to_follow_up_on(self) -> date | None:

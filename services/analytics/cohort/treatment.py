@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from shared.contracts.treatment import (
@@ -17,7 +17,7 @@ from shared.kernel.fact import Fact
 
 def current_targets(
     course: RadiotherapyStarted,
-    changes: Iterable[PrescriptionChanged],
+    changes: Sequence[PrescriptionChanged],
     end: CourseEnd | None,
     day_of: Callable[[Fact], date],
 ) -> tuple[Target, ...]:
@@ -27,6 +27,8 @@ def current_targets(
     changes on one day the choice does not depend on the order in which they were recorded; the data query
     `two_prescriptions_on_one_day` asks which applies.
     """
+    if not changes:
+        return course.targets
     ordered = sorted(changes, key=lambda change: (day_of(change), change.model_dump_json()))
     prescriptions: Sequence[RadiotherapyStarted | PrescriptionChanged] = [course, *ordered]
     targets_by_id = {target.target_id: target for prescription in prescriptions for target in prescription.targets}

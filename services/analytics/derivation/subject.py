@@ -129,19 +129,16 @@ def proofs_of_life(participant: Participant) -> list[AnalysisDay]:
     registry_counts, withdrawn_on = _registry_is_allowed(participant), participant.withdrawn_on
     return [
         day
-        for stated in participant.record.stated_facts
-        if _proves_life(participant, stated.fact)
+        for fact, _ in participant.dated_facts
+        if _proves_life(participant, fact)
         and (
-            (day := participant.analysis_day(stated.fact)).on <= withdrawn_on
-            or (registry_counts and _is_from_registry(stated.fact))
+            (day := participant.analysis_day(fact)).on <= withdrawn_on or (registry_counts and _is_from_registry(fact))
         )
     ]
 
 
 def _proves_life(participant: Participant, fact: Fact) -> bool:
-    """Returns whether the fact shows the participant alive. Histology does unless it may have been found at autopsy."""
-    if fact.happened_on is None:
-        return False
+    """Returns whether a dated fact shows the participant alive. Histology does unless it may come from an autopsy."""
     if type(fact) is DiseaseProgressed and fact.basis == "histology":
         day = participant.day(fact)
         return not any(death.died_on and participant.day(death) <= day for death in _deaths(participant))

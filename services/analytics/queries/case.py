@@ -19,7 +19,6 @@ from shared.kernel.fact import F, Fact, StatedFact
 from shared.kernel.record import Record
 from shared.protocol.anchors import CourseDates, find_anchor
 from shared.protocol.schedule import PlanPeriod, Schedule, Visit, schedules
-from shared.protocol.visit_status import FollowUpEnds
 
 Rule = Callable[["Case"], Iterator["QueryFinding"]]
 RULES: dict[str, Rule] = {}
@@ -56,21 +55,24 @@ def query_rule(name: str) -> Callable[[Rule], Rule]:
 class Case:
     """One participant's facts, and the values that rules compare them with.
 
-    `site_id`: the current site, which can answer. `plans`: the follow-up plans with their days. `events`: the events of
-    the facts. `follow_up_ends`: what ends and interrupts the follow-up. `term_names`: toxicity terms by id, for the
-    sentences.
+    `site_id`: the current site, which can answer. `events`: those of the facts. `term_names`: toxicity terms by id, for
+    the sentences.
     """
 
     participant: Participant
     site_id: str
-    plans: Sequence[PlanPeriod]
     events: Sequence[Event]
-    follow_up_ends: FollowUpEnds
+    study_plans: StudyPlans
     term_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def record(self) -> Record:
         return self.participant.record
+
+    @property
+    def plans(self) -> Sequence[PlanPeriod]:
+        """The follow-up plans with their days."""
+        return self.study_plans.follow_up
 
     @cached_property
     def recorded_at(self) -> Mapping[UUID, datetime]:
@@ -149,7 +151,16 @@ class Case:
 
         By the anchor policy `latest` that may be the end of a later course than the index course. Without visits: None.
         """
-        anchor = self.anchor(course_id)
+        if course_id not in self._visits:
+            self._visits[course_id] = self._find_visits(self.anchor(course_id))
+        return self._visits[course_id]
+
+    @cached_property
+    def _visits(self) -> dict[str | None, tuple[AnchorFact | None, tuple[Visit, ...]]]:
+        """The visits that were asked for, by course."""
+        return {}
+
+    def _find_visits(self, anchor: AnchorFact | None) -> tuple[AnchorFact | None, tuple[Visit, ...]]:
         if anchor is None:
             return None, ()
         own = [schedule for schedule in self._schedules if schedule.name == anchor[0].fact.course_id]
@@ -160,13 +171,13 @@ class Case:
     def _schedules(self) -> Sequence[Schedule]:
         return schedules(self.plans, self._course_dates)
 
-    @property
+    @cached_property
     def end_of_follow_up(self) -> date:
         """The day of death, withdrawal, loss, or the end of the site or the study; `date.max` while follow-up goes on.
 
         A death without a date ends it on the day last known alive.
         """
-        end = self.follow_up_ends.end_by(date.max)
+        end = follow_up_ends(self.participant, self.study_plans).end_by(date.max)
         return end.day if end else date.max
 
 
@@ -177,8 +188,7 @@ def build_case(
     return Case(
         participant=participant,
         site_id=participant.current_site,
-        plans=plans.follow_up,
         events=events,
-        follow_up_ends=follow_up_ends(participant, plans),
+        study_plans=plans,
         term_names=term_names,
     )

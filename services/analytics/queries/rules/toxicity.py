@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 from services.analytics.cohort.serious_events import serious_events
 from services.analytics.queries.case import Case, QueryFinding, query_rule
@@ -71,10 +71,11 @@ def baseline_toxicity_after_course_start(case: Case) -> Iterator[QueryFinding]:
     An assessment that names no course belongs to the index course.
     """
     for stated in case.stated(ToxicityAssessed):
+        if stated.fact.timepoint != "baseline":
+            continue
         name = stated.fact.course_id
         course = case.courses.get(name) if name else case.index_course
-        is_baseline = stated.fact.timepoint == "baseline"
-        if is_baseline and course and course.fact.started_on.definitely_before(stated.fact.assessed_on):
+        if course and course.fact.started_on.definitely_before(stated.fact.assessed_on):
             text = (
                 f"The baseline toxicity assessment of {stated.fact.assessed_on} is dated after "
                 f"{describe_fact(course.fact)}."
@@ -100,10 +101,13 @@ def attributed_to_later_treatment(case: Case) -> Iterator[QueryFinding]:
     courses = {("course", name): course for name, course in case.courses.items()}
     starts: dict[tuple[str, str], StatedFact[Fact]] = {**lines, **courses}
     dates = {name: start.fact.happened_on for name, start in starts.items()}
+    last_start = max((started_on.earliest for started_on in dates.values() if started_on), default=date.min)
     for stated in case.stated(ToxicityAssessed):
         assessed_on = stated.fact.assessed_on
+        if assessed_on.latest >= last_start:
+            continue
         later = {name for name, started_on in dates.items() if started_on and assessed_on.definitely_before(started_on)}
-        for treatment in sorted(later & _related_treatments(stated.fact)) if later else ():
+        for treatment in sorted(later & _related_treatments(stated.fact)):
             cause = f"{_TREATMENT_NAMES[treatment[0]]} {treatment[1]}"
             text = f"{describe_fact(stated.fact)} attributes an adverse event to {cause}, which started later"
             yield QueryFinding(as_sentence(text), (stated, starts[treatment]))

@@ -109,13 +109,13 @@ def no_assessment_after_index_course(case: Case) -> Iterator[QueryFinding]:
     if not anchor:
         return
     end, day = anchor
-    closes = planned_visits(case.plans, day)[0].closes
-    later_assessments = [
-        assessment
+    if any(
+        not assessment.fact.assessed_on.definitely_before(end.fact.ended_on)
         for assessment in case.stated(ToxicityAssessed)
-        if not assessment.fact.assessed_on.definitely_before(end.fact.ended_on)
-    ]
-    if closes < case.end_of_follow_up and not later_assessments:
+    ):
+        return
+    closes = planned_visits(case.plans, day)[0].closes
+    if closes < case.end_of_follow_up:
         text = f"The index course ended on {end.fact.ended_on}, but no toxicity assessment since then is recorded."
         yield QueryFinding(text, (end,), closes + timedelta(days=1))
 
