@@ -258,6 +258,17 @@ async def test_queries_page_groups_by_site_and_links_to_participants(study: Quer
     assert participants[1].participant_id not in rome_page
 
 
+async def test_a_participant_without_a_page_is_named_on_the_queries_page_but_not_linked(study: QueryStudy) -> None:
+    participant = enrolled_participant(study.study_id, "rome")
+    participant.record(facts.consent_signed(9, options={"data_use": False}))
+    await study.client.project(participant)
+    (row,) = await study.rows()
+    page = (await study.get_page()).text
+    assert row["rule"] == "consent_without_data_use"
+    assert participant.participant_id in page
+    assert f"/participants/{participant.participant_id}" not in page
+
+
 async def test_queries_page_redirects_to_sign_in_and_is_linked_from_the_cohort(study: QueryStudy) -> None:
     address = f"/analytics/studies/{study.study_id}"
     redirect = await study.get_page("")

@@ -8,3 +8,9 @@ def test_each_granted_role_has_one_demo_link() -> None:
     granted = {"administrator", *(grant["role"] for grant in default_grants(STUDY_ID, [SITE_ID]))}
     for study in (STUDY_ID, LIVE_STUDY):
         assert sorted(link.role for link in demo_links() if link.study == study) == sorted(granted)
+
+
+def test_links_of_the_reference_study_say_that_its_clock_stands_still() -> None:
+    for link in demo_links():
+        says_so = any("The clock of this study stands still" in note for note in link.notes)
+        assert says_so == (link.study == STUDY_ID)
