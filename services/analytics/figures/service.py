@@ -138,9 +138,7 @@ class FigureService:
             return await self._reader.past_snapshot(newest.study_id, study, position, visible_to)
         if visible_to is None:
             return newest
-        visible = await self._reader.visible_participants(newest.study_id, visible_to)
-        sees_all = {name.encode() for name in visible}.issuperset(newest.subjects["participant_id"].tolist())
-        return newest if sees_all else newest.limited_to(visible)
+        return newest.limited_to(await self._reader.visible_participants(newest.study_id, visible_to))
 
     async def _resolve_cut_date(
         self, study_id: str, study: Record, request: FigureRequest, resolved: ResolvedPosition

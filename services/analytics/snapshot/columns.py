@@ -19,6 +19,8 @@ from services.analytics.derivation.rows import TABLES, ParticipantRows, Row
 Column = NDArray[Any]
 PARTICIPANT_DTYPE = "S11"
 """The participant's number, which always has 11 characters."""
+ParticipantIds = NDArray[np.bytes_]
+"""Participants' numbers, of the type `PARTICIPANT_DTYPE`."""
 NEVER_NUMBER = 2**31 - 1
 """The number of `NEVER`: later than every cut-off."""
 _ALWAYS_NUMBER = -(2**31)

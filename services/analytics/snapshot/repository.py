@@ -11,7 +11,9 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
+import numpy as np
 
+from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, ParticipantIds
 from services.analytics.snapshot.snapshot import DataCut
 from shared.contracts.event import Event, stated_facts
 from shared.kernel.record import Record, current_record
@@ -121,9 +123,10 @@ async def corrected_event_ids(
     return frozenset(row["event_id"] for row in rows)
 
 
-async def visible_participants(connection: Connection, study_id: str) -> list[str]:
+async def visible_participants(connection: Connection, study_id: str) -> ParticipantIds:
     """Returns the participants that the connection's tenant sees."""
-    return [row["participant_id"] for row in await connection.fetch(SQL["visible_participants"], study_id)]
+    joined = await connection.fetchval(SQL["visible_participants"], study_id)
+    return np.array(joined.encode().split(b",") if joined else [], dtype=PARTICIPANT_DTYPE)
 
 
 async def words_by_code(connection: Connection, codes: Iterable[int], words: Iterable[str]) -> dict[int, str]:

@@ -70,5 +70,6 @@ select exists (
 )
 
 -- name: visible_participants
--- The participants that the tenant of the transaction sees.
-select participant_id from derived_subject where study_id = $1
+-- The participants that the tenant of the transaction sees, joined by commas: one text is read much faster than as many
+-- rows. Null if there are none.
+select string_agg(participant_id, ',') from derived_subject where study_id = $1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Table, WordCodes
+from services.analytics.snapshot.columns import ParticipantIds, Table, WordCodes
 from shared.kernel.record import Record
 
 Mask = NDArray[np.bool_]
@@ -60,8 +60,11 @@ class StudySnapshot:
         mask[self.subject_indexes(rows, rows.first_rows())] = True
         return mask
 
-    def limited_to(self, participant_ids: Sequence[str]) -> StudySnapshot:
+    def limited_to(self, participant_ids: ParticipantIds) -> StudySnapshot:
         """Returns the snapshot of these participants alone."""
-        ids = np.array([name.encode() for name in participant_ids], dtype=PARTICIPANT_DTYPE)
-        tables = {name: table.where(np.isin(table["participant_id"], ids)) for name, table in self.tables.items()}
+        if np.array_equal(np.sort(participant_ids), self.subjects["participant_id"]):
+            return self
+        tables = {
+            name: table.where(np.isin(table["participant_id"], participant_ids)) for name, table in self.tables.items()
+        }
         return replace(self, tables=tables)

@@ -11,12 +11,14 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import numpy as np
 
 from services.analytics.cohort.participants import UnreadableFact
 from services.analytics.derivation.rows import TABLES
 from services.analytics.snapshot import repository
 from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.as_of import LATEST, AsOf, ResolvedPosition, resolve_position
+from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, ParticipantIds
 from services.analytics.snapshot.derived_snapshot import StudyFacts, derive_snapshot
 from services.analytics.snapshot.live_snapshots import LiveSnapshots
 from services.analytics.snapshot.repository import ProjectionPosition
@@ -120,13 +122,13 @@ class StudyReader:
         """Returns the newest rows of all participants of a study."""
         return await self._live_snapshots.newest_snapshot(study_id)
 
-    async def visible_participants(self, study_id: str, rights: Rights) -> list[str]:
+    async def visible_participants(self, study_id: str, rights: Rights) -> ParticipantIds:
         """Returns the participants whom the member sees, by their current site, as row-level security decides it."""
-        visible = list[str]()
+        visible = [np.array([], dtype=PARTICIPANT_DTYPE)]
         for tenant in self.tenants(study_id, rights):
             async with tenant as connection:
-                visible += await repository.visible_participants(connection, study_id)
-        return visible
+                visible.append(await repository.visible_participants(connection, study_id))
+        return np.concatenate(visible)
 
     async def words(self, codes: Iterable[int], words: Iterable[str] = ()) -> dict[int, str]:
         """Returns the words of these codes of derived rows, and these words, by their codes."""
