@@ -66,6 +66,11 @@ def worklist_file_url(study: str, extension: str, query: Query = NO_QUERY) -> st
     return _with_query(f"{_api_url(study)}/worklist{extension}", query)
 
 
+def subscription_url(study: str) -> str:
+    """The page of the caller's own subscription to messages of the study."""
+    return f"{cohort_url(study)}/subscription"
+
+
 def live_url(study: str) -> str:
     """The event stream that names the parts of the study's pages that have changed."""
     return f"{_api_url(study)}/live"
