@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.clock_file import ClockFile
 from shared.kernel.clock import Clock
+from shared.mail_server import LOOPBACK_HOSTS, MailServer, is_mail_address
 
 SERVICES = ("enrollment", "toxicity", "followup", "analytics")
 PRODUCERS = ("enrollment", "toxicity", "followup")
@@ -19,7 +20,6 @@ PRODUCERS = ("enrollment", "toxicity", "followup")
 MIB = 1024 * 1024
 DEVELOPMENT_ISSUER = "quartal-development"
 """The issuer of tokens on a developer's own machine; no deployment trusts it."""
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 CONSUMERS = ("toxicity", "followup", "analytics")
 """Services that apply events of other services."""
 
@@ -78,6 +78,17 @@ class Settings(Limits):
     trusted_proxies: str = Field(
         default="", description="addresses or networks whose X-Forwarded-For names the client, separated by commas"
     )
+    smtp_url: SecretStr = Field(
+        default=SecretStr(""), description="the server that takes our mails: smtp[s]://user:password@host:port"
+    )
+    mail_from: str = Field(default="", description="the sender of our mails, a mailbox that somebody reads")
+    mail_domains: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="domains of addresses that members may subscribe; empty: any"
+    )
+    mail_detail: Literal["numbers", "counts"] = Field(
+        default="numbers", description="numbers: mails name participants and visits; counts: they only count them"
+    )
+    links_key: Path | None = Field(default=None, description="file of the key for links in mails and to calendars")
     relay_shards: int = Field(default=1, ge=1, le=16)
     pool_size: int = Field(default=10, ge=1, le=200)
 
@@ -99,6 +110,25 @@ class Settings(Limits):
     def _split_commas(cls, value: object) -> object:
         return tuple(value.split(",")) if isinstance(value, str) else value
 
+    @field_validator("mail_domains", mode="before")
+    @classmethod
+    def _split_domains(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(domain.strip().lower().removeprefix("@") for domain in value.split(",") if domain.strip())
+
+    @model_validator(mode="after")
+    def _check_mail(self) -> Self:
+        if self.smtp_url.get_secret_value():
+            MailServer.parse(self.smtp_url.get_secret_value())
+            _require(bool(self.mail_from), "QUARTAL_MAIL_FROM is not set. It is the sender of mails.")
+            _require(self.links_key is not None, "QUARTAL_LINKS_KEY is not set. Links in mails are derived with it.")
+        _require(
+            not self.mail_from or is_mail_address(self.mail_from),
+            "QUARTAL_MAIL_FROM is a bare address such as quartal@hospital.example",
+        )
+        return self
+
     @model_validator(mode="after")
     def _check_provider(self) -> Self:
         if self.oidc_issuer:
@@ -117,6 +147,11 @@ class Settings(Limits):
                 "Set QUARTAL_JWKS and QUARTAL_ISSUER to the keys and the issuer of the provider's access tokens.",
             )
         return self
+
+    @property
+    def public_url(self) -> str:
+        """The address that people reach, for links in mails: without a setting, that of this machine."""
+        return self.url or f"http://127.0.0.1:{self.port}"
 
     @property
     def session_issuer(self) -> str:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from infra.cli.settings_source import command_environment, read_settings
 from services.analytics.operations.repository import counts_by_study
+from services.analytics.reminders.links import LinksKey
 from shared.outbox.confirmation import is_confirmed
 from shared.outbox.publisher import PublishError, WrongTopic, check_topics
 from shared.postgres.errors import FAILED_QUERY
@@ -46,7 +47,12 @@ async def _run_checks(settings: Settings) -> int:
 
 
 async def _checks(settings: Settings) -> AsyncIterator[tuple[str, str]]:
-    for name, load in (("QUARTAL_KEK", KeyEncryptionKey.load), ("QUARTAL_EVENT_KEY", EventKey.load)):
+    keys: tuple[tuple[str, Callable[[Path], object]], ...] = (
+        ("QUARTAL_KEK", KeyEncryptionKey.load),
+        ("QUARTAL_EVENT_KEY", EventKey.load),
+        ("QUARTAL_LINKS_KEY", LinksKey.load),
+    )
+    for name, load in keys:
         yield (
             f"{name} names a key file",
             _check_key_file(getattr(settings, name.removeprefix("QUARTAL_").lower()), load),

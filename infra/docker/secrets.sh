@@ -22,6 +22,7 @@ random | make postgres_password
 printf 'postgresql://postgres:%s@postgres:5432/postgres' "$(cat "$folder/postgres_password")" | make database_url
 head -c 32 /dev/urandom | base64 | make kek
 head -c 32 /dev/urandom | base64 | make event_key
+head -c 32 /dev/urandom | base64 | make links_key
 random | make oidc_client_secret   # write the secret of your own provider into this file, if you have one
 random | make keycloak_password
 for service in enrollment toxicity followup analytics; do

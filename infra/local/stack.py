@@ -104,8 +104,9 @@ class Stack:
         self.kafka.start()
 
     def _key_settings(self) -> dict[str, str]:
-        """Returns the settings that name the issuer's public keys and the services' two keys, made if absent."""
-        files = {f"QUARTAL_{name.upper()}": self.folder.subfolder("secrets") / name for name in ("kek", "event_key")}
+        """Returns the settings that name the issuer's public keys and the services' keys, made if absent."""
+        names = ("kek", "event_key", "links_key")
+        files = {f"QUARTAL_{name.upper()}": self.folder.subfolder("secrets") / name for name in names}
         for file in files.values():
             if not file.exists():
                 make_key_file(file)

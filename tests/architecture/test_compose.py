@@ -25,6 +25,7 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
 from infra.local.kafka_home import KAFKA_VERSION as KAFKA
+from services.analytics.reminders.links import LinksKey
 from services.enrollment.sign_in.sign_in import CALLBACK, SIGNED_OUT
 from shared.security.event_key import EventKey
 from shared.security.vault import KeyEncryptionKey
@@ -39,12 +40,20 @@ OUR_CONTAINERS = {name: service for name, service in SERVICES.items() if service
 KNOWN_SETTINGS = {
     str(field.validation_alias or f"QUARTAL_{name.upper()}") for name, field in Settings.model_fields.items()
 }
-NOT_SETTINGS = {"kek", "event_key", "oidc_client_secret", "keycloak_password", "postgres_password", "database_url"}
+NOT_SETTINGS = {
+    "kek",
+    "event_key",
+    "links_key",
+    "oidc_client_secret",
+    "keycloak_password",
+    "postgres_password",
+    "database_url",
+}
 """Secrets that no service reads as a setting: key files, and those of the database server and its preparation."""
 SET_BY_COMPOSE_FILE = {
     *("QUARTAL_JWKS", "QUARTAL_ISSUER", "QUARTAL_AUDIENCE", "QUARTAL_ADMINISTRATORS"),  # required, or with a default
     *("QUARTAL_PORT", "KAFKA_BOOTSTRAP", "QUARTAL_DATA", "QUARTAL_KEK", "QUARTAL_EVENT_KEY"),  # inside the containers
-    *("QUARTAL_SESSION_KEYS", "QUARTAL_OIDC_CLIENT_SECRET"),  # inside the containers
+    *("QUARTAL_SESSION_KEYS", "QUARTAL_OIDC_CLIENT_SECRET", "QUARTAL_LINKS_KEY"),  # inside the containers
     *("QUARTAL_TRUSTED_PROXIES", "QUARTAL_MAX_CONNECTIONS_PER_ADDRESS"),  # follow from the proxy
 }
 """The settings that a line in `.env` does not change, or reaches by a variable of the file."""
@@ -168,6 +177,7 @@ def test_every_secret_is_a_private_file_created_once(secrets: Path) -> None:
     assert {path.name: path.read_text() for path in secrets.iterdir()} == contents
     KeyEncryptionKey.load(secrets / "kek")
     EventKey.load(secrets / "event_key")
+    LinksKey.load(secrets / "links_key")
 
 
 def test_compose_file_contains_no_password() -> None:

@@ -26,7 +26,7 @@ from services.analytics.reminders.digest import (
 
 TODAY = date(2025, 4, 30)
 COMPOSED_AT = datetime(2025, 4, 30, 6, 1, tzinfo=UTC)
-SETTINGS = MailSettings(mail_from="quartal@hospital.example", url="https://quartal.hospital.example")
+SETTINGS = MailSettings(mail_from="quartal@hospital.example", url="https://x.example")
 ADDRESS = "nurse@hospital.example"
 HEADER_NAMES = [
     "Date", "From", "To", "Message-ID", "Subject", "Auto-Submitted", "X-Auto-Response-Suppress",
@@ -100,13 +100,13 @@ def test_the_headers_say_whose_message_it_is_and_how_to_end_it() -> None:
     assert parsed["Date"].datetime == COMPOSED_AT
     assert parsed["Auto-Submitted"] == "auto-generated"
     assert parsed["X-Auto-Response-Suppress"] == "All"
-    assert parsed["List-Unsubscribe"] == ("<https://quartal.hospital.example/analytics/studies/atc-sbrt/subscription>")
+    assert parsed["List-Unsubscribe"] == ("<https://x.example/analytics/studies/atc-sbrt/subscription>")
     assert parsed["Reply-To"] is None
 
 
 def test_the_message_id_is_that_of_study_member_site_and_day() -> None:
     first = compose_digest(DIGEST, ADDRESS, SETTINGS, COMPOSED_AT).message_id
-    assert re.fullmatch(r"<d\.[0-9a-f]{32}@quartal\.hospital\.example>", first)
+    assert re.fullmatch(r"<d\.[0-9a-f]{32}@x\.example>", first)
     later = compose_digest(DIGEST, "other@hospital.example", SETTINGS, COMPOSED_AT + timedelta(hours=3))
     assert later.message_id == first
     for other in (
@@ -137,9 +137,9 @@ def test_the_subject_of_a_study_wide_digest_names_no_site() -> None:
 def test_the_body_lists_each_visit_with_its_days_and_a_link(kind: str) -> None:
     text = text_of(compose(), kind)
     assert "K7F2-9QXA-3, visit 1: target 2025-04-15 (15 days ago), window 2025-04-01 to 2025-04-29" in text
-    assert "https://quartal.hospital.example/analytics/studies/atc-sbrt/participants/K7F2-9QXA-3" in text
+    assert "https://x.example/analytics/studies/atc-sbrt/participants/K7F2-9QXA-3" in text
     assert "Also open: 4 visits, 1 data query, 2 participants without a schedule, the longest for 140 days." in text
-    assert "https://quartal.hospital.example/analytics/studies/atc-sbrt/worklist?site=rome" in text
+    assert "https://x.example/analytics/studies/atc-sbrt/worklist?site=rome" in text
     assert "Nobody reads answers to this message." in text
 
 
