@@ -26,8 +26,9 @@ def run_worker(settings: Settings) -> None:
 
 def run_deriver(settings: Settings) -> None:
     from services.analytics.deriver import process  # the web process has no use for it
+    from services.analytics.reminders import mail_process
 
-    run_until_signal(settings, process.run_deriver)
+    run_until_signal(settings, process.run_deriver, mail_process.run_mail_sender)
 
 
 SERVICE_PROCESS = ServiceProcess(

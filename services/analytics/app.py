@@ -24,6 +24,10 @@ from services.analytics.participants import api as participants_api
 from services.analytics.participants.service import ParticipantService
 from services.analytics.queries import api as queries_api
 from services.analytics.queries.service import QueryService
+from services.analytics.reminders.digest import MailSettings
+from services.analytics.reminders.links import LinksKey
+from services.analytics.reminders.subscriptions import api as subscriptions_api
+from services.analytics.reminders.subscriptions.service import Mailing, SubscriptionService
 from services.analytics.schedule import api as schedule_api
 from services.analytics.schedule.service import WorklistService
 from services.analytics.snapshot import api as snapshot_api
@@ -78,6 +82,7 @@ async def _open_resources(
                 participants=ParticipantService(reader, queries),
                 worklist=WorklistService(reader),
                 timelines=TimelineService(reader, TermNames()),
+                subscriptions=SubscriptionService(pool, system_pool, reader.studies, _mailing(settings), clock.now),
                 live_updates=live_updates,
                 pages=[module.PAGE for module in PAGE_MODULES],
                 live_parts=LIVE_PARTS,
@@ -87,6 +92,17 @@ async def _open_resources(
             live_updates.close()
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
+
+
+def _mailing(settings: Settings) -> Mailing | None:
+    """Returns the means to send mail; None where no mail server is set."""
+    if settings.links_key is None or not settings.smtp_url.get_secret_value():
+        return None
+    return Mailing(
+        settings=MailSettings(mail_from=settings.mail_from, url=settings.public_url, detail=settings.mail_detail),
+        links=LinksKey.load(settings.links_key),
+        domains=settings.mail_domains,
+    )
 
 
 def create_app(
@@ -110,6 +126,7 @@ def create_app(
         queries_api.routes,
         participants_api.routes,
         schedule_api.routes,
+        subscriptions_api.routes,
         operations_api.routes,
         read_log_routes("analytics"),
     ]

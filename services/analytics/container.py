@@ -8,6 +8,7 @@ from services.analytics.figures.api import FigureResources
 from services.analytics.live.api import LiveResources
 from services.analytics.participants.api import ParticipantResources
 from services.analytics.queries.api import QueryResources
+from services.analytics.reminders.subscriptions.api import SubscriptionResources
 from services.analytics.schedule.api import WorklistResources
 from services.analytics.study_header import PageResources
 from services.analytics.timeline.api import TimelineResources
@@ -21,6 +22,7 @@ class Analytics(
     ParticipantResources,
     WorklistResources,
     TimelineResources,
+    SubscriptionResources,
     LiveResources,
 ):
     """The resources of all features. Each feature reads its own base class, and so does not depend on the others."""

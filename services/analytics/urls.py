@@ -71,6 +71,11 @@ def subscription_url(study: str) -> str:
     return f"{cohort_url(study)}/subscription"
 
 
+def confirmation_url(token: str) -> str:
+    """The page that confirms an address of mail."""
+    return _with_query("/analytics/subscriptions/confirm", {"token": token})
+
+
 def live_url(study: str) -> str:
     """The event stream that names the parts of the study's pages that have changed."""
     return f"{_api_url(study)}/live"

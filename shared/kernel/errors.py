@@ -223,6 +223,16 @@ class ForeignReference(RequestRejected):
     title = "Only the site states its own reference. Others leave it out: their corrections keep it."
 
 
+class MailDomainRefused(RequestRejected):
+    code = "mail-domain"
+    title = "Messages go to addresses of certain domains only. Give your address at work."
+
+
+class NotStudyWide(RequestRejected):
+    code = "not-study-wide"
+    title = "Only a coordinator of the whole study chooses the site whose hour counts. Leave the site out."
+
+
 def parameter_error(parameter: str, message: str) -> ParameterRejected:
     """Builds the error for a query parameter that cannot be accepted."""
     return ParameterRejected(message, faults=[Fault(ParameterRejected.code, f"{parameter}: {message}")])
@@ -235,6 +245,11 @@ class TooManyRequests(RequestError):
         "Too many requests are under way. Send this one again in a moment.",
         1,
     )
+
+
+class TooManyMails(RequestError):
+    status, code, retry_after = 429, "too-many-mails", 3600
+    title = "Three such mails were sent within an hour. Look for them, or try again in an hour."
 
 
 class InternalError(RequestError):
@@ -261,3 +276,8 @@ class DatabaseNotConfirmed(RequestError):
 
 class ServiceUnavailable(RequestError):
     status, code, title, retry_after = 503, "busy", "The service is busy. Send the request again in a moment.", 1
+
+
+class NoMailServer(RequestError):
+    status, code = 503, "no-mail-server"
+    title = "This installation sends no mail. Its administrator has to set a mail server."

@@ -82,11 +82,14 @@ class CheckedRequest(BoundedRequest):
         return self.parsed_body.value
 
     @property
+    def has_body(self) -> bool:
+        return self.method in ("POST", "PUT")
+
+    @property
     def is_large(self) -> bool:
         """True if the declared length is large or no length is declared."""
         return (
-            self.method == "POST"
-            and not 0 < _content_length(self.headers.get("content-length", "")) <= _LARGE_BODY_MIN_BYTES
+            self.has_body and not 0 < _content_length(self.headers.get("content-length", "")) <= _LARGE_BODY_MIN_BYTES
         )
 
     def check(self) -> None:

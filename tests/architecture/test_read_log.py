@@ -21,6 +21,9 @@ READS_WITHOUT_PARTICIPANTS = {
     "/analytics/v1/studies/{study_id}/position",
     "/analytics/v1/studies/{study_id}/figures",
     "/analytics/v1/studies/{study_id}/live",
+    "/analytics/v1/studies/{study_id}/subscription",
+    "/analytics/studies/{study_id}/subscription",
+    "/analytics/v1/studies/{study_id}/dead-addresses",
 }
 """Reads of a study that return no participant. All other reads of a study are logged."""
 

@@ -39,6 +39,8 @@ MAY_HOLD_SQL = (
     "services/analytics/queries/repository",
     "services/analytics/participants/repository",
     "services/analytics/schedule/repository",
+    "services/analytics/reminders/digest_repository",
+    "services/analytics/reminders/subscriptions/repository",
     "services/analytics/operations/repository",
     "services/enrollment/sign_in/repository",
     "services/enrollment/sign_in/migrations/",
@@ -53,6 +55,8 @@ MAY_IMPORT_ASYNCPG = (
     "shared/web/metrics.py",  # what an outage raises
     "services/analytics/snapshot/study_reader.py",
     "services/analytics/snapshot/live_snapshots.py",
+    "services/analytics/reminders/sender.py",
+    "services/analytics/reminders/subscriptions/",
     "infra/cli/clock.py",
     "infra/cli/relay.py",
 )

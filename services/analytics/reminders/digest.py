@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ ALL_SITES = "*"
 DigestState = Literal["missed", "overdue", "due", "opening"]
 MailDetail = Literal["numbers", "counts"]
 _TITLES: dict[DigestState, str] = {"missed": "Missed", "overdue": "Overdue", "due": "Due", "opening": "Opening"}
+_ASKS_TO_RENEW = timedelta(days=30)
 _NO_ANSWERS = "Nobody reads answers to this message."
 
 
@@ -87,10 +88,18 @@ class ComposedDigest:
 
     message_id: str
     message: bytes
+    address: str
+    composed_at: datetime
 
 
-def compose_digest(digest: Digest, address: str, settings: MailSettings, composed_at: datetime) -> ComposedDigest:
-    """Returns the message to an address. Raises ValueError if a header would not be one line of printable ASCII."""
+def compose_digest(
+    digest: Digest, address: str, settings: MailSettings, composed_at: datetime, *, ends_on: date | None = None
+) -> ComposedDigest:
+    """Returns the message to an address.
+
+    `ends_on`: the day on which the subscription ends; in its last 30 days the message asks to renew it. Raises
+    ValueError if a header would not be one line of printable ASCII.
+    """
     site = "" if digest.site_id == ALL_SITES else f" {digest.site_id}"
     parts = (digest.study_id, digest.member, digest.site_id, digest.day.isoformat())
     envelope = Envelope(
@@ -101,8 +110,8 @@ def compose_digest(digest: Digest, address: str, settings: MailSettings, compose
         message_id=make_message_id("d", parts, settings.host),
         unsubscribe_url=settings.url + urls.subscription_url(digest.study_id),
     )
-    message = compose_message(envelope, list(_blocks(digest, settings)))
-    return ComposedDigest(message_id=envelope.message_id, message=message)
+    message = compose_message(envelope, [*_blocks(digest, settings), *_foot(digest, settings, ends_on)])
+    return ComposedDigest(message_id=envelope.message_id, message=message, address=address, composed_at=composed_at)
 
 
 def _count_states(visits: Iterable[VisitInDigest]) -> str:
@@ -120,7 +129,14 @@ def _blocks(digest: Digest, settings: MailSettings) -> Iterator[Block]:
         yield Block("paragraph", _also_open(part))
         worklist = urls.worklist_url(digest.study_id, {"site": part.site_id})
         yield Block("paragraph", "Worklist:", settings.url + worklist)
+
+
+def _foot(digest: Digest, settings: MailSettings, ends_on: date | None) -> Iterator[Block]:
     subscription = settings.url + urls.subscription_url(digest.study_id)
+    if ends_on is not None and ends_on - digest.day <= _ASKS_TO_RENEW:
+        yield Block(
+            "paragraph", f"Your subscription ends on {ends_on}. Save it again to keep these messages:", subscription
+        )
     yield Block("paragraph", f"{_NO_ANSWERS} Change or end these messages:", subscription)
 
 
@@ -128,7 +144,7 @@ def _visit_blocks(digest: Digest, part: SiteInDigest, base_url: str) -> Iterator
     for state, title in _TITLES.items():
         visits = [visit for visit in part.visits if visit.state == state]
         if visits:
-            yield Block("heading", title)
+            yield Block("subheading", title)
         for visit in sorted(visits, key=lambda visit: (visit.target, visit.participant_id, visit.number)):
             link = base_url + urls.participant_url(digest.study_id, visit.participant_id)
             yield Block("entry", _describe_visit(visit, digest.day), link)

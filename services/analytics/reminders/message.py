@@ -26,7 +26,7 @@ _ENCODED_WORD = "=?"
 class Block:
     """A heading, paragraph or entry of a list. `link`: an address that stands below the text; "" for none."""
 
-    kind: Literal["heading", "paragraph", "entry"]
+    kind: Literal["heading", "subheading", "paragraph", "entry"]
     text: str
     link: str = ""
 
@@ -86,6 +86,8 @@ def _as_text(block: Block) -> str:
     match block.kind:
         case "heading":
             return f"{block.text}\n{'-' * len(block.text)}\n"
+        case "subheading":
+            return f"{block.text}\n"
         case "entry":
             return f"- {block.text}\n" + (f"  {block.link}\n" if block.link else "")
         case "paragraph":
@@ -102,4 +104,5 @@ def _as_html(blocks: Sequence[Block]) -> str:
 def _block_html(block: Block) -> str:
     text, link = escape(block.text), escape(block.link)
     linked = f'{text}<br><a href="{link}">{link}</a>' if link else text
-    return f"<h2>{text}</h2>" if block.kind == "heading" else f"<p>{linked}</p>"
+    tag = {"heading": "h1", "subheading": "h2"}.get(block.kind, "p")
+    return f"<{tag}>{linked}</{tag}>"

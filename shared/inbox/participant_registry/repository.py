@@ -9,7 +9,7 @@ import asyncpg
 from shared.eventstore.study_cache import FactsLoader, StudyCache
 from shared.inbox.repository import Connection
 from shared.inbox.standing_facts import StandingFactRow, load_standing
-from shared.kernel.record import Record
+from shared.kernel.record import Record, current_record
 from shared.postgres.tenancy import Tenant, transaction
 
 
@@ -25,6 +25,12 @@ class ReplicatedStudies(StudyCache):
             rows = await load_standing(connection, study_id, subject=study_id)
         version = rows[-1].version if rows else 0
         return version, lambda: [row.to_stated_fact(study_id) for row in rows if _is_readable(row, study_id)]
+
+
+async def load_study(connection: Connection, study_id: str) -> Record:
+    """Returns the study's own facts that stand, as far as this service has received them."""
+    rows = await load_standing(connection, study_id, subject=study_id)
+    return current_record(row.to_stated_fact(study_id) for row in rows if _is_readable(row, study_id))
 
 
 async def load_participant(connection: Connection, study_id: str, participant_id: str) -> Record:

@@ -35,6 +35,7 @@ TODAY = "2025-01-31"
 SITES = ("rome", "milan")
 ZONES: Mapping[str, str] = MappingProxyType(dict.fromkeys(SITES, "Europe/Rome"))
 STUDY_WIDE_ROLES = ("administrator", "investigator", "coordinator", "monitor", "auditor", "reader")
+_NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 SITE_USERS = tuple(f"{role}@{site}" for site in SITES for role in ("site", "coordinator"))
 
 
@@ -84,11 +85,15 @@ async def open_analytics_study(
     clock: str = TODAY,
     zones: Mapping[str, str] = ZONES,
     opened: StudyOpened | None = None,
+    settings: Mapping[str, Any] = _NO_SETTINGS,
 ) -> AsyncIterator[AnalyticsStudy]:
-    """Opens a study with sites and a member in every role. `zones`: the time zone of each site."""
+    """Opens a study with sites and a member in every role.
+
+    `zones`: the time zone of each site. `settings`: more settings of the application.
+    """
     issuer = Issuer.load(folder / "issuer")
     urls = {f"analytics_{role}_url": database.urls[role] for role in ("app", "system")}
-    app = create_app(Settings(jwks=str(issuer.jwks), clock=clock, plain_http=True, **urls))  # type: ignore[arg-type] # URLs are secrets
+    app = create_app(Settings(jwks=str(issuer.jwks), clock=clock, plain_http=True, **urls, **settings))  # type: ignore[arg-type] # URLs are secrets
     study = EventStream(study_id, study_id)
     sites = [site_activated(site, zone=zone) for site, zone in zones.items()]
     study.record(opened or StudyOpened.model_validate(OPENING_DATA), *sites)

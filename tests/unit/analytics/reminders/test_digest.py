@@ -168,6 +168,14 @@ def test_a_digest_of_counts_names_no_participant_and_no_visit() -> None:
         assert "/analytics/studies/atc-sbrt/worklist?site=rome" in text
 
 
+def test_a_digest_asks_to_renew_the_subscription_in_its_last_30_days() -> None:
+    for days, asks in ((31, False), (30, True), (1, True)):
+        ends_on = TODAY + timedelta(days=days)
+        message = compose_digest(DIGEST, ADDRESS, SETTINGS, COMPOSED_AT, ends_on=ends_on).message
+        assert (f"Your subscription ends on {ends_on}." in text_of(message)) == asks
+    assert "Your subscription ends" not in text_of(compose())
+
+
 @pytest.mark.parametrize(
     "typed",
     [

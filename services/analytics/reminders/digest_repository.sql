@@ -1,0 +1,49 @@
+-- name: claim_digest
+-- The id of the mail of a member, site and day, if the digest had not been claimed.
+insert into digest (study_id, member, site_id, day, mail_id) values ($1, $2, $3, $4, gen_random_uuid())
+on conflict (study_id, member, site_id, day) do nothing
+returning mail_id;
+
+-- name: add_mail
+-- Nothing. Adds a mail that waits to be sent.
+insert into mail (mail_id, study_id, member, kind, address, message_id, message, composed_at, expires_at, attempt_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8);
+
+-- name: take_mails
+-- Mails whose attempt has come, which the caller now sends. A claim of another process that is too old counts as none.
+update mail set claimed_at = $1, attempts = attempts + 1
+ where mail_id in (
+       select mail_id from mail
+        where state = 'waiting' and attempt_at <= $1 and (claimed_at is null or claimed_at <= $2)
+        order by attempt_at, mail_id limit $3 for update skip locked)
+returning mail_id, study_id, member, kind, address, message, expires_at, attempts, claimed_at;
+
+-- name: postpone
+-- Nothing. Ends a claim; the mail is tried again later.
+update mail set claimed_at = null, attempt_at = $3 where mail_id = $1 and claimed_at = $2 and state = 'waiting';
+
+-- name: end_mail
+-- The mail, if the caller still held the claim.
+update mail set state = $3, code = $4, ended_at = $5, claimed_at = null
+ where mail_id = $1 and claimed_at = $2 and state = 'waiting'
+returning mail_id;
+
+-- name: digest_of_mail
+-- The digest that a mail is.
+select study_id, member, site_id, day from digest where mail_id = $1;
+
+-- name: count_refusal
+-- Digests in a row that the mail server refused for a member.
+update subscription set refusals = refusals + 1 where study_id = $1 and member = $2 and address = $3 returning refusals;
+
+-- name: clear_refusals
+-- Nothing. The mail server took a digest of the member.
+update subscription set refusals = 0 where study_id = $1 and member = $2 and address = $3 and refusals > 0;
+
+-- name: next_attempt
+-- The time of the next attempt of any mail that nobody sends at the moment.
+select min(case when claimed_at is null then attempt_at else claimed_at + $1 end) from mail where state = 'waiting';
+
+-- name: empty_old_mails
+-- Nothing. Removes address and message of mails that ended before a time.
+update mail set address = null, message = null where state <> 'waiting' and ended_at < $1 and message is not null;

@@ -1,0 +1,101 @@
+"""Sends one message by SMTP, and says what came of it.
+
+The reason of a failure is the number that the mail server gave, never its sentence, which quotes the address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import aiosmtplib
+
+from shared.mail_server import MailServer
+
+ATTEMPT_SECONDS = 60.0
+"""Longest time of one attempt, from the connection to the answer."""
+_GOODBYE_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+AttemptResult = Literal["sent", "later", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The outcome of one attempt.
+
+    `later`: no answer, or one that asks to try again. `refused`: for good. `code`: the number of the answer; "" without
+    one. `is_of_address`: the server refuses the address, not the message or its sender.
+    """
+
+    result: AttemptResult
+    code: str = ""
+    is_of_address: bool = False
+
+
+SENT = Attempt("sent")
+NO_ANSWER = Attempt("later")
+
+
+class SendMessage(Protocol):
+    """Sends a message once."""
+
+    async def __call__(self, sender: str, address: str, message: bytes) -> Attempt: ...
+
+
+class SmtpSender:
+    """Sends messages over a mail server, each over a connection of its own.
+
+    A connection that cannot be opened, encrypted or authenticated counts as no answer: the message was not looked at.
+    """
+
+    def __init__(self, server: MailServer, *, seconds: float = ATTEMPT_SECONDS) -> None:
+        self._server, self._seconds = server, seconds
+
+    async def __call__(self, sender: str, address: str, message: bytes) -> Attempt:
+        client = self._client()
+        try:
+            async with asyncio.timeout(self._seconds):
+                await client.connect()
+                attempt = await _transfer(client, sender, address, message)
+            with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):  # the answer has been given
+                async with asyncio.timeout(_GOODBYE_SECONDS):
+                    await client.quit()
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as fault:
+            _log.warning("the mail server did not take a message: %s", type(fault).__name__)
+            return NO_ANSWER
+        finally:
+            client.close()
+        return attempt
+
+    def _client(self) -> aiosmtplib.SMTP:
+        server = self._server
+        return aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            use_tls=server.encryption == "tls",
+            start_tls=server.encryption == "starttls",
+            username=server.user or None,
+            password=server.password or None,
+            tls_context=None if server.encryption == "none" else ssl.create_default_context(),
+            timeout=self._seconds,
+        )
+
+
+async def _transfer(client: aiosmtplib.SMTP, sender: str, address: str, message: bytes) -> Attempt:
+    try:
+        await client.sendmail(sender, [address], message)
+    except aiosmtplib.SMTPRecipientsRefused as refusal:
+        (recipient,) = refusal.recipients
+        return _answered(recipient.code, is_of_address=True)
+    except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as refusal:
+        return _answered(refusal.code)
+    return SENT
+
+
+def _answered(code: int, *, is_of_address: bool = False) -> Attempt:
+    is_final = 500 <= code < 600
+    return Attempt("refused" if is_final else "later", str(code), is_of_address and is_final)

@@ -1,0 +1,40 @@
+"""The part of the deriver's process that sends mail, and ends subscriptions whose time is over."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from services.analytics.reminders.email import SmtpSender
+from services.analytics.reminders.sender import MailSender, empty_old_mails, keep_with_mail
+from services.analytics.reminders.subscriptions.endings import end_subscriptions
+from shared.inbox.participant_registry.repository import ReplicatedStudies
+from shared.mail_server import MailServer
+from shared.postgres.retry import retry_while_unavailable
+from shared.postgres.tenancy import open_pool
+from shared.retry import wait_for_event
+from shared.settings import Settings
+
+POLL_SECONDS = 2.0
+_HOUSEKEEPING = timedelta(minutes=5)
+
+
+async def run_mail_sender(settings: Settings, stop: asyncio.Event) -> None:
+    """Sends mails until `stop` is set. Waits while the database is unavailable; without a mail server sends nothing."""
+    url, clock = settings.smtp_url.get_secret_value(), settings.study_clock()
+    database = settings.database_url("analytics", "system")
+    pool = await retry_while_unavailable(lambda: open_pool(database, max_size=5))
+    send = SmtpSender(MailServer.parse(url)) if url else None
+    sender = MailSender(pool, settings.mail_from, send, keep_with_mail, clock.now) if send else None
+    studies, tidy_at = ReplicatedStudies(pool), clock.now()
+    try:
+        while not stop.is_set():
+            if clock.now() >= tidy_at:
+                await retry_while_unavailable(lambda: end_subscriptions(pool, studies, clock.now()))
+                await retry_while_unavailable(lambda: empty_old_mails(pool, clock.now()))
+                tidy_at = clock.now() + _HOUSEKEEPING
+            if sender:
+                await retry_while_unavailable(sender.send_due)
+            await wait_for_event(stop, POLL_SECONDS)
+    finally:
+        await pool.close()
