@@ -24,6 +24,7 @@ from services.analytics.participants import api as participants_api
 from services.analytics.participants.service import ParticipantService
 from services.analytics.queries import api as queries_api
 from services.analytics.queries.service import QueryService
+from services.analytics.reminders import worklist_calendar
 from services.analytics.reminders.digest import MailSettings
 from services.analytics.reminders.links import LinksKey
 from services.analytics.reminders.subscriptions import api as subscriptions_api
@@ -127,6 +128,7 @@ def create_app(
         participants_api.routes,
         schedule_api.routes,
         subscriptions_api.routes,
+        worklist_calendar.routes,
         operations_api.routes,
         read_log_routes("analytics"),
     ]

@@ -42,6 +42,7 @@ DOCUMENTED_READS = {
         "/{study_id}/participants.json",
         "/{study_id}/worklist.json",
         "/{study_id}/worklist.csv",
+        "/{study_id}/worklist.ics",
         "/{study_id}/participants/{participant_id}/timeline.{kind}",
         "/{study_id}/reads",
     ),
@@ -160,8 +161,10 @@ def test_recorded_and_problem_responses_match_the_document(study: StudyUnderTest
         assert list(Draft202012Validator(schema).iter_errors(response.json())) == []
 
 
-PATHS_WITHOUT_SCHEMA = {f"/analytics/v1/studies/{{study_id}}/{name}" for name in ("live", "worklist.csv")}
-"""A stream of events, and a table."""
+PATHS_WITHOUT_SCHEMA = {
+    f"/analytics/v1/studies/{{study_id}}/{name}" for name in ("live", "worklist.csv", "worklist.ics")
+}
+"""A stream of events, a table, and a calendar."""
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -53,6 +53,7 @@ READS = [
     ("analytics", "queries.json", "queries"),
     ("analytics", "worklist.json", "worklist"),
     ("analytics", "worklist.csv", "worklist"),
+    ("analytics", "worklist.ics", "worklist"),
     ("analytics", "participants/{}/timeline.json", "timeline"),
     ("analytics", "participants/{}/timeline.svg", "timeline"),
     ("analytics", "operations.json", "operations"),

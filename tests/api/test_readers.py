@@ -196,7 +196,15 @@ def test_reader_gets_one_refusal_for_all_groups_that_are_not_published(published
 
 
 def test_reader_is_refused_every_other_address_of_the_study(published: StudyForReaders) -> None:
-    lists = ("queries.json", "participants.json", "worklist.json", "worklist.csv", "operations.json", "reads")
+    lists = (
+        "queries.json",
+        "participants.json",
+        "worklist.json",
+        "worklist.csv",
+        "worklist.ics",
+        "operations.json",
+        "reads",
+    )
     for path in (*lists, "figures/treatments.svg"):
         answer = published.study.get_analytics(path, "reader")
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/readers-see-cuts")

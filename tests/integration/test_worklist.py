@@ -159,7 +159,7 @@ async def test_members_see_the_participants_of_their_sites(study: AnalyticsStudy
         assert await participants(study, f"{role}@rome", participant=milan.participant_id) == set()
         assert await participants(study, f"{role}@milan", state=ALL_STATES) == {milan.participant_id}
     assert (await study.get("worklist.json", "site@rome", site="milan")).status_code == 403
-    for path in ("worklist.json", "worklist.csv"):
+    for path in ("worklist.json", "worklist.csv", "worklist.ics"):
         for user in ("administrator", "reader"):
             assert (await study.get(path, user)).status_code == 403
         assert (await study.get(path, "stranger")).status_code == 404

@@ -20,6 +20,11 @@ PAST_DAYS, FUTURE_DAYS = 30, 180
 CANCELLED_DAYS = 30
 """Days for which an event that has fallen away stays in the calendar, marked as cancelled."""
 MAX_EVENTS = 2000
+FEED_DESCRIPTION = (
+    f"Visits whose windows have days between {PAST_DAYS} days ago and {FUTURE_DAYS} days ahead and for which no "
+    f"contact is recorded; at most {MAX_EVENTS:,} events, those nearest to today. The worklist in Quartal is current; "
+    "this calendar shows what it was when your calendar program last fetched it."
+)
 _FORMAT = 1
 """Raised when the text of the same event changes, so that every event gets a new SEQUENCE."""
 _REFRESH = timedelta(hours=4)
@@ -166,19 +171,16 @@ def _compose_event(content: EventContent, sequence: int, changed_at: datetime) -
     )
 
 
-def compose_calendar(study_id: str, events: Iterable[CalendarEvent]) -> bytes:
-    """Returns the feed: the events by day and id, with equal bytes for equal events."""
+def compose_calendar(study_id: str, description: str, events: Iterable[CalendarEvent]) -> bytes:
+    """Returns the calendar: the events by day and id, with equal bytes for equal events.
+
+    `description`: a sentence for people that says which visits the calendar has.
+    """
     ordered = sorted(events, key=lambda event: (event.content.starts, event.content.uid))
-    return b"".join([_compose_header(study_id), *(event.text for event in ordered), _END])
+    return b"".join([_compose_header(f"Quartal {study_id}", description), *(event.text for event in ordered), _END])
 
 
-def _compose_header(study_id: str) -> bytes:
-    name = f"Quartal {study_id}"
-    description = (
-        f"Visits whose windows have days between {PAST_DAYS} days ago and {FUTURE_DAYS} days ahead and for which no "
-        f"contact is recorded; at most {MAX_EVENTS:,} events, those nearest to today. The worklist in Quartal is "
-        "current; this calendar shows what it was when your calendar program last fetched it."
-    )
+def _compose_header(name: str, description: str) -> bytes:
     calendar = Calendar()
     calendar.add("version", "2.0")
     calendar.add("prodid", "-//Quartal//Visits//EN")

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.analytics.schedule.answers import WorklistAnswer
-from services.analytics.schedule.service import PAGE_SIZE, WorklistRequest, WorklistService
+from services.analytics.schedule.service import PAGE_SIZE, WorklistPage, WorklistRequest, WorklistService
 from services.analytics.schedule.worklist import WorklistKey
 from shared.kernel.errors import parameter_error
 from shared.kernel.ids import ParticipantId, SiteId
@@ -88,7 +88,7 @@ async def worklist(
     request: Request, study: StudyIdPath, parameters: Annotated[WorklistPageParameters, Query()]
 ) -> JSONResponse:
     """Lists the planned visits that await something, and enrolled participants without an end of radiotherapy."""
-    answer = await _read(request, study, parameters, parameters.key, parameters.limit)
+    answer = WorklistAnswer.from_page(await read_worklist(request, study, parameters, parameters.key, parameters.limit))
     return JSONResponse(answer.model_dump(mode="json"))
 
 
@@ -109,7 +109,7 @@ async def worklist_table(
     request: Request, study: StudyIdPath, parameters: Annotated[WorklistParameters, Query()]
 ) -> Response:
     """Returns the whole list as a table. Participants without visits have the state `no_schedule`."""
-    answer = await _read(request, study, parameters, None, MAX_TABLE_ENTRIES)
+    answer = WorklistAnswer.from_page(await read_worklist(request, study, parameters, None, MAX_TABLE_ENTRIES))
     if answer.next:
         raise parameter_error("site", TABLE_TOO_LONG)
     filters = [part for part in (parameters.site, parameters.participant, *parameters.state) if part]
@@ -117,9 +117,9 @@ async def worklist_table(
     return Response(to_csv(*answer.table()), media_type=CSV, headers=headers)
 
 
-async def _read(
+async def read_worklist(
     request: Request, study: str, parameters: WorklistParameters, after: WorklistKey | None, limit: int
-) -> WorklistAnswer:
+) -> WorklistPage:
     """Returns a page, and notes its rows for the log of reads."""
     service = get_container(request).get_resources(WorklistResources).worklist
     page = await service.list_page(study, request.state.caller.subject, parameters.to_request(), after, limit)
@@ -131,4 +131,4 @@ async def _read(
         site=parameters.site,
         participant=parameters.participant,
     )
-    return WorklistAnswer.from_page(page)
+    return page

@@ -155,6 +155,7 @@ def _build_view(
         empty="" if page.rows or page.no_schedule else _empty_sentence(parameters),
         downloads=[
             Link(urls.worklist_file_url(study, ".csv", filters), "Table (CSV)"),
+            Link(urls.worklist_file_url(study, ".ics", filters), "Calendar file (iCalendar)"),
             Link(urls.worklist_file_url(study, ".json", filters), "JSON"),
         ],
     )

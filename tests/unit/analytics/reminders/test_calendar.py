@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from services.analytics.reminders.calendar import (
+    FEED_DESCRIPTION,
     MAX_EVENTS,
     CalendarEvent,
     CalendarVisit,
@@ -52,6 +53,10 @@ def revise(events: Sequence[CalendarEvent], contents: Iterable[EventContent], da
     return revise_events(by_id(events), contents, NOW + timedelta(days=days))[0]
 
 
+def compose_feed(events: Sequence[CalendarEvent]) -> bytes:
+    return compose_calendar("atc-rt", FEED_DESCRIPTION, events)
+
+
 def logical_lines(feed: bytes) -> list[str]:
     """Reads iCalendar text as RFC 5545 3.1 defines it, and checks the physical lines."""
     assert feed.endswith(b"\r\n")
@@ -75,7 +80,7 @@ def of_part(events: Sequence[Mapping[str, str]], part: str) -> Mapping[str, str]
 
 
 def test_a_visit_has_an_event_of_its_window_and_one_of_its_target_day() -> None:
-    events = properties(compose_calendar("atc-rt", revise([], describe_events("atc-rt", V1))))
+    events = properties(compose_feed(revise([], describe_events("atc-rt", V1))))
     window, target = of_part(events, "window"), of_part(events, "target")
     assert (window["DTSTART;VALUE=DATE"], window["DTEND;VALUE=DATE"]) == ("20250401", "20250430")
     assert (target["DTSTART;VALUE=DATE"], target["DTEND;VALUE=DATE"]) == ("20250415", "20250416")
@@ -96,18 +101,18 @@ def test_a_corrected_anchor_a_death_and_its_void_raise_the_sequence() -> None:
     first = revise([], describe_events("atc-rt", V1))
     corrected = revise(first, describe_events("atc-rt", CORRECTED), 1)
     assert [event.content.uid for event in corrected] == [event.content.uid for event in first]
-    events = properties(compose_calendar("atc-rt", corrected))
+    events = properties(compose_feed(corrected))
     window, target = of_part(events, "window"), of_part(events, "target")
     assert (window["DTSTART;VALUE=DATE"], window["DTEND;VALUE=DATE"]) == ("20250501", "20250530")
     assert (target["DTSTART;VALUE=DATE"], target["DTEND;VALUE=DATE"]) == ("20250515", "20250516")
     assert [event["SEQUENCE"] for event in events] == ["1", "1"]
     dead = revise(corrected, [cancel(event.content, date(2025, 3, 1)) for event in corrected], 2)
-    events = properties(compose_calendar("atc-rt", dead))
+    events = properties(compose_feed(dead))
     assert {event["STATUS"] for event in events} == {"CANCELLED"}
     assert [event["SEQUENCE"] for event in events] == ["2", "2"]
     assert of_part(events, "target")["SUMMARY"] == "Cancelled: K7F2-9QXA-3 visit 1 target"
     voided = revise(dead, describe_events("atc-rt", CORRECTED), 3)
-    events = properties(compose_calendar("atc-rt", voided))
+    events = properties(compose_feed(voided))
     assert [event["SEQUENCE"] for event in events] == ["3", "3"]
     assert not any("STATUS" in event for event in events)
     assert {event["LAST-MODIFIED"] for event in events} == {"20250123T093000Z"}
@@ -117,7 +122,7 @@ def test_an_unchanged_event_keeps_its_bytes_at_a_later_time() -> None:
     first = revise([], describe_events("atc-rt", V1))
     events, changed = revise_events(by_id(first), describe_events("atc-rt", V1), NOW + timedelta(days=9))
     assert changed == []
-    assert compose_calendar("atc-rt", events) == compose_calendar("atc-rt", first)
+    assert compose_feed(events) == compose_feed(first)
 
 
 def test_only_the_part_that_changes_is_revised() -> None:
@@ -143,7 +148,7 @@ def test_ids_differ_by_study_participant_schedule_visit_and_part() -> None:
 
 
 def test_the_feed_says_what_it_has_and_how_often_to_fetch_it() -> None:
-    lines = logical_lines(compose_calendar("atc-rt", []))
+    lines = logical_lines(compose_feed([]))
     assert lines[:2] == ["BEGIN:VCALENDAR", "VERSION:2.0"]
     assert lines[-1] == "END:VCALENDAR"
     assert "REFRESH-INTERVAL;VALUE=DURATION:PT4H" in lines
@@ -155,7 +160,7 @@ def test_the_feed_says_what_it_has_and_how_often_to_fetch_it() -> None:
 
 
 def test_the_library_reads_what_was_written() -> None:
-    calendar = Calendar.from_ical(compose_calendar("atc-rt", revise([], describe_events("atc-rt", V1))))
+    calendar = Calendar.from_ical(compose_feed(revise([], describe_events("atc-rt", V1))))
     read = {
         str(event["summary"]): (event.decoded("dtstart"), event.decoded("dtend")) for event in calendar.walk("VEVENT")
     }
@@ -214,4 +219,4 @@ def test_the_order_of_visits_changes_no_byte(order: Sequence[int]) -> None:
     contents, in_turn = (
         [content for visit in group for content in describe_events("atc-rt", visit)] for group in (visits, ordered)
     )
-    assert compose_calendar("atc-rt", revise([], contents)) == compose_calendar("atc-rt", revise([], in_turn))
+    assert compose_feed(revise([], contents)) == compose_feed(revise([], in_turn))
