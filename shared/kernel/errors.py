@@ -29,6 +29,7 @@ RequestError
 ├── TooManyRequests         429  too many requests are under way
 ├── InternalError           500  the service failed
 ├── UnreadableFacts         500  this version cannot read facts that the answer needs
+├── RowsBeingPrepared       503  rows of an earlier version are not derived again yet
 ├── DatabaseNotConfirmed    503  the database may be in an earlier state than what was published
 └── ServiceUnavailable      503  other requests were faster, or a database is unavailable
 
@@ -262,6 +263,14 @@ class UnreadableFacts(RequestError):
     title = (
         "This version of Quartal cannot read a fact that this answer needs, so it gives none rather than a wrong one. "
         "The page of operations counts such facts; the log of the service names them."
+    )
+
+
+class RowsBeingPrepared(RequestError):
+    status, code, retry_after = 503, "being-prepared", 10
+    title = (
+        "This list is being prepared: since an upgrade of Quartal visits are computed again from recorded facts. "
+        "It comes back by itself, after minutes at most. Nothing is lost, and facts can be recorded meanwhile."
     )
 
 

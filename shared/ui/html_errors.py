@@ -46,7 +46,10 @@ async def html_or_error(request: Request, pages: Pages, page: Awaitable[str]) ->
     except Unauthenticated:
         return _redirect_to_sign_in(request)
     except RequestError as refusal:
-        return problem_response(pages, Problem(refusal.status, refusal.title))
+        response = problem_response(pages, Problem(refusal.status, refusal.title))
+        if refusal.retry_after is not None:
+            response.headers["Retry-After"] = str(refusal.retry_after)
+        return response
 
 
 def install_html_errors(app: FastAPI, pages: Pages) -> None:

@@ -384,3 +384,17 @@ async def test_table_has_the_whole_list(study: AnalyticsStudy, monkeypatch: pyte
     monkeypatch.setattr(api, "MAX_TABLE_ENTRIES", 2)
     refusal = await study.get("worklist.csv")
     assert (refusal.status_code, refusal.json()["type"]) == (422, "/problems/parameter")
+
+
+async def test_list_waits_until_rows_of_an_earlier_version_are_derived_again(study: AnalyticsStudy) -> None:
+    history = await add(study, OVERDUE)
+    await study.database.system.execute("update derived_study set derivation_version = derivation_version - 1")
+    refusals = [await study.get(f"worklist.{kind}") for kind in ("json", "csv", "ics")]
+    page = await study.get_page("worklist")
+    for response in (*refusals, page):
+        assert (response.status_code, response.headers["retry-after"]) == (503, "10")
+        assert history.participant_id not in response.text
+    assert {refusal.json()["type"] for refusal in refusals} == {"/problems/being-prepared"}
+    assert "This list is being prepared" in page.text
+    await study.project([])
+    assert await participants(study) == {history.participant_id}

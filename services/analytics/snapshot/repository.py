@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import numpy as np
 
+from services.analytics.derivation.derive import DERIVATION_VERSION
 from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, ParticipantIds
 from services.analytics.snapshot.snapshot import DataCut
 from shared.contracts.event import Event, stated_facts
@@ -29,13 +30,15 @@ class ProjectionPosition:
     """The number of facts of a study that rows are derived from, and the time by which all of them had been recorded.
 
     Position 0: nothing has been derived. `epoch` changes if the journal is lost. `revision` counts the derivations:
-    rows may be derived anew at the same position.
+    rows may be derived anew at the same position. `has_current_rows`: false from an upgrade until the rows are derived
+    again.
     """
 
     position: int
     epoch: str
     recorded_at: datetime | None
     revision: int = 0
+    has_current_rows: bool = True
 
 
 async def projection_position(connection: Connection, study_id: str) -> ProjectionPosition:
@@ -43,7 +46,13 @@ async def projection_position(connection: Connection, study_id: str) -> Projecti
     row = await connection.fetchrow(SQL["projection_position"], study_id)
     if row is None:
         return ProjectionPosition(0, "", None)
-    return ProjectionPosition(row["position"], row["epoch"], row["recorded_at"], row["revision"])
+    return ProjectionPosition(
+        row["position"],
+        row["epoch"],
+        row["recorded_at"],
+        row["revision"],
+        has_current_rows=not row["position"] or row["derivation_version"] == DERIVATION_VERSION,
+    )
 
 
 async def recorded_at(connection: Connection, study_id: str, position: int) -> datetime | None:

@@ -1,7 +1,8 @@
 -- name: projection_position
 -- The position up to which the rows of a study are derived, its epoch, and the time by which everything up to it had been
--- recorded. The revision counts the derivations.
-select coalesce(d.position, 0) as position, p.epoch::text as epoch, d.recorded_at, coalesce(d.revision, 0) as revision
+-- recorded. The revision counts the derivations; the version is that of the release which derived the rows.
+select coalesce(d.position, 0) as position, p.epoch::text as epoch, d.recorded_at, coalesce(d.revision, 0) as revision,
+       d.derivation_version
   from study_position p left join derived_study d using (study_id)
  where p.study_id = $1
 
