@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from services.followup import gate, rules
+from services.followup.visit_pages import visit_page_routes
 from shared.contracts.catalogue import FOLLOWUP
 from shared.contracts.problem_types import declared_problem_types
 from shared.eventstore.stream_policy import StreamPolicies
@@ -30,7 +31,6 @@ def create_app(settings: Settings, *, traffic: Traffic | None = None) -> FastAPI
         lambda clock, _: StreamPolicies(ForeignParticipantPolicy(clock, rules.objections, gate.FollowUpGate)),
     )
     logs = [export_routes("followup"), read_log_routes("followup")]
-    routes = [fact_routes(FOLLOWUP, PARTICIPANT_PATH), read_routes("followup"), *logs]
-    return create_form_app(
-        "followup", resources, routes, settings, forms=Forms("followup"), streams=[FOLLOWUP], traffic=traffic
-    )
+    forms = Forms("followup")
+    routes = [fact_routes(FOLLOWUP, PARTICIPANT_PATH), read_routes("followup"), *logs, visit_page_routes(forms)]
+    return create_form_app("followup", resources, routes, settings, forms=forms, streams=[FOLLOWUP], traffic=traffic)

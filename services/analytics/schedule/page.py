@@ -14,6 +14,14 @@ from pydantic import Field, field_validator
 from services.analytics import urls
 from services.analytics.schedule.api import WorklistPageParameters, WorklistResources
 from services.analytics.schedule.service import PAGE_SIZE, WorklistPage, WorklistRow
+from services.analytics.schedule.visit_links import (
+    chosen_visit,
+    end_of_treatment_url,
+    may_choose,
+    several_visits_links,
+    site_numbers_url,
+    visit_links,
+)
 from services.analytics.schedule.wording import EMPTY_LISTS, GROUP_LEADS, GROUP_TITLES, describe_days, describe_reason
 from services.analytics.schedule.worklist import GROUPS, VISIT_STATES, UnscheduledParticipant
 from services.analytics.snapshot.access import may_see_participants
@@ -23,6 +31,7 @@ from shared.contracts.study import SiteActivated
 from shared.eventstore.study_cache import StudyState
 from shared.postgres.tenancy import EVERY_SITE
 from shared.protocol.visit_status import VisitState
+from shared.security.grants import Rights
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link, NavLink
 from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router
@@ -62,22 +71,48 @@ class WorklistFilterParameters(WorklistPageParameters):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VisitEntry:
+    """A visit on the page, with links to its forms. `choice`: its value in a list of chosen visits; "" without one."""
+
+    row: WorklistRow
+    links: Sequence[Link]
+    choice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VisitSection:
     """The visits of one state on the page."""
 
     state: VisitState
     title: str
     lead: str
-    rows: Sequence[WorklistRow]
+    entries: Sequence[VisitEntry]
+
+    @property
+    def has_links(self) -> bool:
+        return any(entry.links for entry in self.entries)
+
+    @property
+    def has_choices(self) -> bool:
+        return any(entry.choice for entry in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class UnscheduledEntry:
+    """A participant without visits. `form_url`: the form of the end of radiotherapy; "" for who may not record it."""
+
+    participant: UnscheduledParticipant
+    form_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorklistView:
     """A page of the list, and the filters that lead to it.
 
-    `source` is its address. `sites`: the names of the sites that the member sees. `next_url`: the next page; "" on the
-    last. `missed_count`: the number of visits that were missed within the last 14 days. `empty`: the sentence of a page
-    without entries; "" on others.
+    `source` is its address. `choice_links`: pages that state a fact about all chosen visits; empty where none can be
+    chosen. `numbers_url`: the list of participants with the site's own numbers; "" for others. `sites`: the names of
+    the sites that the member sees. `next_url`: the next page; "" on the last. `missed_count`: the number of visits that
+    were missed within the last 14 days. `empty`: the sentence of a page without entries; "" on others.
     """
 
     parameters: WorklistFilterParameters
@@ -90,7 +125,9 @@ class WorklistView:
     on: str
     missed_count: int
     sections: Sequence[VisitSection]
-    no_schedule: Sequence[UnscheduledParticipant]
+    no_schedule: Sequence[UnscheduledEntry]
+    choice_links: Sequence[Link]
+    numbers_url: str
     empty: str
     downloads: Sequence[Link]
 
@@ -116,7 +153,7 @@ async def _render_worklist(request: Request, study: str, parameters: WorklistFil
     header = await build_study_header(
         request, study, PAGE, heading="Worklist", position=page.current.position, recorded_at=page.current.recorded_at
     )
-    view = _build_view(study, page, parameters, _visible_sites(state, member), missed_count)
+    view = _build_view(study, page, parameters, state.rights(member), _visible_sites(state, member), missed_count)
     return pages.render_study("worklist.html", header, view=view)
 
 
@@ -131,7 +168,12 @@ def _visible_sites(study: StudyState, member: str) -> dict[str, str]:
 
 
 def _build_view(
-    study: str, page: WorklistPage, parameters: WorklistFilterParameters, sites: Mapping[str, str], missed_count: int
+    study: str,
+    page: WorklistPage,
+    parameters: WorklistFilterParameters,
+    rights: Rights,
+    sites: Mapping[str, str],
+    missed_count: int,
 ) -> WorklistView:
     query: dict[str, Any] = parameters.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     filters = {name: value for name, value in query.items() if name not in ("after", "limit")}
@@ -140,6 +182,7 @@ def _build_view(
         NavLink(urls.worklist_url(study, whole | {"state": states}), label, set(parameters.state) == set(states))
         for label, states in VIEWS.items()
     ]
+    sections = _sections(study, rights, page, is_default=not parameters.state)
     return WorklistView(
         parameters=parameters,
         source=urls.worklist_url(study, query),
@@ -150,8 +193,13 @@ def _build_view(
         sites=sites,
         on=page.on.isoformat(),
         missed_count=missed_count,
-        sections=_sections(page, is_default=not parameters.state),
-        no_schedule=page.no_schedule,
+        sections=sections,
+        no_schedule=[
+            UnscheduledEntry(participant, end_of_treatment_url(study, rights, participant))
+            for participant in page.no_schedule
+        ],
+        choice_links=several_visits_links(study) if any(section.has_choices for section in sections) else (),
+        numbers_url=site_numbers_url(study, rights),
         empty="" if page.rows or page.no_schedule else _empty_sentence(parameters),
         downloads=[
             Link(urls.worklist_file_url(study, ".csv", filters), "Table (CSV)"),
@@ -161,18 +209,23 @@ def _build_view(
     )
 
 
-def _sections(page: WorklistPage, *, is_default: bool) -> list[VisitSection]:
+def _sections(study: str, rights: Rights, page: WorklistPage, *, is_default: bool) -> list[VisitSection]:
     rows_by_state = {group: [row for row in page.rows if row.visit.state == group] for group in GROUPS}
     return [
         VisitSection(
             state=rows[0].visit.state,
             title="Opening within 14 days" if group == "planned" and is_default else GROUP_TITLES[rows[0].visit.state],
             lead=GROUP_LEADS[rows[0].visit.state],
-            rows=rows,
+            entries=[_entry(study, rights, row) for row in rows],
         )
         for group, rows in rows_by_state.items()
         if rows
     ]
+
+
+def _entry(study: str, rights: Rights, row: WorklistRow) -> VisitEntry:
+    choice = chosen_visit(row) if may_choose(rights, row) else ""
+    return VisitEntry(row=row, links=list(visit_links(study, rights, row)), choice=choice)
 
 
 def _empty_sentence(parameters: WorklistFilterParameters) -> str:

@@ -31,13 +31,16 @@ function endSession() {
   state.append('. ', link);
 }
 
-// Replaces a part and keeps opened and closed tables, scroll positions and focus. Elements are identified by their ids.
+// Replaces a part and keeps opened and closed tables, ticked boxes, scroll positions and focus. Elements are identified
+// by their ids.
 function replacePart(old, fresh) {
   const open = [...old.querySelectorAll('details')].map(details => [details.id, details.open]);
+  const ticked = [...old.querySelectorAll('input[type="checkbox"]')].filter(box => box.checked).map(box => box.id);
   const scrolled = [...old.querySelectorAll('.scroll')].map(box => [box.id, box.scrollLeft, box.scrollTop]);
   const focus = old.contains(document.activeElement) ? document.activeElement.id : '';
   old.replaceWith(fresh);
   for (const [id, isOpen] of open) document.getElementById(id)?.toggleAttribute('open', isOpen);
+  for (const id of ticked) document.getElementById(id)?.toggleAttribute('checked', true);
   for (const [id, left, top] of scrolled) document.getElementById(id)?.scrollTo(left, top);
   if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
 }
