@@ -72,10 +72,6 @@ class EventContent:
         text = "\n".join([str(_FORMAT), str(self.uid), self.summary, self.starts.isoformat(), self.ends.isoformat()])
         return sha256(text.encode()).digest()
 
-    def days_from(self, today: date) -> int:
-        """Returns the distance of the event from a day; 0 for an event that has the day."""
-        return max((self.starts - today).days, (today - self.ends).days, 0)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarEvent:
@@ -119,11 +115,17 @@ def is_within_range(visit: CalendarVisit, today: date) -> bool:
     return visit.closes >= today - timedelta(PAST_DAYS) and visit.opens <= today + timedelta(FUTURE_DAYS)
 
 
-def nearest_events(
-    contents: Iterable[EventContent], todays: Mapping[str, date], limit: int = MAX_EVENTS
-) -> list[EventContent]:
-    """Returns at most `limit` events, those nearest to the today of their site. The order of input does not matter."""
-    return sorted(contents, key=lambda content: (content.days_from(todays[content.site_id]), content.uid))[:limit]
+def nearest_visits(visits: Iterable[CalendarVisit], todays: Mapping[str, date], limit: int) -> list[CalendarVisit]:
+    """Returns at most `limit` visits, those whose windows close nearest to the today of their site."""
+    return sorted(
+        visits,
+        key=lambda visit: (
+            abs((visit.closes - todays[visit.site_id]).days),
+            visit.participant_id,
+            visit.schedule,
+            visit.number,
+        ),
+    )[:limit]
 
 
 def revise_events(
@@ -149,6 +151,11 @@ def revise_events(
 def cancel(content: EventContent, today: date) -> EventContent:
     """Returns the content of the event once its visit has been reported, has ceased to apply or has moved away."""
     return replace(content, cancelled_on=today)
+
+
+def is_still_shown(content: EventContent, today: date) -> bool:
+    """Returns whether a cancelled event is in the calendar: for `CANCELLED_DAYS` days."""
+    return content.cancelled_on is not None and today < content.cancelled_on + timedelta(CANCELLED_DAYS)
 
 
 def _compose_event(content: EventContent, sequence: int, changed_at: datetime) -> CalendarEvent:

@@ -14,15 +14,15 @@ from icalendar import Calendar
 
 from services.analytics.reminders.calendar import (
     FEED_DESCRIPTION,
-    MAX_EVENTS,
     CalendarEvent,
     CalendarVisit,
     EventContent,
     cancel,
     compose_calendar,
     describe_events,
+    is_still_shown,
     is_within_range,
-    nearest_events,
+    nearest_visits,
     revise_events,
 )
 
@@ -178,15 +178,21 @@ def test_the_calendar_reaches_from_30_days_ago_to_180_days_ahead() -> None:
     assert not is_within_range(V1, V1.opens - timedelta(days=181))
 
 
-def test_a_long_calendar_has_the_nearest_events() -> None:
-    visits = [replace(V1, number=number, target=V1.opens + timedelta(days=number % 150)) for number in range(1200)]
-    contents = [content for visit in visits for content in describe_events("atc-rt", visit)]
+def test_a_long_calendar_has_the_nearest_visits() -> None:
     today = date(2025, 4, 5)
-    nearest = nearest_events(contents, {"mainz": today})
-    left_out = {content.uid for content in contents} - {content.uid for content in nearest}
-    assert len(nearest) == MAX_EVENTS
-    farthest = max(content.days_from(today) for content in nearest)
-    assert min(content.days_from(today) for content in contents if content.uid in left_out) >= farthest
+    visits = [replace(V1, number=number, closes=today + timedelta(days=number * 7 % 150 - 30)) for number in range(120)]
+    nearest = nearest_visits(visits, {"mainz": today}, 50)
+    assert len(nearest) == 50
+    farthest = max(abs((visit.closes - today).days) for visit in nearest)
+    assert all(abs((visit.closes - today).days) >= farthest for visit in visits if visit not in nearest)
+    assert nearest_visits(reversed(visits), {"mainz": today}, 50) == nearest
+
+
+def test_a_cancelled_event_is_shown_for_30_days() -> None:
+    content = cancel(describe_events("atc-rt", V1)[0], date(2025, 3, 1))
+    assert is_still_shown(content, date(2025, 3, 1))
+    assert is_still_shown(content, date(2025, 3, 30))
+    assert not is_still_shown(content, date(2025, 3, 31))
 
 
 DAYS = st.dates(date(2024, 1, 1), date(2026, 12, 31))
