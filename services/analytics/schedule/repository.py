@@ -29,7 +29,12 @@ from shared.postgres.tenancy import PooledConnection
 from shared.protocol.visit_status import VisitState
 
 SQL = load_queries(Path(__file__).with_name("repository.sql"))
-_ATTENDED_STATES = frozenset({"done", "done_late"})
+_PAST_QUERIES: Mapping[WorklistGroup, str] = {
+    "missed": "missed",
+    "done_late": "attended",
+    "done": "attended",
+    "not_applicable": "not_applicable",
+}
 _ANY_OPENING_DAYS = 1_000_000
 _BEFORE_ALL, _AFTER_ALL = ("", -1), ("~", 2**31 - 1)
 """A participant and a sequence before, and after, those of every visit."""
@@ -116,9 +121,11 @@ async def _load_group(
         return await _load_unscheduled(connection, selection, after, limit)
     left_out = _other_states([group])
     if group in PAST_STATES:
-        statement = SQL["attended" if group in _ATTENDED_STATES else "ended"]
         start = after[1:] if after else (NEVER, *_AFTER_ALL)
-        rows = await connection.fetch(statement, *selection.visit_arguments, left_out, *start, limit)
+        closed_until = [selection.on] if group == "missed" else []
+        rows = await connection.fetch(
+            SQL[_PAST_QUERIES[group]], *selection.visit_arguments, left_out, *start, limit, *closed_until
+        )
     else:
         first, last = selection.window_ends(group)
         start = after[1:] if after else (first, *_BEFORE_ALL)

@@ -9,21 +9,52 @@ select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v
    and v.closes <= $8 and v.opens <= v.today + $9::integer
  order by v.closes, v.participant_id collate "C", v.sequence limit $10
 
--- name: ended
--- The visits without a contact in the states that are not left out, before a key, the latest window first. Those of
--- participants in follow-up and of others are read separately, each by its own index.
+-- name: missed
+-- The missed visits before a key, the latest window first. Each part is read by its own index: visits whose windows closed
+-- until a day, visits of participants whose follow-up ended later, and exceptions, which may be missed before their window
+-- has closed.
 select v.* from (
     (select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
             v.declared_on, v.scheduled_on, v.today, v.state, v.reason
        from visit_status($1, $2, $3) v
-      where v.state <> all($4) and v.contact_on = 'infinity' and v.ends_on = 'infinity'
+      where v.state <> all($4) and v.contact_on = 'infinity' and v.ends_on = 'infinity' and v.closes <= $9
         and (v.closes, v.participant_id collate "C", v.sequence) < ($5, $6, $7)
       order by v.closes desc, v.participant_id collate "C" desc, v.sequence desc limit $8)
-    union all
+    union
+    (select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
+            v.declared_on, v.scheduled_on, v.today, v.state, v.reason
+       from visit_status($1, $2, $3) v
+      where v.state <> all($4) and v.contact_on = 'infinity' and v.ends_on < 'infinity' and v.closes < v.ends_on
+        and (v.closes, v.participant_id collate "C", v.sequence) < ($5, $6, $7)
+      order by v.closes desc, v.participant_id collate "C" desc, v.sequence desc limit $8)
+    union
+    (select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
+            v.declared_on, v.scheduled_on, d.today, visit_state(v, d.today), visit_reason(v, d.today)
+       from derived_visit v join unnest($2::text[], $3::date[]) as d (site_id, today) on d.site_id = v.site_id
+      where v.study_id = $1 and case when d.today between v.valid_from and v.valid_to then 'valid' else '' end <> ''
+        and visit_state(v, d.today) <> all($4) and v.contact_on = 'infinity' and v.ends_on = 'infinity'
+        and (v.missed_on < 'infinity' or v.absent_until < 'infinity' or v.closing_on < 'infinity')
+        and (v.closes, v.participant_id collate "C", v.sequence) < ($5, $6, $7)
+      order by v.closes desc, v.participant_id collate "C" desc, v.sequence desc limit $8)
+) v order by v.closes desc, v.participant_id collate "C" desc, v.sequence desc limit $8
+
+-- name: not_applicable
+-- The visits that are not applicable before a key, the latest window first: those of participants whose follow-up has ended,
+-- and exceptions at sites or in studies that are closed.
+select v.* from (
     (select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
             v.declared_on, v.scheduled_on, v.today, v.state, v.reason
        from visit_status($1, $2, $3) v
       where v.state <> all($4) and v.contact_on = 'infinity' and v.ends_on < 'infinity'
+        and (v.closes, v.participant_id collate "C", v.sequence) < ($5, $6, $7)
+      order by v.closes desc, v.participant_id collate "C" desc, v.sequence desc limit $8)
+    union
+    (select v.participant_id, v.site_id, v.sequence, v.schedule, v.number, v.opens, v.target, v.closes, v.slot_ends,
+            v.declared_on, v.scheduled_on, d.today, visit_state(v, d.today), visit_reason(v, d.today)
+       from derived_visit v join unnest($2::text[], $3::date[]) as d (site_id, today) on d.site_id = v.site_id
+      where v.study_id = $1 and case when d.today between v.valid_from and v.valid_to then 'valid' else '' end <> ''
+        and visit_state(v, d.today) <> all($4) and v.contact_on = 'infinity' and v.ends_on = 'infinity'
+        and (v.missed_on < 'infinity' or v.absent_until < 'infinity' or v.closing_on < 'infinity')
         and (v.closes, v.participant_id collate "C", v.sequence) < ($5, $6, $7)
       order by v.closes desc, v.participant_id collate "C" desc, v.sequence desc limit $8)
 ) v order by v.closes desc, v.participant_id collate "C" desc, v.sequence desc limit $8

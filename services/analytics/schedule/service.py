@@ -148,7 +148,7 @@ class WorklistService:
             participant=request.participant,
             opening_days=None if request.states else OPENING_DAYS,
             longest_slot=_longest_slot(plans),
-            longest_window=max(map(_longest_window, plans.follow_up)),
+            longest_window=max(map(longest_window, plans.follow_up)),
         )
 
     async def _complete(
@@ -186,5 +186,6 @@ def _longest_slot(plans: StudyPlans) -> timedelta | None:
     return timedelta(days=_LONGEST_MONTH_DAYS * max(period.plan.every_months for period in plans.follow_up))
 
 
-def _longest_window(period: PlanPeriod) -> timedelta:
+def longest_window(period: PlanPeriod) -> timedelta:
+    """Returns the days between the first and the last day of the period's longest window."""
     return timedelta(days=max(window.before + window.after for window in period.plan.windows))
