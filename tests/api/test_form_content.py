@@ -25,12 +25,6 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
         yield study
 
 
-@pytest.fixture
-def rome(study: StudyUnderTest) -> Iterator[FormBrowser]:
-    with form_browser(study, "site@rome") as browser:
-        yield browser
-
-
 @pytest.fixture(scope="module")
 def participant_id(study: StudyUnderTest) -> str:
     extra_facts = (facts.lesion_registered(), facts.radiotherapy_started(1, "RT1", facts.target("T1", "L1")))

@@ -23,12 +23,6 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 
 @pytest.fixture
-def rome(study: StudyUnderTest) -> Iterator[FormBrowser]:
-    with form_browser(study, "site@rome") as browser:
-        yield browser
-
-
-@pytest.fixture
 def participant_id(study: StudyUnderTest) -> str:
     procedure = facts.procedure_performed(detail=f"{SECRET}\nsecond line")
     return study.enroll_at("rome", facts.lesion_registered(size_mm=12.5), procedure)

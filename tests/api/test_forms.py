@@ -36,12 +36,6 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 
 @pytest.fixture
-def rome(study: StudyUnderTest) -> Iterator[FormBrowser]:
-    with form_browser(study, "site@rome") as browser:
-        yield browser
-
-
-@pytest.fixture
 def participant_id(study: StudyUnderTest) -> str:
     return study.enroll_at("rome")
 

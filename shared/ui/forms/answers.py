@@ -93,7 +93,7 @@ class FormAnswers:
                 return resolve_term(target.context.dictionary, texts)
             return resolve_time(texts, target.context.zone) if member.node == Leaf("time") else texts[-1]
 
-        reading = read_form(target.fields, form, resolve)
+        reading = read_form(target.form.fields, form, resolve)
         reading.body = complete_body(target, reading.body, voids=action == "void")
         if target.replacement and action == "void":
             without_content(reading)
@@ -166,7 +166,7 @@ def correction_changes(target: FormTarget, reading: FormReading) -> list[FactCha
     replacement = reading.body.get("replacement") if target.replacement else None
     if not isinstance(replacement, dict):
         return []
-    return describe_changes(replaced_fields(target.fields), dict(target.content_before), replacement["data"])
+    return describe_changes(replaced_fields(target.form.fields), dict(target.content_before), replacement["data"])
 
 
 def without_content(reading: FormReading) -> None:
@@ -180,7 +180,7 @@ def recorded_url(target: FormTarget, recorded: RecordedFacts) -> str:
 
     A site that has transferred a participant no longer sees the record, so it returns to its list.
     """
-    if target.model is ParticipantTransferred:
+    if target.form.model is ParticipantTransferred:
         return addresses.participants_url(target.study_id)
     participant = recorded.stream_id if recorded.stream_id != recorded.study_id else ""
     event: UUID | str = str(target.base.get("event_id") or recorded.event_ids[0])

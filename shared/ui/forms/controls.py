@@ -85,7 +85,7 @@ class Controls:
         if kind == "sealed" and self.context.hides_texts:
             hint = _HIDDEN_REQUIRED_TEXT if member.is_required else _HIDDEN_TEXT
         if member.states_null and kind in ("date", "integer"):
-            hint += f" If it is not context, write {NULL_TEXT}."
+            hint += f" If it is not known, write {NULL_TEXT}."
         return replace(
             view,
             kind="textarea" if view.lines > 1 else "text",

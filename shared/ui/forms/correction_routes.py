@@ -17,6 +17,7 @@ from shared.ui.forms.fields import correction_fields
 from shared.ui.forms.requests import create_form_router
 from shared.ui.forms.routes import Forms, LoadTarget
 from shared.ui.forms.targets import (
+    FactForm,
     FormTarget,
     fact_heading,
     load_participant_state,
@@ -80,11 +81,13 @@ async def load_correction_target(
         service=service,
         study_id=study,
         stream_id=participant_id,
-        model=correction,
-        fields=fields,
+        form=FactForm(
+            model=correction,
+            fields=fields,
+            heading=f"Correction: {fact_heading(fact)}",
+            explanation=_EXPLANATION if content.is_standing else _VOID_EXPLANATION,
+        ),
         json_path=addresses.json_path(service, study, Correction.type_name, participant_id),
-        heading=f"Correction: {fact_heading(fact)}",
-        explanation=_EXPLANATION if content.is_standing else _VOID_EXPLANATION,
         context=replace(with_typed_day(context, fact, typed), hides_texts=not state.reads_texts),
         version=state.stream.head.version,
         events=state.stream.events,

@@ -63,7 +63,8 @@ def build_entries(pairs: Iterable[Pair]) -> Entries:
 class PostedForm:
     """A form that was sent, or one that is shown for the first time.
 
-    `pairs`: the names and values of fields. `shown`: lists whose boxes the form showed. `offered`: names that the form
+    `pairs`: the names and values of fields. `box_lists`: names of lists that the form asks for by
+    boxes. `offered`: names that the form
     filled itself. `button`: name and value of the button; "check" if there is none. `again`: the fact may be recorded
     although an equal one stands. `member`: the person who opened the form.
     """
@@ -73,7 +74,7 @@ class PostedForm:
     key: str = ""
     version: str = ""
     after: str = ""
-    shown: frozenset[str] = frozenset()
+    box_lists: frozenset[str] = frozenset()
     offered: frozenset[str] = frozenset()
     button: Pair = ("check", "")
     again: bool = False
@@ -89,9 +90,9 @@ class PostedForm:
             ("form:after", self.after),
             ("form:member", self.member),
         ]
-        shown = [("form:shown", name) for name in sorted(self.shown)]
+        box_lists = [("form:shown", name) for name in sorted(self.box_lists)]
         offered = [("form:offered", name) for name in sorted(self.offered)]
-        return [*(pair for pair in single if pair[1]), *shown, *offered]
+        return [*(pair for pair in single if pair[1]), *box_lists, *offered]
 
     @property
     def entries(self) -> Entries:
@@ -149,7 +150,7 @@ def parse_form(body: bytes) -> PostedForm:
         key=own.get("form:key", ""),
         version=own.get("form:version", ""),
         after=own.get("form:after", ""),
-        shown=_all_of(pairs, "form:shown"),
+        box_lists=_all_of(pairs, "form:shown"),
         offered=_all_of(pairs, "form:offered"),
         button=buttons[-1] if buttons else ("check", ""),
         again="form:again" in own,

@@ -110,7 +110,7 @@ class Member:
 
     @property
     def states_null(self) -> bool:
-        """True if the text `null` states that nothing is context."""
+        """True if the text `null` states that the value is not known."""
         return self.is_required and self.may_be_null
 
     @property

@@ -118,7 +118,7 @@ def render_form(pages: Pages, request: Request, target: FormTarget, reply: FormR
     errors = _errors_by_name(target, reply.reading or FormReading(), reply.faults)
     messages = {name: list(texts) for name, texts in errors.items()}
     form, token = reply.form, form_token(request)
-    fields = FormView(Controls(target.context, form, errors, target.fixed)).build(target.fields)
+    fields = FormView(Controls(target.context, form, errors, target.fixed)).build(target.form.fields)
     page = FormPage(
         target=target,
         form=replace(form, csrf=token),
@@ -157,7 +157,7 @@ def crumbs(study_id: str, participant_id: str = "") -> list[Link]:
 def _errors_by_name(target: FormTarget, reading: FormReading, faults: Sequence[Fault]) -> dict[str, list[str]]:
     errors: dict[str, list[str]] = {}
     for fault in faults:
-        name = field_name(fault.pointer, target.fields, reading) if fault.pointer else ""
+        name = field_name(fault.pointer, target.form.fields, reading) if fault.pointer else ""
         texts = errors.setdefault(name, [])
         if fault.message not in texts:
             texts.append(fault.message)

@@ -56,7 +56,7 @@ def last_text(_: Member, texts: list[str]) -> str:
 
 def read_form(fields: Group, form: PostedForm, resolve: Resolve = last_text) -> FormReading:
     """Reads the whole form."""
-    reader = _FormReader(form.shown, form.offered, resolve)
+    reader = _FormReader(form.box_lists, form.offered, resolve)
     entries = form.entries
     reader.reading.body = reader.read_group(fields, entries, "", "")
     if any(not accepts(fields, name) for name, value in form.pairs if value.strip()):
@@ -92,7 +92,7 @@ def _is_group(item: Member) -> bool:
 
 @dataclass(frozen=True)
 class _FormReader:
-    shown: frozenset[str]
+    box_lists: frozenset[str]
     offered: frozenset[str]
     resolve: Resolve
     reading: FormReading = field(default_factory=FormReading)
@@ -116,7 +116,7 @@ class _FormReader:
                 return self.read_group(group, entries, name, pointer) if is_stated else _LEFT_OUT
             case Rows(item=item):
                 rows = self._read_rows(item, entries, name, pointer)
-                states_empty_list = name in self.shown and (member.is_required or not member.may_be_null)
+                states_empty_list = name in self.box_lists and (member.is_required or not member.may_be_null)
                 return rows if rows or states_empty_list else _LEFT_OUT
             case Mapped(item=item):
                 return self._read_map(member, item, entries, pointer)

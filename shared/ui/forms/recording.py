@@ -32,12 +32,12 @@ RECORDED_ALREADY = Fault("recorded-already", "An equal fact stands already. Reco
 
 def read_facts(request: Request, target: FormTarget, reading: FormReading) -> tuple[Sequence[Fact], ParsedBody]:
     """Validates the body of a form as the JSON route does. Raises RequestError with every fault."""
-    model: Any = target.model
+    model: Any = target.form.model
     reader = BodyReader(_adapter(model), _member_names(model), get_container(request).limits, lambda: ({}, {}))
     try:
         parsed = reader.read(canonical_json(reading.body), with_canonical=True)
     except FormRejected as refusal:
-        raise FormRejected(faults=validation_faults(target.model, reading) or refusal.faults) from None
+        raise FormRejected(faults=validation_faults(target.form.model, reading) or refusal.faults) from None
     if reading.faults:
         raise FormRejected(faults=reading.faults)
     return target.facts_of(parsed.value), parsed

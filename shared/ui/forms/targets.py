@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import Request
+from pydantic import BaseModel
 
 from shared.contracts.event import Event, stated_facts
 from shared.eventstore.role_check import retry_while_unknown
@@ -21,7 +22,7 @@ from shared.kernel.record import Record, current_record
 from shared.postgres.tenancy import EVERY_SITE
 from shared.security.grants import Rights
 from shared.ui.forms.entries import Entries, Pair
-from shared.ui.forms.fields import Group
+from shared.ui.forms.fields import Group, fact_fields
 from shared.ui.forms.offers import FormContext
 from shared.web.read_access import TextsByVersion, load_caller_rights, load_visible_stream
 from shared.web.service import get_service
@@ -37,6 +38,24 @@ def _single_fact(fact: Any) -> Sequence[Fact]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FactForm:
+    """The form of one class: the fields of its body, and the heading and explanation above them."""
+
+    model: type[Any]
+    fields: Group
+    heading: str
+    explanation: str = ""
+
+
+def fact_form(fact: type[Fact], model: type[BaseModel] | None = None) -> FactForm:
+    """Returns the form of a fact. `model`: the class of the body, where that is not the fact alone."""
+    body: type[BaseModel] = model or fact
+    return FactForm(
+        model=body, fields=fact_fields(body), heading=fact_heading(fact), explanation=fact_explanation(fact)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class FormTarget:
     """The fact that a form states, and where.
 
@@ -49,11 +68,8 @@ class FormTarget:
     service: str
     study_id: str
     stream_id: str | None
-    model: type[Any]
-    fields: Group
+    form: FactForm
     json_path: str
-    heading: str
-    explanation: str = ""
     context: FormContext
     version: int | None = None
     events: Sequence[Event] = ()

@@ -62,7 +62,7 @@ class FormView:
             return entries, False
         has_own_defaults = isinstance(member.node, Group)
         is_never_chosen = member.node in (Leaf("boolean"), Leaf("date"), Leaf("day"))
-        if member.default is None or has_own_defaults or is_never_chosen or name in self.controls.form.shown:
+        if member.default is None or has_own_defaults or is_never_chosen or name in self.controls.form.box_lists:
             return EMPTY, False
         root = Entries()
         for pair in write_member(member, member.default, "x"):

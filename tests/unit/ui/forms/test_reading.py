@@ -45,9 +45,9 @@ def test_fact_that_is_written_into_its_form_is_read_back_unchanged(kind: type[Fa
     """Lists that are empty are left out, and every class has the empty list or none as the default of such a list."""
     fact = data.draw(facts_of_type(kind))
     body = insert_texts(fact.model_dump(mode="json"), dict(extract_texts(fact)))
-    shown = frozenset(_lists(body))
+    box_lists = frozenset(_lists(body))
     pairs = tuple(write_fields(fact_fields(kind), body))
-    reading = read_form(fact_fields(kind), PostedForm(pairs=pairs, shown=shown))
+    reading = read_form(fact_fields(kind), PostedForm(pairs=pairs, box_lists=box_lists))
     assert reading.faults == []
     assert kind.model_validate(reading.body) == fact
 
@@ -72,16 +72,16 @@ def test_boolean_that_was_not_answered_is_objected_to_though_the_class_has_a_def
 def test_boxes_that_were_shown_and_not_ticked_state_the_empty_list() -> None:
     """F1: otherwise the default of the class would come back."""
     pairs = [("protocol.stereotactic.deliveries", "")]
-    shown = frozenset({"protocol.stereotactic.deliveries"})
-    assert read("study.opened", pairs, shown=shown).body["protocol"]["stereotactic"] == {"deliveries": []}
+    box_lists = frozenset({"protocol.stereotactic.deliveries"})
+    assert read("study.opened", pairs, box_lists=box_lists).body["protocol"]["stereotactic"] == {"deliveries": []}
     assert read("study.opened", pairs).body["protocol"]["stereotactic"] == {}
 
 
 def test_boxes_of_a_list_that_may_be_left_out_state_nothing_if_none_is_ticked() -> None:
     """A follow-up report without new criteria leaves them as they were."""
-    shown = frozenset({"seriousness"})
-    assert read("toxicity.serious_event_updated", [], "toxicity", shown=shown).body == {}
-    assert read("toxicity.serious_event_reported", [], "toxicity", shown=shown).body == {"seriousness": []}
+    box_lists = frozenset({"seriousness"})
+    assert read("toxicity.serious_event_updated", [], "toxicity", box_lists=box_lists).body == {}
+    assert read("toxicity.serious_event_reported", [], "toxicity", box_lists=box_lists).body == {"seriousness": []}
 
 
 @pytest.mark.parametrize(
