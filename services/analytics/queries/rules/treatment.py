@@ -10,13 +10,15 @@ from services.analytics.queries.case import Case, QueryFinding, query_rule
 from services.analytics.wording.phrasing import join_words
 from shared.contracts.enrollment import BaselineRecorded, ParticipantEnrolled
 from shared.contracts.toxicity import ToxicityAssessed
-from shared.contracts.treatment import PrescriptionChanged, RadiotherapyStarted, Target
+from shared.contracts.treatment import Modality, PrescriptionChanged, RadiotherapyStarted, Target
 from shared.kernel.fact import StatedFact
 from shared.protocol.schedule import planned_visits
 
 MAX_COURSE_DURATION = timedelta(days=120)
 BASELINE_DEADLINE = timedelta(days=14)
 MAX_SBRT_FRACTIONS, MIN_SBRT_FRACTION_CGY, MAX_FRACTION_CGY = 5, 500, 2400
+MIN_EXTERNAL_FRACTION_CGY = 50
+EXTERNAL_BEAMS: frozenset[Modality] = frozenset({"photons", "electrons", "protons", "carbon_ions", "neutrons"})
 
 
 @query_rule("missing_baseline")
@@ -99,6 +101,17 @@ def high_fraction_dose(case: Case) -> Iterator[QueryFinding]:
             yield QueryFinding(text, (prescription,))
 
 
+@query_rule("fraction_dose_improbable")
+def fraction_dose_improbable(case: Case) -> Iterator[QueryFinding]:
+    """Asks about external beams of less than 0.5 Gy per fraction: 2 typed for 2 Gy is 0.02 Gy."""
+    for prescription in _prescriptions(case):
+        low_dose_ids = [target.target_id for target in prescription.fact.targets if _is_improbably_low(target)]
+        if low_dose_ids:
+            course = prescription.fact.course_id
+            text = f"The dose per fraction of {join_words(low_dose_ids)} in course {course} is less than 0.5 Gy."
+            yield QueryFinding(f"{text} Doses are in centigray: 2 Gy are 200. Is the dose right?", (prescription,))
+
+
 @query_rule("no_assessment_after_index_course")
 def no_assessment_after_index_course(case: Case) -> Iterator[QueryFinding]:
     """Asks for a toxicity assessment on or after the last fraction of the index course, once visit 1 has closed.
@@ -127,3 +140,7 @@ def _prescriptions(case: Case) -> list[StatedFact[RadiotherapyStarted | Prescrip
 def _is_unusual_sbrt(target: Target) -> bool:
     too_many, too_small = target.fractions > MAX_SBRT_FRACTIONS, target.dose_per_fraction_cgy < MIN_SBRT_FRACTION_CGY
     return target.delivery == "SBRT" and (too_many or too_small)
+
+
+def _is_improbably_low(target: Target) -> bool:
+    return target.modality in EXTERNAL_BEAMS and target.dose_per_fraction_cgy < MIN_EXTERNAL_FRACTION_CGY

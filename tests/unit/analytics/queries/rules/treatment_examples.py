@@ -50,6 +50,19 @@ WITH_QUERY: list[RuleExample] = [
         ),
     ),
     (
+        "fraction_dose_improbable",
+        enrolled_participant(
+            facts.radiotherapy_started(0, "RT1", facts.target(fractions=30, cgy_per_fraction=2)),
+            facts.radiotherapy_completed(),
+        ),
+    ),
+    (
+        "fraction_dose_improbable",
+        treated_participant(
+            facts.prescription_changed(5, "RT1", facts.target(cgy_per_fraction=49, modality="protons"))
+        ),
+    ),
+    (
         "no_assessment_after_index_course",
         enrolled_participant(
             facts.radiotherapy_started(), facts.radiotherapy_completed(), toxicity_assessed(27, timepoint="during_rt")
@@ -93,6 +106,19 @@ WITHOUT_QUERY: list[RuleExample] = [
         "high_fraction_dose",
         enrolled_participant(
             facts.radiotherapy_started(0, "RT1", facts.target(fractions=1, cgy_per_fraction=2400)),
+            facts.radiotherapy_completed(),
+        ),
+    ),
+    (
+        "fraction_dose_improbable",
+        enrolled_participant(
+            facts.radiotherapy_started(0, "RT1", facts.target(cgy_per_fraction=50)), facts.radiotherapy_completed()
+        ),
+    ),
+    (
+        "fraction_dose_improbable",
+        enrolled_participant(
+            facts.radiotherapy_started(0, "RT1", facts.target(cgy_per_fraction=40, modality="brachytherapy_pdr")),
             facts.radiotherapy_completed(),
         ),
     ),
