@@ -27,7 +27,7 @@ TOO_YOUNG = ProblemType(
 )
 CRITERION_UNANSWERED = ProblemType(
     "criterion-unanswered",
-    "These criteria have no answer: {criteria}. Answer every criterion of the protocol.",
+    "The criterion {criterion} has no answer. Answer every criterion of the protocol.",
 )
 NO_SUCH_CRITERION = ProblemType(
     "no-such-criterion",
@@ -186,8 +186,9 @@ def _check_answers(
         if answers_before is not None
         else (set[str](), set[str]())
     )
-    if unanswered := sorted(criterion_ids - set(screening.criteria) - unanswered_before):
-        yield CRITERION_UNANSWERED.objection(pointer="/criteria", criteria=", ".join(unanswered))
+    for criterion in sorted(criterion_ids - set(screening.criteria) - unanswered_before):
+        # the ids are the protocol's, so that they may be repeated
+        yield CRITERION_UNANSWERED.objection(pointer=f"/criteria/{criterion}", criterion=criterion)
     if set(screening.criteria) - criterion_ids - superfluous:
         yield NO_SUCH_CRITERION.objection(pointer="/criteria", criteria=", ".join(sorted(criterion_ids)) or "none")
     waived = {criterion_id for criterion_id, answer in screening.criteria.items() if answer == "waived"}

@@ -99,19 +99,16 @@ def test_change_of_a_prescription_begins_with_the_prescription_in_force(
     assert page.value("targets.0.total_dose_cgy")
 
 
-def test_criteria_are_asked_in_words_that_fit_their_kind(study: StudyUnderTest, rome: FormBrowser) -> None:
-    """F8: an exclusion criterion is met if it is absent."""
-    page = rome.open(f"/enrollment/studies/{study.study_id}/participants/new")
-    assert "Fulfilled" in page.text
-    assert page.choices("criteria.histology") == ["met", "not_met", "not_assessed", "waived"]
-
-
-def test_unanswered_criterion_is_objected_to(study: StudyUnderTest, rome: FormBrowser) -> None:
+@pytest.mark.parametrize("birth_year", ["1950", "born 1950"])
+def test_unanswered_criterion_is_marked_at_its_row(study: StudyUnderTest, rome: FormBrowser, birth_year: str) -> None:
+    """F7: also where the class objects to something else, before the protocol is compared."""
     page = rome.open(f"{pages_of(study)}/participants/new")
-    page.fill({"screened_on": "2024-02-01", "sex": "male", "birth_year": "1950", "criteria.histology": "met"})
+    page.fill({"screened_on": "2024-02-01", "sex": "male", "birth_year": birth_year, "criteria.histology": "met"})
     refused = rome.press(page, "record")
     assert refused.status == 422
-    assert 'id="f-criteria-errors"' in refused.response.text
+    assert 'id="f-criteria-rt-indicated-errors"' in refused.response.text
+    assert 'id="f-criteria-histology-errors"' not in refused.response.text
+    assert 'id="f-criteria-errors"' not in refused.response.text
 
 
 def test_amendment_begins_with_the_protocol_in_force_and_needs_what_has_no_default(study: StudyUnderTest) -> None:

@@ -29,6 +29,7 @@ from shared.kernel.fact import Correction
 from shared.offload import offload
 from shared.ui.forms import addresses
 from shared.ui.forms.entries import PostedForm
+from shared.ui.forms.faults import unanswered_rows, with_unanswered
 from shared.ui.forms.fields import Leaf, Member, replaced_fields
 from shared.ui.forms.pages import FormNotice, FormReply, render_form
 from shared.ui.forms.reading import FormReading, read_form
@@ -125,6 +126,8 @@ def refusal_reply(
 ) -> FormReply:
     """Returns the form again, with the faults of a refusal."""
     notice, faults = None, list(refusal.faults) or [Fault(refusal.code, refusal.title)]
+    if isinstance(refusal, RequestRejected) and not target.replacement:
+        faults = with_unanswered(faults, unanswered_rows(target.form.fields, form.entries, target.context))
     if isinstance(refusal, VersionMismatch):
         notice, faults = FormNotice(text=_MEANWHILE, links=list(_recorded_since(target, form))), []
         form = replace(form, version=str(target.version))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from shared.kernel.errors import Fault
+from shared.ui.forms.entries import EMPTY, Entries
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
+from shared.ui.forms.offers import FormContext
 from shared.ui.forms.reading import FormReading, accepts
 from shared.validation.validation_messages import schema_faults
 from shared.web.request_body import declared_members
+
+NO_ANSWER = Fault("schema-missing", "This question has no answer.")
 
 
 def validation_faults(annotation: Any, reading: FormReading) -> list[Fault]:
@@ -28,6 +32,24 @@ def validation_faults(annotation: Any, reading: FormReading) -> list[Fault]:
         located = [Fault(fault.code, fault.message, option.pointer + fault.pointer) for fault in inner]
         faults += _outside(located, inner_pointers)
     return list(_first_of_each_pointer(faults))
+
+
+def unanswered_rows(fields: Group, entries: Entries, context: FormContext) -> Iterator[Fault]:
+    """Yields a fault for each question of the protocol that the form leaves without an answer."""
+    for member in fields.members:
+        if isinstance(member.node, Mapped) and member.is_required:
+            answers = dict(entries.children.get(member.name, EMPTY).names())
+            for question in context.offered(member.presentation.offers):
+                if not answers.get(question.value, "").strip():
+                    yield Fault(NO_ANSWER.code, NO_ANSWER.message, f"/{member.name}/{question.value}")
+
+
+def with_unanswered(faults: Sequence[Fault], unanswered: Iterable[Fault]) -> list[Fault]:
+    """Returns the faults, with those of unanswered questions in place of one about the whole list of questions."""
+    pointers = {fault.pointer for fault in faults}
+    added = [fault for fault in unanswered if fault.pointer not in pointers]
+    parents = {fault.pointer.rpartition("/")[0] for fault in added}
+    return [*(fault for fault in faults if fault.code != "schema-missing" or fault.pointer not in parents), *added]
 
 
 def _outside(faults: Sequence[Fault], pointers: Sequence[str]) -> list[Fault]:

@@ -38,7 +38,8 @@ def test_unknown_criterion_is_refused_without_repeating_its_name() -> None:
         gate_spec().given().when(participant_screened(criteria={"rossi": "met"}, waivers={"rossi": "agreed by phone"}))
     )
     assert sorted((raised.code, raised.pointer) for raised in objections_raised) == [
-        ("criterion-unanswered", "/criteria"),
+        ("criterion-unanswered", "/criteria/histology"),
+        ("criterion-unanswered", "/criteria/rt-indicated"),
         ("no-such-criterion", "/criteria"),
         ("not-waived", "/waivers"),
     ]
