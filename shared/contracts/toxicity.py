@@ -20,7 +20,7 @@ from shared.kernel.ids import LocalId
 from shared.kernel.partial_date import ClinicalDate, PartialDate
 from shared.kernel.patterns import explain_pattern
 from shared.kernel.presentation import Presentation
-from shared.kernel.sealed_text import READING_STORED, SealedString
+from shared.kernel.sealed_text import KEEPING_TEXTS, READING_STORED, SealedString, SealedText
 from shared.kernel.timestamps import Timestamp
 
 _TERM = explain_pattern(
@@ -95,9 +95,11 @@ class Finding(FactPart):
 
     @model_validator(mode="after")
     def _require_grade_or_reason(self, info: ValidationInfo) -> Self:
-        if info.context != READING_STORED and (self.grade is None) != (self.not_graded is not None):
-            raise ValueError("Give either a grade, or null as the grade and the reason in not_graded.")
-        return self
+        if info.context == READING_STORED or (self.grade is None) == (self.not_graded is not None):
+            return self
+        if info.context == KEEPING_TEXTS and self.grade is None:
+            return self.model_copy(update={"not_graded": SealedText(None)})
+        raise ValueError("Give either a grade, or null as the grade and the reason in not_graded.")
 
 
 @TOXICITY.fact("toxicity.assessed", on="assessed_on", heading="Assessment of toxicity")

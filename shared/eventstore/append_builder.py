@@ -15,9 +15,10 @@ from shared.eventstore.stream_cache import CachedStream, ContentSource, latest_c
 from shared.eventstore.stream_policy import TextOpener
 from shared.gate.study_timeline import study_day
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Fault, TextMissing
 from shared.kernel.fact import Correction, Fact, effective_fact
 from shared.kernel.record import EvaluatedRecord
-from shared.kernel.sealed_text import extract_texts
+from shared.kernel.sealed_text import extract_texts, find_unread_texts
 from shared.offload import offload
 from shared.postgres.tenancy import Tenant
 from shared.security.vault import Vault
@@ -71,6 +72,7 @@ class AppendBuilder:
             self._keep_hidden_texts(*pair, sources, open_texts, site)
             for pair in zip(command.facts, stated_texts, strict=True)
         ]
+        _require_texts(command, stated_texts)
         new_data_key = None if data_key or not any(stated_texts) else self.vault.new_data_key()
         data_key = data_key or new_data_key
         events = [self._seal(*pair, data_key) for pair in zip(events, stated_texts, strict=True)]
@@ -177,6 +179,18 @@ class AppendBuilder:
         location = {"study_id": event.study_id, "stream_id": event.stream_id}
         key = self.vault.unwrap(data_key)
         return replace(event, sealed=self.vault.seal(key, stated_texts, version=event.version, **location))
+
+
+def _require_texts(command: RecordFacts, texts: Sequence[Texts]) -> None:
+    """Raises TextMissing for texts that corrections keep, and that were not recorded or are another site's."""
+    faults = [
+        Fault(TextMissing.code, TextMissing.title, pointer + text_pointer)
+        for fact, pointer, fact_texts in zip(command.facts, command.pointers, texts, strict=True)
+        for text_pointer in find_unread_texts(fact)
+        if text_pointer not in fact_texts
+    ]
+    if faults:
+        raise TextMissing(faults=faults)
 
 
 def _to_json(fact: Fact) -> dict[str, Any]:

@@ -25,6 +25,7 @@ RequestError
 │   ├── MistypedParticipant      the address has no participant number where one belongs
 │   ├── StudyExists              the study_id belongs to another study
 │   ├── KeyReused                the idempotency key belongs to another request
+│   ├── TextMissing              a correction keeps a text, and none is recorded that it may keep
 │   └── ForeignReference         the caller is not of the site that states the local reference
 ├── TooManyRequests         429  too many requests are under way
 ├── InternalError           500  the service failed
@@ -217,6 +218,11 @@ class StudyExists(RequestRejected):
 class KeyReused(RequestRejected):
     code = "idempotency-key-reused"
     title = "The idempotency key was used for another request or event. Use a new key."
+
+
+class TextMissing(RequestRejected):
+    code = "text-missing"
+    title = "The text is missing, and no recorded text can be kept in its place. Give the text."
 
 
 class ForeignReference(RequestRejected):

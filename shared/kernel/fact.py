@@ -17,12 +17,22 @@ from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, cast
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationInfo, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+    model_validator,
+)
 
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.presentation import Presentation
 from shared.kernel.schema_name import NamedSchema
-from shared.kernel.sealed_text import READING_STORED, SealedString, fields_containing
+from shared.kernel.sealed_text import KEEPING_TEXTS, READING_STORED, SealedString, fields_containing
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 Role = Literal["administrator", "investigator", "site", "coordinator", "monitor", "auditor", "reader"]
@@ -208,7 +218,7 @@ def correction_model(facts: Iterable[type[Fact]]) -> type[Correction]:
     Its content contains theirs, so a new schema version of one of them is a new version of the correction too.
     """
     classes_by_type = {fact.type_name: fact for fact in facts}
-    union: Any = fact_union(classes_by_type.values())
+    union: Any = _union(_typed_fact_model(fact, _keeping_texts(fact)) for fact in classes_by_type.values())
     description = "Whole new content of the event, of the same type; null voids the event."
     model = create_model(
         "Corrected",
@@ -238,11 +248,27 @@ def _upcast_typed(fact: type[Fact], typed_fact: Any) -> Any:
 
 def fact_union(facts: Iterable[type[Fact]]) -> Any:
     """Returns the union type of `{type, schema_version, data}` over these facts, discriminated by `type`."""
-    models = tuple(_typed_fact_model(fact) for fact in facts)
-    return Annotated[Union[models], Discriminator("type")]  # noqa: UP007 - made of a tuple at run time
+    return _union(_typed_fact_model(fact, fact) for fact in facts)
 
 
-def _typed_fact_model(fact: type[Fact]) -> type[TypedFact]:
+def _union(models: Iterable[type[TypedFact]]) -> Any:
+    return Annotated[Union[tuple(models)], Discriminator("type")]  # noqa: UP007 - made of a tuple at run time
+
+
+def _keeping_texts(fact: type[Fact]) -> Any:
+    """Returns the fact's type, with null for each sealed text that a correction keeps."""
+
+    def validate(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        if info.context is not None or isinstance(value, Fact):
+            return handler(value)
+        return fact.model_validate(value, context=KEEPING_TEXTS)
+
+    return Annotated[fact, WrapValidator(validate)]
+
+
+def _typed_fact_model(fact: type[Fact], content: Any) -> type[TypedFact]:
+    """Returns the class of `{type, schema_version, data}` of a fact. `content`: the type of `data`."""
+
     def upcast_value(value: Any, info: ValidationInfo) -> Any:
         version = value.get("schema_version") if isinstance(value, dict) else None
         if type(version) is int and version > fact.schema_version and info.context != READING_STORED:
@@ -252,7 +278,7 @@ def _typed_fact_model(fact: type[Fact]) -> type[TypedFact]:
     fields: Any = {
         "type": (Literal[fact.type_name], ...),
         "schema_version": (Literal[fact.schema_version], fact.schema_version),
-        "data": (fact, ...),
+        "data": (content, ...),
     }
     validators: Any = {"upcast_to_present": model_validator(mode="before")(upcast_value)}
     return create_model(f"Restated{fact.__qualname__}", __base__=TypedFact, __validators__=validators, **fields)

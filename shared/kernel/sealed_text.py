@@ -18,6 +18,9 @@ from pydantic_core import CoreSchema
 MAX_TEXT_CHARACTERS = 4000
 READING_STORED = {"stored": True}
 """The validation context of stored content. In it a sealed text may be null: the text is encrypted beside the event."""
+KEEPING_TEXTS = {"keeps_texts": True}
+"""The validation context of the content of a correction. In it a sealed text may be null, as the published fact has it:
+who may not read the recorded text keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class SealedText:
 def _seal(value: object, info: ValidationInfo) -> SealedText:
     if isinstance(value, SealedText):
         return value
-    if value is None and info.context == READING_STORED:
+    if value is None and info.context in (READING_STORED, KEEPING_TEXTS):
         return SealedText(None)
     if not isinstance(value, str) or not value.strip():
         raise ValueError("Give a text that is not blank.")
@@ -98,6 +101,22 @@ def extract_texts(value: object, pointer: str = "") -> Iterator[tuple[str, str]]
         case tuple() | list():
             for index, item in enumerate(value):
                 yield from extract_texts(item, f"{pointer}/{index}")
+
+
+def find_unread_texts(value: object, pointer: str = "") -> Iterator[str]:
+    """Yields the JSON pointer of every sealed text within a fact that is stated and was not given."""
+    match value:
+        case SealedText(text=None):
+            yield pointer
+        case BaseModel():
+            for name in fields_containing(type(value), SealedText):
+                yield from find_unread_texts(getattr(value, name), f"{pointer}/{name}")
+        case Mapping():
+            for name, item in value.items():
+                yield from find_unread_texts(item, f"{pointer}/{name}")
+        case tuple() | list():
+            for index, item in enumerate(value):
+                yield from find_unread_texts(item, f"{pointer}/{index}")
 
 
 def insert_texts(data: Any, texts_by_pointer: Mapping[str, str]) -> Any:

@@ -94,7 +94,7 @@ class FormAnswers:
                 return resolve_term(target.context.dictionary, texts)
             return resolve_time(texts, target.context.zone) if member.node == Leaf("time") else texts[-1]
 
-        reading = read_form(target.form.fields, form, resolve)
+        reading = read_form(target.form.fields, form, resolve, keeps_texts=target.context.hides_texts)
         reading.body = complete_body(target, reading.body, voids=action == "void")
         if target.replacement and action == "void":
             without_content(reading)

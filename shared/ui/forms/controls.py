@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from shared.ui.forms.entries import NULL_TEXT, Entries, PostedForm
-from shared.ui.forms.field_view import FieldView, Option
+from shared.ui.forms.field_view import FieldView, Option, ViewKind
 from shared.ui.forms.fields import Choice, Leaf, Member
 from shared.ui.forms.offers import FormContext, Offered, term_name
 from shared.ui.forms.reading import read_value
@@ -19,9 +19,7 @@ _DATE_HINT = "YYYY-MM-DD, or YYYY-MM or YYYY if the day or the month is not know
 _HINTS = {"date": _DATE_HINT, "day": "YYYY-MM-DD"}
 _INPUT_MODES = {"integer": "numeric", "decimal": "decimal"}
 _HIDDEN_TEXT = "A text that is there is kept with the site, and not shown to you. Leave this empty to keep it."
-_HIDDEN_REQUIRED_TEXT = (
-    "The text is kept with the site, and not shown to you. Write it anew, or let the site correct this fact."
-)
+_KEPT_TEXT = "The text is kept with the site, and not shown to you. To replace it, write another one."
 _NO_ANSWER = Offered("", "")
 
 
@@ -68,6 +66,8 @@ class Controls:
             case Leaf(kind="boolean"):
                 options = [Option("true", "Yes", value == "true"), Option("false", "No", value == "false")]
                 return replace(view, kind="radio", options=options, is_required=True)
+            case Leaf(kind="sealed") if name in self.context.kept_texts:
+                return self.kept_text(view, entries.values)
             case Leaf(kind=kind):
                 return self._typed(member, kind, view, offered)
             case _:
@@ -82,8 +82,8 @@ class Controls:
         if offered:
             return self._choice(member, view, offered)
         hint = _HINTS.get(kind, "")
-        if kind == "sealed" and self.context.hides_texts:
-            hint = _HIDDEN_REQUIRED_TEXT if member.is_required else _HIDDEN_TEXT
+        if kind == "sealed" and self.context.hides_texts and not member.is_required:
+            hint = _HIDDEN_TEXT
         if member.states_null and kind in ("date", "integer"):
             hint += f" If it is not known, write {NULL_TEXT}."
         return replace(
@@ -93,6 +93,12 @@ class Controls:
             input_mode=_INPUT_MODES.get(kind, ""),
             note=dose_in_gray(member, view.value),
         )
+
+    def kept_text(self, view: FieldView, values: Sequence[str]) -> FieldView:
+        """Returns the control of a text that the caller does not see: a box that keeps it, and room for another."""
+        other_text = next((value for value in reversed(values) if value.strip() not in ("", NULL_TEXT)), "")
+        kind: ViewKind = "textarea" if view.lines > 1 else "text"
+        return replace(view, kind=kind, value=other_text, hint=_KEPT_TEXT, keeps_text=NULL_TEXT in values)
 
     def _choice(self, member: Member, view: FieldView, choices: Sequence[Offered]) -> FieldView:
         listed = {choice.value for choice in choices}

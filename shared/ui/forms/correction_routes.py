@@ -76,6 +76,9 @@ async def load_correction_target(
     fact, correction = stream.facts[event.type], stream.facts[Correction.type_name]
     fields, content = correction_fields(correction, fact), current_content(state, event)
     context = participant_context(request, study, state)
+    body = {"replacement": {"data": content.body}}
+    pairs = tuple(write_fields(fields, body, with_kept_texts=not state.reads_texts))
+    kept_texts = {name for name, _ in pairs} - {name for name, _ in write_fields(fields, body)}
     typed = form.entries.children.get("replacement", Entries()).children.get("data", Entries())
     return FormTarget(
         service=service,
@@ -88,12 +91,14 @@ async def load_correction_target(
             explanation=_EXPLANATION if content.is_standing else _VOID_EXPLANATION,
         ),
         json_path=addresses.json_path(service, study, Correction.type_name, participant_id),
-        context=replace(with_typed_day(context, fact, typed), hides_texts=not state.reads_texts),
+        context=replace(
+            with_typed_day(context, fact, typed), hides_texts=not state.reads_texts, kept_texts=frozenset(kept_texts)
+        ),
         version=state.stream.head.version,
         events=state.stream.events,
         base={"event_id": str(event_id)},
         replacement={"type": event.type, "schema_version": fact.schema_version},
         is_void=not content.is_standing,
         content_before=content.body,
-        prefilled=tuple(write_fields(fields, {"replacement": {"data": content.body}})),
+        prefilled=pairs,
     )

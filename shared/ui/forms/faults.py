@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from shared.kernel.errors import Fault
+from shared.kernel.sealed_text import KEEPING_TEXTS
 from shared.ui.forms.entries import EMPTY, Entries
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
 from shared.ui.forms.offers import FormContext
@@ -28,7 +29,7 @@ def validation_faults(annotation: Any, reading: FormReading) -> list[Fault]:
     faults = [*reading.faults, *_outside(_faults_of(annotation, reading.body), pointers)]
     for option in reading.chosen:
         inner_pointers = [pointer for pointer in pointers if pointer.startswith(f"{option.pointer}/")]
-        inner = _faults_of(option.annotation, option.value)
+        inner = _faults_of(option.annotation, option.value, KEEPING_TEXTS if reading.keeps_texts else None)
         located = [Fault(fault.code, fault.message, option.pointer + fault.pointer) for fault in inner]
         faults += _outside(located, inner_pointers)
     return list(_first_of_each_pointer(faults))
@@ -68,9 +69,9 @@ def _first_of_each_pointer(faults: Sequence[Fault]) -> Iterator[Fault]:
         pointers.add(fault.pointer)
 
 
-def _faults_of(annotation: Any, value: Any) -> list[Fault]:
+def _faults_of(annotation: Any, value: Any, context: dict[str, bool] | None = None) -> list[Fault]:
     try:
-        _adapter(annotation).validate_python(value)
+        _adapter(annotation).validate_python(value, context=context)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
         located = [{**detail, "loc": ("body", *detail["loc"])} for detail in errors]

@@ -39,6 +39,7 @@ class FieldView:
 
     `note` stands beside the value, such as a dose in Gy. `children` are those of a fieldset. `is_alternative`: the view
     stands after "or". `is_folded`: an optional part of a row, which is shown on request.
+    `keeps_text`: a recorded text that is not shown stays unless another is given; None where there is none.
     """
 
     kind: ViewKind
@@ -57,6 +58,7 @@ class FieldView:
     is_removable: bool = False
     is_offered: bool = False
     is_folded: bool = False
+    keeps_text: bool | None = None
     lines: int = 1
     input_mode: str = ""
 

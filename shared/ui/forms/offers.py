@@ -48,7 +48,8 @@ class FormContext:
 
     `enrollment` is the participant's record in enrollment, `own` the one in this service. `stated_on` is the day that
     the form gives, `course_id` the course. `sites` are those at which the caller may state the fact; None: every one.
-    `hides_texts`: the caller does not see the sealed texts of the fact that the form corrects.
+    `hides_texts`: the caller does not see the sealed texts of the fact that the form corrects. `kept_texts`: names of
+    the fields of those that must be stated, and stay as they are unless others are given.
     """
 
     study: Record
@@ -61,6 +62,7 @@ class FormContext:
     course_id: str = ""
     sites: frozenset[str] | None = None
     hides_texts: bool = False
+    kept_texts: frozenset[str] = frozenset()
 
     @property
     def protocol(self) -> Protocol | None:

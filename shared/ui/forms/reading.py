@@ -42,11 +42,13 @@ class FormReading:
     """The body, and what the form needs to show faults at their fields.
 
     `row_numbers`: the numbers of a list's rows in the form by the name of the list, in the order of the body.
+    `keeps_texts`: null states that a sealed text stays as it is recorded.
     """
 
     body: Any = None
     faults: list[Fault] = field(default_factory=list)
     row_numbers: dict[str, list[int]] = field(default_factory=dict)
+    keeps_texts: bool = False
     chosen: list[ChosenOption] = field(default_factory=list)
 
 
@@ -54,9 +56,11 @@ def last_text(_: Member, texts: list[str]) -> str:
     return texts[-1]
 
 
-def read_form(fields: Group, form: PostedForm, resolve: Resolve = last_text) -> FormReading:
+def read_form(
+    fields: Group, form: PostedForm, resolve: Resolve = last_text, *, keeps_texts: bool = False
+) -> FormReading:
     """Reads the whole form."""
-    reader = _FormReader(form.box_lists, form.offered, resolve)
+    reader = _FormReader(form.box_lists, form.offered, resolve, FormReading(keeps_texts=keeps_texts))
     entries = form.entries
     reader.reading.body = reader.read_group(fields, entries, "", "")
     if any(not accepts(fields, name) for name, value in form.pairs if value.strip()):
@@ -136,7 +140,8 @@ class _FormReader:
         if not is_showable(text):
             self.reading.faults.append(Fault("schema-control-characters", _CONTROL_CHARACTERS, pointer))
             return _LEFT_OUT
-        return None if text.strip() == NULL_TEXT and member.states_null else read_value(member, text)
+        may_be_null = member.states_null or (self.reading.keeps_texts and member.node == Leaf("sealed"))
+        return None if text.strip() == NULL_TEXT and may_be_null else read_value(member, text)
 
     def _read_rows(self, item: Member, entries: Entries, name: str, pointer: str) -> list[Any]:
         rows: list[Any] = []

@@ -182,9 +182,17 @@ class FormView:
         """Yields the text of the map that stands beside this one, for the same key."""
         if beside := self._beside.get(name):
             text_name = f"{name.removesuffix(name.rpartition('.')[2])}{beside}.{key}"
-            text = dict(siblings.children.get(beside, EMPTY).names()).get(key, "")
+            texts = [text for name, text in siblings.children.get(beside, EMPTY).names() if name == key]
             errors = self.controls.take_errors(text_name)
-            yield FieldView(kind="text", name=text_name, label="Reason, if it was waived", value=text, errors=errors)
+            view = FieldView(
+                kind="text",
+                name=text_name,
+                label="Reason, if it was waived",
+                value=texts[-1] if texts else "",
+                errors=errors,
+            )
+            is_kept = text_name in self.controls.context.kept_texts
+            yield self.controls.kept_text(view, texts) if is_kept else view
 
     def _one_of(
         self, member: Member, options: tuple[Member, ...], entries: Entries, name: str, siblings: Entries

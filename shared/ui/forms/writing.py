@@ -9,32 +9,41 @@ from shared.ui.forms.entries import NULL_TEXT, Pair
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
 
 
-def write_fields(group: Group, body: dict[str, Any], name: str = "") -> Iterator[Pair]:
-    """Yields (name, value) of every member that the body states."""
+def write_fields(
+    group: Group, body: dict[str, Any], name: str = "", *, with_kept_texts: bool = False
+) -> Iterator[Pair]:
+    """Yields (name, value) of every member that the body states.
+
+    `with_kept_texts`: a sealed text that must be stated, and that the reader does not see, is written as null.
+    """
     for member in group.members:
         if member.name in body:
-            yield from write_member(member, body[member.name], f"{name}.{member.name}" if name else member.name)
+            member_name = f"{name}.{member.name}" if name else member.name
+            yield from write_member(member, body[member.name], member_name, with_kept_texts=with_kept_texts)
 
 
-def write_member(member: Member, value: Any, name: str) -> Iterator[Pair]:
+def write_member(member: Member, value: Any, name: str, *, with_kept_texts: bool = False) -> Iterator[Pair]:
     """Yields (name, value) of the fields of one member."""
     match member.node:
+        case Leaf(kind="sealed") if value is None:
+            if member.is_required and with_kept_texts:
+                yield name, NULL_TEXT
         case Leaf() | Choice():
             if value is not None or member.states_null:
                 yield name, write_value(value)
         case Group() as group if isinstance(value, dict):
-            yield from write_fields(group, value, name)
+            yield from write_fields(group, value, name, with_kept_texts=with_kept_texts)
         case Rows(item=item) if isinstance(value, list):
             for number, item_value in enumerate(value):
                 item_name = name if isinstance(item.node, Choice) else f"{name}.{number}"
-                yield from write_member(item, item_value, item_name)
+                yield from write_member(item, item_value, item_name, with_kept_texts=with_kept_texts)
         case Mapped(item=item) if isinstance(value, dict):
             for key, item_value in value.items():
-                yield from write_member(item, item_value, f"{name}.{key}")
+                yield from write_member(item, item_value, f"{name}.{key}", with_kept_texts=with_kept_texts)
         case OneOf(options=options):
             option = _option_for(options, value)
             if option:
-                yield from write_member(option, value, name)
+                yield from write_member(option, value, name, with_kept_texts=with_kept_texts)
 
 
 def write_value(value: Any) -> str:
