@@ -6,6 +6,7 @@ local day, with which steps. It knows nothing of tables, mail or processes.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -78,22 +79,20 @@ class PlainDigest:
 
 @dataclass(kw_only=True)
 class DigestLog:
-    """Digests composed so far, and the reminders that reached an audience: at a site, or `*`."""
+    """Digests composed so far, and the reminders of each visit that reached an audience: at a site, or `*`."""
 
     digests: list[PlainDigest] = field(default_factory=list)
-    sent: list[tuple[str, PlainReminder]] = field(default_factory=list)
+    days: set[tuple[str, str, date]] = field(default_factory=set)
+    sent: dict[tuple[str, str, int], list[PlainReminder]] = field(default_factory=lambda: defaultdict(list))
 
-    def has_digest(self, member: str, site_id: str, day: date) -> bool:
-        return any((digest.member, digest.site_id, digest.day) == (member, site_id, day) for digest in self.digests)
+    def has_digest(self, member: str, scope: str, day: date) -> bool:
+        return (member, scope, day) in self.days
 
-    def reached(self, scope: str, participant_id: str, visit: int, audience: str) -> list[PlainReminder]:
-        """Returns what was sent of a visit to that audience at that scope."""
-        wanted = (participant_id, visit, audience)
-        return [
-            reminder
-            for sent_scope, reminder in self.sent
-            if sent_scope == scope and (reminder.participant_id, reminder.visit, reminder.audience) == wanted
-        ]
+    def note(self, digest: PlainDigest, *, is_accepted: bool) -> None:
+        self.digests.append(digest)
+        self.days.add((digest.member, digest.site_id, digest.day))
+        for reminder in digest.reminders if is_accepted else ():
+            self.sent[digest.site_id, reminder.participant_id, reminder.visit].append(reminder)
 
 
 @cache
@@ -148,6 +147,8 @@ def steps_of(visit: PlainVisit, plan: PlainPlan) -> list[PlainStep]:
 
 def current_step(visit: PlainVisit, plan: PlainPlan, audience: str, today: date) -> PlainStep | None:
     """Returns the last step for the audience whose day has come."""
+    if today < visit.opens:
+        return None
     current = None
     for step in steps_of(visit, plan):
         if step.audience == audience and step.day <= today and (current is None or step.day >= current.day):
@@ -226,8 +227,7 @@ def due_reminders(
     study: RecordedStudy, log: DigestLog, audience: str, scope: str, *, now: datetime, digest_day: date
 ) -> frozenset[PlainReminder]:
     """Returns what an audience would be sent now: that of a site, or that of the study (`*`)."""
-    plans = known_plans(study, now)
-    reminders = set()
+    plans, reminders = known_plans(study, now), set()
     for recorded in study.participants:
         participant = known_participant(study, recorded, now)
         if participant is None or participant.excluded or participant.anchor is None:
@@ -240,7 +240,7 @@ def due_reminders(
             if step is None:
                 continue
             state = visit_state(participant, visit, participant.anchor)
-            before = log.reached(scope, participant.participant_id, visit.number, audience)
+            before = log.sent[scope, participant.participant_id, visit.number]
             if wants_step(participant, visit, step, state, before) and not is_held_back(participant, visit, step, zone):
                 reminders.add(
                     PlainReminder(
@@ -265,7 +265,7 @@ def recipients(study: RecordedStudy, site_id: str | None, now: datetime) -> list
 def look(study: RecordedStudy, log: DigestLog, now: datetime, reaches: Callable[[str, date], bool]) -> None:
     """Composes every digest that is due now, and notes what its audience has been sent."""
     plans = known_plans(study, now)
-    composed: list[tuple[str, PlainDigest]] = []
+    composed: list[PlainDigest] = []
     for scope in (*(site.site_id for site in study.sites), ALL_SITES):
         audience = OF_THE_STUDY if scope == ALL_SITES else OF_THE_SITE
         for recipient in recipients(study, None if scope == ALL_SITES else scope, now):
@@ -276,14 +276,11 @@ def look(study: RecordedStudy, log: DigestLog, now: datetime, reaches: Callable[
             if is_away or log.has_digest(recipient.member, scope, day) or not digest_is_due(site, plans, now):
                 continue
             if reminders := due_reminders(study, log, audience, scope, now=now, digest_day=day):
-                digest = PlainDigest(
-                    member=recipient.member, site_id=scope, day=day, composed_at=now, reminders=reminders
+                composed.append(
+                    PlainDigest(member=recipient.member, site_id=scope, day=day, composed_at=now, reminders=reminders)
                 )
-                composed.append((scope, digest))
-    for scope, digest in composed:
-        log.digests.append(digest)
-        if reaches(digest.member, digest.day):
-            log.sent += [(scope, reminder) for reminder in sorted(digest.reminders)]
+    for digest in composed:
+        log.note(digest, is_accepted=reaches(digest.member, digest.day))
 
 
 def list_digests(
