@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
+from shared.kernel.ids import ALPHABET, check_character, normalize_participant_id
 from tests.two_years.history import (
     ConfirmedDigest,
     DeathReport,
@@ -290,8 +291,14 @@ def members(rng: Random) -> list[ConfirmedDigest]:
     return digests
 
 
-def draw_study(seed: int, participant_ids: Sequence[str]) -> RecordedStudy:
-    """Returns the study of a seed, with a participant for each number."""
+def draw_number(rng: Random) -> str:
+    """Returns a participant number with its check character."""
+    body = "".join(rng.choice(ALPHABET) for _ in range(8))
+    return normalize_participant_id(body + check_character(body))
+
+
+def draw_study(seed: int, participants: int = 40) -> RecordedStudy:
+    """Returns the study of a seed with so many participants."""
     rng = Random(seed)  # noqa: S311 - a seeded draw
     return RecordedStudy(
         sites=SITES,
@@ -299,8 +306,7 @@ def draw_study(seed: int, participant_ids: Sequence[str]) -> RecordedStudy:
         endings=[CLOSING],
         digests=members(rng),
         participants=[
-            draw_participant(rng, participant_id, SITES[index % len(SITES)])
-            for index, participant_id in enumerate(participant_ids)
+            draw_participant(rng, draw_number(rng), SITES[index % len(SITES)]) for index in range(participants)
         ],
     )
 

@@ -23,12 +23,11 @@ from tests.two_years.stated_events import StatedStudy
 
 SEEDS = range(5)
 RULES: Mapping[str, Rules] = {"enrollment": participant.objections, "followup": followup_rules.objections}
-NUMBERS = [f"P{number}" for number in range(40)]
 
 
 @cache
 def drawn(seed: int) -> RecordedStudy:
-    return draw_study(seed, NUMBERS)
+    return draw_study(seed)
 
 
 def admit_study(events: Sequence[Event]) -> Record:
@@ -64,8 +63,8 @@ def test_rules_and_gates_admit_every_fact_when_it_is_recorded(seed: int) -> None
     recorded = drawn(seed)
     events = StatedStudy("study", recorded).events()
     study_record = admit_study([event for event in events if event.stream_id == "study"])
-    for number in NUMBERS:
-        admit_participant([event for event in events if event.stream_id == number], study_record)
+    for person in recorded.participants:
+        admit_participant([event for event in events if event.stream_id == person.participant_id], study_record)
 
 
 def test_everything_happens_that_reminders_depend_on() -> None:
@@ -80,8 +79,8 @@ def test_everything_happens_that_reminders_depend_on() -> None:
 
 
 def test_same_seed_draws_the_same_study() -> None:
-    assert draw_study(3, NUMBERS) == draw_study(3, NUMBERS)
-    assert draw_study(3, NUMBERS) != draw_study(4, NUMBERS)
+    assert draw_study(3) == draw_study(3)
+    assert draw_study(3) != draw_study(4)
 
 
 def test_versions_of_a_stream_follow_the_order_of_recording() -> None:
