@@ -93,10 +93,11 @@ def visit_status(
         return VisitStatus("missed")
     if is_declared_missed:
         return VisitStatus("missed", "declared_missed")
-    return VisitStatus(_state_by_day(visit, today))
+    return VisitStatus(state_by_day(visit, today))
 
 
-def _state_by_day(visit: Visit, today: date) -> VisitState:
+def state_by_day(visit: Visit, today: date) -> VisitState:
+    """Returns the state of a visit without a contact while follow-up continues."""
     if today < visit.opens:
         return "planned"
     if today <= visit.closes:
