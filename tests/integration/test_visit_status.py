@@ -59,6 +59,8 @@ def visit_rows() -> Iterator[VisitRow]:
             missed_on=missed,
             declared_on=NEVER,
             scheduled_on=NEVER,
+            snoozed_until=NEVER,
+            is_acknowledged=False,
             ends_on=ended[0],
             ends_as=ended[1],
             closing_on=closing[0],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from services.analytics.cohort.date_imputation import AnalysisDay
@@ -16,9 +16,17 @@ from services.analytics.derivation.days import NO_DAY, analysis_day
 from services.analytics.derivation.follow_up_rows import VisitRow
 from services.analytics.derivation.rows import NEVER, SymptomRow
 from shared.contracts.enrollment import BaselineRecorded
-from shared.contracts.follow_up import FollowUpRecorded, VisitMissed, VisitScheduled
+from shared.contracts.follow_up import (
+    FollowUpRecorded,
+    ReminderAcknowledged,
+    ReminderSnoozed,
+    VisitMissed,
+    VisitScheduled,
+)
 from shared.protocol.schedule import INDEX_SCHEDULE, Schedule, Visit, schedules
 from shared.protocol.visit_status import END_REASONS, Absence, FollowUpEnd
+
+_SNOOZE = timedelta(days=14)  # without a day that the site names
 
 
 class _Contact(NamedTuple):
@@ -29,11 +37,20 @@ class _Contact(NamedTuple):
     visit: int | None
 
 
+class _Snooze(NamedTuple):
+    """A request for no reminders of a visit before the day `until`."""
+
+    until: date
+    visit: int
+    course_id: str | None
+
+
 def derive_visits(participant: Participant, plans: StudyPlans) -> Iterator[VisitRow]:
     """Yields the visits of every schedule and anchor, by schedule, day of validity and number."""
     precisions = _precisions_of_course_ends(participant)
     contacts, declarations = _contacts(participant), participant.counted(VisitMissed)  # the earliest first
     bookings = participant.record.facts_of(VisitScheduled)  # in the order in which they were stated
+    snoozes, acknowledged = _snoozes(participant), participant.record.facts_of(ReminderAcknowledged)
     ends = follow_up_ends(participant, plans)
     (ended_on, ended_as), (closing_on, closing_as) = _day_and_reason(ends.ended), _day_and_reason(ends.closing)
     for schedule in schedules(plans.follow_up, participant.course_dates):
@@ -46,6 +63,10 @@ def derive_visits(participant: Participant, plans: StudyPlans) -> Iterator[Visit
         }
         appointments = {
             booking.visit: booking.on for booking in bookings if _is_of_schedule(schedule, booking.course_id)
+        }
+        snoozed = {snooze.visit: snooze.until for snooze in snoozes if _is_of_schedule(schedule, snooze.course_id)}
+        acknowledged_visits = {
+            reminder.visit for reminder in acknowledged if _is_of_schedule(schedule, reminder.course_id)
         }
         for visit in schedule.visits:
             contact = _first_in_slot(days, visit)
@@ -66,12 +87,26 @@ def derive_visits(participant: Participant, plans: StudyPlans) -> Iterator[Visit
                 missed_on=missed_days.get(visit.number, NEVER),
                 declared_on=_outside_slot(declared[visit.number], visit) if visit.number in declared else NEVER,
                 scheduled_on=appointments.get(visit.number, NEVER),
+                snoozed_until=snoozed.get(visit.number, NEVER),
+                is_acknowledged=visit.number in acknowledged_visits,
                 ends_on=ended_on,
                 ends_as=ended_as,
                 closing_on=closing_on,
                 closing_as=closing_as,
                 absent_until=_absent_until(ends.absences, visit) if ends.absences else NEVER,
             )
+
+
+def _snoozes(participant: Participant) -> list[_Snooze]:
+    """Returns the snoozes, the one that ends last at the end. An acknowledgment that names a day is one as well."""
+    snoozes = list[_Snooze]()
+    for stated in participant.record.stated_of(ReminderSnoozed):
+        until = stated.fact.until or participant.known_on[stated.event_id] + _SNOOZE
+        snoozes.append(_Snooze(until, stated.fact.visit, stated.fact.course_id))
+    for reminder in participant.record.facts_of(ReminderAcknowledged):
+        if reminder.until:
+            snoozes.append(_Snooze(reminder.until, reminder.visit, reminder.course_id))
+    return sorted(snoozes, key=lambda snooze: snooze.until)
 
 
 def _day_and_reason(end: FollowUpEnd | None) -> tuple[date, int]:

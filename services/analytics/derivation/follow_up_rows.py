@@ -12,7 +12,8 @@ class VisitRow(NamedTuple):
     The SQL function `visit_state` computes the state on a day from these columns. `contact_on`: the earliest contact in
     the slot. `missed_on`: the first day on which the visit was declared missed. `declared_on`: the day of a contact
     outside the slot that the site takes for this visit: the last one before the slot, or else the first one after it.
-    `scheduled_on`: the day of the appointment that was stated last.
+    `scheduled_on`: the day of the appointment that was stated last. `snoozed_until`: the first day on which reminders
+    may be sent again. `is_acknowledged`: whether the site has acknowledged a reminder of the visit.
 
     `ends_on`: the earliest of death, withdrawal and a loss that was not resumed; `ends_as`: its reason. `closing_on`:
     the earlier closing of the current site and of the study, which counts from its day on; `closing_as`: its reason.
@@ -36,6 +37,8 @@ class VisitRow(NamedTuple):
     missed_on: date
     declared_on: date
     scheduled_on: date
+    snoozed_until: date
+    is_acknowledged: bool
     ends_on: date
     ends_as: int
     closing_on: date

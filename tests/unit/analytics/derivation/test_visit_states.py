@@ -265,3 +265,18 @@ def test_correction_of_exact_dates_equals_having_stated_them_from_the_start(
 def redated(fact: Fact, on: str) -> Fact:
     """The fact with another day."""
     return type(fact).model_validate({**fact.model_dump(mode="json"), fact.date_field or "": on})
+
+
+def test_snooze_that_ends_last_holds_and_without_a_day_lasts_two_weeks() -> None:
+    snoozes = [follow_up.reminder_snoozed("2025-04-20"), follow_up.reminder_snoozed("2025-04-12")]
+    assert [row.snoozed_until for row in visits(treated("2025-01-15", *snoozes))[:2]] == [date(2025, 4, 20), NEVER]
+    stated = treated("2025-01-15", follow_up.reminder_snoozed(visit=2))
+    assert visits(stated)[1].snoozed_until == LAST_DAY + timedelta(days=14)
+
+
+def test_acknowledgment_is_a_snooze_only_until_a_day_that_it_names() -> None:
+    stated = treated("2025-01-15", follow_up.reminder_acknowledged(), follow_up.reminder_acknowledged("2025-07-10", 2))
+    first, second, third = visits(stated)[:3]
+    assert [row.is_acknowledged for row in (first, second, third)] == [True, True, False]
+    assert [row.snoozed_until for row in (first, second)] == [NEVER, date(2025, 7, 10)]
+    assert words(stated) == words(treated("2025-01-15"))
