@@ -33,6 +33,7 @@ _EXAMPLE_HEADERS = {
     "ce_correctstype": "lesion.registered",
     "ce_correctsversion": "4",
 }
+_CHANNEL_TITLES = {"reminders": "Reminders of visits, as the analytics service plans, sends and suppresses them"}
 _HEADER_DESCRIPTIONS = {
     "ce_id": "the event's id",
     "ce_source": "the service's part of the study",
@@ -54,16 +55,16 @@ def asyncapi_document(version: str, bootstrap: str = "") -> dict[str, Any]:
 
     `bootstrap` has the addresses of brokers, separated by commas. Without it the document's server has a variable.
     """
-    messages = {name: message for stream in catalogue.STREAMS for name, message in _messages(stream)}
+    messages = {name: message for stream in catalogue.PUBLISHED_STREAMS for name, message in _messages(stream)}
     schemas = {name: _payload_schema(name) for name in messages}
-    services = sorted({stream.service for stream in catalogue.STREAMS})
+    services = sorted({stream.service for stream in catalogue.PUBLISHED_STREAMS})
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Quartal events",
             "version": version,
-            "description": "Every fact that a site stated, as a CloudEvent in Kafka's binary content mode. Delivery is "
-            "at least once; order holds within a key. Sealed texts are null.",
+            "description": "Every fact that a site stated, and every reminder of a visit, as a CloudEvent in Kafka's "
+            "binary content mode. Delivery is at least once; order holds within a key. Sealed texts are null.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
@@ -88,7 +89,7 @@ def _servers(bootstrap: str) -> dict[str, Any]:
 
 
 def _message_names(service: str) -> Iterator[str]:
-    for stream in catalogue.STREAMS:
+    for stream in catalogue.PUBLISHED_STREAMS:
         if stream.service == service:
             yield from (name for name, _, _ in _fact_versions(stream))
 
@@ -104,7 +105,7 @@ def _channel(service: str) -> dict[str, Any]:
     topic_configuration = {"cleanup.policy": ["delete"], "retention.ms": -1}
     return {
         "address": address,
-        "title": f"Facts that the {service} service recorded",
+        "title": _CHANNEL_TITLES.get(service, f"Facts that the {service} service recorded"),
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _message_names(service)},
         "bindings": {
             "kafka": {

@@ -24,7 +24,7 @@ from shared.kernel.fact import Correction, Stream
 
 _STUDY, _SITE = "[a-z0-9][a-z0-9-]{0,30}[a-z0-9]", "[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
 _PARTICIPANT = "[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]"
-_SERVICE, _VERSION = "|".join(sorted({stream.service for stream in catalogue.STREAMS})), "[1-9][0-9]{0,8}"
+_SERVICE, _VERSION = "|".join(sorted({stream.service for stream in catalogue.PUBLISHED_STREAMS})), "[1-9][0-9]{0,8}"
 _TYPE = r"[a-z_]{1,64}\.[a-z_]{1,64}"
 REQUIRED_HEADERS = {
     "content-type": "application/json",

@@ -33,7 +33,9 @@ Schema = Mapping[str, Any]
 _TEXT_KEYWORDS = ("pattern", "format", "minLength", "maxLength")
 
 
-def find_incompatibilities(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts) -> list[str]:
+def find_incompatibilities(
+    folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.published_facts
+) -> list[str]:
     """Returns a line for each reader that can no longer read a version. `folder` has the published schemas."""
     return [
         finding

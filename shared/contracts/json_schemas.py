@@ -104,7 +104,7 @@ def map_subschemas(keyword: str, value: Any, transform: Callable[[Any], Any]) ->
             return value
 
 
-def schema_documents(fact_source: FactSource = catalogue.all_facts) -> dict[str, str]:
+def schema_documents(fact_source: FactSource = catalogue.published_facts) -> dict[str, str]:
     """Returns the schemas of the present versions of all facts, as text by path."""
     texts_by_path: dict[str, str] = {}
     for stream, fact in fact_source():
@@ -130,7 +130,7 @@ def _expected_paths(fact_source: FactSource) -> Iterator[str]:
             yield from (f"schemas/{name}.writer.json", f"schemas/{name}.reader.json", f"golden/{name}.json")
 
 
-def find_differences(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts) -> list[str]:
+def find_differences(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.published_facts) -> list[str]:
     """Returns a line for each file of the folder that differs from what the facts declare."""
     current_documents, expected_paths = schema_documents(fact_source), set(_expected_paths(fact_source))
     existing_paths = {path.relative_to(folder).as_posix() for path in folder.glob("*/*.json")}
@@ -150,7 +150,7 @@ def load_published_schemas(folder: Path = CONTRACTS_FOLDER) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.glob("schemas/*.json")}
 
 
-def write_schemas(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts) -> None:
+def write_schemas(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.published_facts) -> None:
     """Writes the schemas of the present versions, and an example for each fact without one.
 
     Examples are never overwritten. A schema is overwritten only by one with the same meaning.
@@ -246,7 +246,7 @@ def _find_matching_sample(pattern: str) -> str:
 
 
 def main(
-    arguments: Sequence[str], folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts
+    arguments: Sequence[str], folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.published_facts
 ) -> int:
     """Returns the exit status: 0 if the folder matches the code, 1 if it differs, 2 for wrong arguments."""
     if list(arguments) not in (["check"], ["write"]):

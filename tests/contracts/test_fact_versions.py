@@ -58,7 +58,7 @@ class SampleTakenV2(Fact):
 def released_with(*streams: Stream) -> Iterator[None]:
     """Runs the block as a release of the software with these streams."""
     with pytest.MonkeyPatch.context() as release:
-        release.setattr(catalogue, "STREAMS", streams)
+        release.setattr(catalogue, "PUBLISHED_STREAMS", streams)
         yield
 
 

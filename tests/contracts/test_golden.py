@@ -19,12 +19,12 @@ from shared.kernel.fact import Fact, Stream
 
 EVERY_VERSION = [
     pytest.param(stream, fact, version, id=schema_name(stream.service, fact.type_name, version))
-    for stream, fact in catalogue.all_facts()
+    for stream, fact in catalogue.published_facts()
     for version in range(1, fact.schema_version + 1)
 ]
 CURRENT_FACTS = [
     pytest.param(stream, fact, id=schema_name(stream.service, fact.type_name, fact.schema_version))
-    for stream, fact in catalogue.all_facts()
+    for stream, fact in catalogue.published_facts()
 ]
 every_version = pytest.mark.parametrize(("stream", "fact", "version"), EVERY_VERSION)
 every_current_fact = pytest.mark.parametrize(("stream", "fact"), CURRENT_FACTS)

@@ -9,34 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 from shared.protocol.protocol import ReminderPlan
+from shared.protocol.reminder_steps import AUDIENCES, Audience, Reason, StepName
 from shared.protocol.schedule import Visit
 from shared.protocol.visit_status import EndReason, VisitState, state_by_day
 
-StepName = Literal["open", "target", "overdue", "repeat-1", "repeat-2", "repeat-3", "escalation", "missed"]
-Audience = Literal["site", "study"]
-AUDIENCES: tuple[Audience, ...] = get_args(Audience)
-Reason = (
-    EndReason
-    | Literal[
-        "reported",
-        "declared",
-        "declared_missed",
-        "excluded",
-        "no_schedule",
-        "moved",
-        "snoozed",
-        "acknowledged",
-        "scheduled",
-        "superseded",
-        "no_recipient",
-        "expired",
-        "not_current",
-    ]
-)
-"""Why a reminder is suppressed."""
 SAME_TARGET_DAYS = 7
 """Targets of a visit that are fewer days apart are one target: the step is not sent again."""
 _REPEATS: tuple[StepName, ...] = ("repeat-1", "repeat-2", "repeat-3")

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
-from services.analytics.reminders.steps import AUDIENCES, Audience, SentStep, VisitOnDay, decide
+from services.analytics.reminders.steps import SentStep, VisitOnDay, decide
 from services.analytics.reminders.working_days import is_working_day
 from shared.protocol.protocol import FollowUpPlan, ReminderPlan
+from shared.protocol.reminder_steps import AUDIENCES, Audience
 from shared.protocol.schedule import PlanPeriod, Visit, planned_visits
 from shared.protocol.visit_status import FollowUpEnd, FollowUpEnds, visit_status
 

@@ -8,9 +8,10 @@ from datetime import date, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.analytics.reminders.steps import AUDIENCES, current_step, decide, is_same_target, visit_steps
+from services.analytics.reminders.steps import current_step, decide, is_same_target, visit_steps
 from services.analytics.reminders.working_days import is_working_day
 from shared.protocol.protocol import FollowUpPlan, ReminderPlan, VisitWindow
+from shared.protocol.reminder_steps import AUDIENCES
 from shared.protocol.schedule import PlanPeriod, planned_visits
 from shared.protocol.visit_status import FollowUpEnd
 from tests.unit.analytics.reminders.sending import PLAN, Facts, Outbox
