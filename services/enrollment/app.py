@@ -12,7 +12,7 @@ from services.enrollment import gate, stream_policy
 from services.enrollment.forms import new_participant_form_routes, new_study_form_routes
 from services.enrollment.opening import OPENING_IS_GRANTED, NewStudy, opening_facts
 from services.enrollment.participant_pages import participant_page_routes
-from services.enrollment.rules import follow_up_plan, participant, study, treatment
+from services.enrollment.rules import follow_up_plan, participant, reminder_plan, study, treatment
 from services.enrollment.sign_in.routes import provider_routes
 from services.enrollment.sign_in.sign_in import SignIn
 from shared.contracts.catalogue import PARTICIPANT, STUDY
@@ -43,7 +43,7 @@ from shared.web.service import get_service, service_resources
 from shared.web.traffic import Traffic
 
 STUDIES = "/enrollment/v1/studies"
-PROBLEM_TYPES = declared_problem_types(study, follow_up_plan, participant, treatment, gate)
+PROBLEM_TYPES = declared_problem_types(study, follow_up_plan, reminder_plan, participant, treatment, gate)
 """The problem types of this service's rules and gates."""
 routes = create_router(STUDIES)
 NewParticipantList, NewParticipantBatch = batch_models(PARTICIPANT, "NewParticipant")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from services.enrollment.rules import follow_up_plan
+from services.enrollment.rules import follow_up_plan, reminder_plan
 from shared.contracts.study import (
     AccrualClosed,
     CutTaken,
@@ -82,7 +82,7 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
 
 
 def gate_objections(today: date, record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
-    """Refuses amendments and sites of a closed study, facts dated after its end, and follow-up plans that do not fit.
+    """Refuses amendments and sites of a closed study, facts dated after its end, and plans that do not fit.
 
     `today` is the study's today. A data cut-off in the future is refused: its figures would change until that day.
     """
@@ -90,6 +90,7 @@ def gate_objections(today: date, record: Record, stated: StatedFact[Fact]) -> It
         stated.fact, lambda: (other for other in record.stated_facts if other is not stated)
     )
     yield from follow_up_plan.plan_objections(record, stated.fact)
+    yield from reminder_plan.reminder_objections(stated.fact)
     match stated.fact:
         case CutTaken(cut_on=cut_on) if cut_on > today:
             yield IN_THE_FUTURE.objection(pointer="/cut_on")
