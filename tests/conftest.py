@@ -200,7 +200,7 @@ async def databases(postgres: PostgresServer) -> Mapping[str, str]:
     urls = await ensure_databases(postgres.url(), PASSWORDS)
     for service in MIGRATIONS:
         await migrate(urls[f"QUARTAL_{service.upper()}_OWNER_URL"], MIGRATIONS[service], runtime_roles(service))
-        if EVENT_STORE in MIGRATIONS[service]:
+        if any(part.part == EVENT_STORE.part for part in MIGRATIONS[service]):
             async with await open_pool(urls[f"QUARTAL_{service.upper()}_SYSTEM_URL"]) as pool:
                 await confirm_database(pool)  # no worker runs here, and both the topic and the database are empty
     return urls

@@ -15,8 +15,10 @@ from infra.cli.installation import data_folder
 from infra.cli.settings_source import command_environment, read_settings
 from infra.local.data_folder import DataFolder
 from infra.local.folder_lock import LockHeld, hold_lock
+from services.analytics.reminders.status import count_sent, is_done_with
 from services.analytics.snapshot.repository import projection_position
 from shared.clock_file import ClockFile
+from shared.contracts.study import SiteActivated
 from shared.gate.study_timeline import latest_site_today
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.outbox.maintenance import count_study_events
@@ -90,8 +92,10 @@ async def advance(
             advanced_days = ClockFile(folder.clock_file).advanced_days()
             folder.write_clock({**advanced_days, study_id: advanced_days.get(study_id, 0) + 1})
             facts = await wait_for_day(producers, analytics, study_id)
+            await wait_for_reminders(settings, analytics, study_id)
             today = await _study_today(settings, analytics, study_id)
-            report(f"{study_id}: it is {today}. Analytics has applied all {facts} facts.")
+            sent = await describe_sent(analytics, study_id, today)
+            report(f"{study_id}: it is {today}. Analytics has applied all {facts} facts. {sent}")
 
 
 async def wait_for_day(producers: list[Pool], analytics: Pool, study_id: str) -> int:
@@ -106,6 +110,29 @@ async def wait_for_day(producers: list[Pool], analytics: Pool, study_id: str) ->
 
     await poll_until(has_caught_up, interval_seconds=_POLL_INTERVAL_SECONDS, timeout_seconds=CATCH_UP_TIMEOUT_SECONDS)
     return (await projection_position(analytics, study_id)).position
+
+
+async def wait_for_reminders(settings: Settings, analytics: Pool, study_id: str) -> None:
+    """Waits until the reminders of the study's day are planned, and those that are due are sent.
+
+    Raises TimeoutError after `CATCH_UP_TIMEOUT_SECONDS`.
+    """
+    study, clock = (await ReplicatedStudies(analytics).current(study_id)).record, settings.study_clock()
+    days = {site.site_id: clock.today(study_id, site.time_zone) for site in study.facts_of(SiteActivated)}
+
+    async def is_done() -> bool:
+        async with analytics.acquire() as connection:
+            return await is_done_with(connection, study_id, days)
+
+    await poll_until(is_done, interval_seconds=_POLL_INTERVAL_SECONDS, timeout_seconds=CATCH_UP_TIMEOUT_SECONDS)
+
+
+async def describe_sent(analytics: Pool, study_id: str, today: date) -> str:
+    """Returns a sentence with the reminders that were sent on a day."""
+    async with analytics.acquire() as connection:
+        counts = await count_sent(connection, study_id, today)
+    steps = ", ".join(f"{count} {step}" for step, count in counts.items())
+    return f"Reminders sent: {steps}." if steps else "No reminder was sent."
 
 
 async def _study_today(settings: Settings, analytics: Pool, study_id: str) -> date:

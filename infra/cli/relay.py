@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.cli.settings_source import command_environment, read_settings
+from services.analytics.reminders.restoring import read_back
 from shared.contracts.cloudevents import topic
 from shared.outbox.confirmation import compare_and_confirm
 from shared.outbox.lease import RestoredDatabase
@@ -20,7 +21,9 @@ from shared.postgres.tenancy import open_pool
 from shared.runtime.service_process import RELAY_LEASE_SECONDS
 from shared.settings import PRODUCERS, Settings
 
-ServiceOption = Annotated[str | None, typer.Option(help=f"{' | '.join(PRODUCERS)}; without it, all")]
+PUBLISHED = {**{service: service for service in PRODUCERS}, "analytics": "reminders"}
+"""The services that publish events, with the names of their topics."""
+ServiceOption = Annotated[str | None, typer.Option(help=f"{' | '.join(PUBLISHED)}; without it, all")]
 app = typer.Typer(
     no_args_is_help=True, help="Show how far events are published to Kafka, and publish them again after a restore."
 )
@@ -39,7 +42,7 @@ def status_command() -> None:
 
 async def _shard_statuses(settings: Settings) -> list[tuple[str, Any]]:
     statuses = []
-    for service in PRODUCERS:
+    for service in PUBLISHED:
         async with await open_pool(settings.database_url(service, "system")) as pool:
             statuses += [(service, shard) for shard in await load_shard_status(pool)]
     return statuses
@@ -52,13 +55,14 @@ def resync_command(
 ) -> None:
     """Publish every event of a service again, in order, after its database was restored. Stop its worker first.
 
-    Consumers ignore duplicates. Refused if the database lacks a published event: then restore a later state.
+    Consumers ignore duplicates. Refused if the database lacks a published event: then restore a later state. Analytics
+    reads back the reminders that its database lacks, so that none is sent twice.
     """
-    if service not in (None, *PRODUCERS):
-        typer.echo(f"There is no service {service!r}. Use one of: {', '.join(PRODUCERS)}.", err=True)
+    if service not in (None, *PUBLISHED):
+        typer.echo(f"There is no service {service!r}. Use one of: {', '.join(PUBLISHED)}.", err=True)
         raise typer.Exit(2)
     settings = read_settings(command_environment())
-    for producer in [service] if service else PRODUCERS:
+    for producer in [service] if service else PUBLISHED:
         _resync(settings, producer, yes=yes)
 
 
@@ -67,7 +71,7 @@ def _resync(settings: Settings, service: str, *, yes: bool) -> None:
     try:
         events = asyncio.run(_count_without_relay(settings, service))
         if not yes:
-            typer.confirm(f"{service}: publish all {events} events again to {topic(service)}?", abort=True)
+            typer.confirm(f"{service}: publish all {events} events again to {topic(PUBLISHED[service])}?", abort=True)
         published = asyncio.run(republish(settings, service))
     except (RestoredDatabase, PublishError, RelayRunning) as refused:
         typer.echo(f"{service}: the events were not published again: {refused}.", err=True)
@@ -83,14 +87,21 @@ async def _count_without_relay(settings: Settings, service: str) -> int:
 
 
 async def republish(settings: Settings, service: str) -> int:
-    """Publishes all events again and returns their number. Raises RestoredDatabase if a published event is missing."""
-    await ensure_topics(settings.kafka_bootstrap, [topic(service)])
+    """Publishes all events again and returns their number.
+
+    A database of analytics first reads back what it lacks: the reminders that were sent. Raises RestoredDatabase if the
+    database of another service lacks a published event.
+    """
+    name = topic(PUBLISHED[service])
+    await ensure_topics(settings.kafka_bootstrap, [name])
     publisher = KafkaPublisher(settings.kafka_bootstrap)
     pool: asyncpg.Pool[Any]
     async with await open_pool(settings.database_url(service, "system")) as pool:
         try:
             await require_no_running_relay(pool, timeout_seconds=2 * RELAY_LEASE_SECONDS)
-            await compare_and_confirm(pool, settings.kafka_bootstrap, topic(service), tail=None)
-            return await resync(pool, publisher, service, shards=settings.relay_shards)
+            if service == "analytics":
+                await read_back(pool, settings.kafka_bootstrap, name)
+            await compare_and_confirm(pool, settings.kafka_bootstrap, name, tail=None)
+            return await resync(pool, publisher, PUBLISHED[service], shards=settings.relay_shards)
         finally:
             await publisher.close()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import uvloop
 
 from shared.postgres.migrations import Migrations
-from shared.runtime.service_process import INBOX, ServiceProcess, run_until_signal
+from shared.runtime.service_process import EVENT_STORE, INBOX, ServiceProcess, relay_task, run_until_signal
 from shared.settings import Settings
 
+REMINDER_STORE = replace(EVENT_STORE, left_out=frozenset({"0006_read_log.sql"}))  # the projection has a log of reads
 PROJECTION_MIGRATIONS = Migrations("projection", Path(__file__).parent / "projection" / "migrations")
 
 
@@ -25,17 +27,19 @@ def run_worker(settings: Settings) -> None:
 
 
 def run_deriver(settings: Settings) -> None:
-    from services.analytics.deriver import process  # the web process has no use for it
+    from services.analytics.deriver import process  # the web process has no use for any of them
     from services.analytics.reminders import mail_process
+    from services.analytics.reminders.process import keep_running, run_reminders
 
-    run_until_signal(settings, process.run_deriver, mail_process.run_mail_sender)
+    publish = keep_running(relay_task("analytics", "reminders"))
+    run_until_signal(settings, process.run_deriver, run_reminders, mail_process.run_mail_sender, publish)
 
 
 SERVICE_PROCESS = ServiceProcess(
     "analytics",
     "services.analytics.app",
     run_worker,
-    (INBOX, PROJECTION_MIGRATIONS),
+    (INBOX, REMINDER_STORE, PROJECTION_MIGRATIONS),
     more_commands={"deriver": run_deriver},
 )
 

@@ -15,7 +15,9 @@ from shared.kernel.partial_date import Day
 from shared.protocol.reminder_steps import Audience, Reason, StepName
 
 
-class _ReminderEvent(Fact):
+class ReminderEvent(Fact):
+    """Base of the events: one reminder of one step of a visit."""
+
     reminder_id: Annotated[UUID, Field(examples=["5d1c2b7e-6a3f-5b0e-9f77-2c4a8d3e6f10"])]
     """The reminder: of one step of a visit, to one audience."""
     visit: Annotated[VisitNumber, Field(examples=[1])]
@@ -33,22 +35,22 @@ class _ReminderEvent(Fact):
 
 
 @REMINDERS.fact("reminder.planned", by="", heading="Reminder planned")
-class ReminderPlanned(_ReminderEvent):
+class ReminderPlanned(ReminderEvent):
     """The step has come, and its reminder is sent with the next digest."""
 
 
 @REMINDERS.fact("reminder.sent", by="", heading="Reminder sent")
-class ReminderSent(_ReminderEvent):
+class ReminderSent(ReminderEvent):
     """A digest with the reminder was sent. Nothing is sent for this step again, unless the target moves by a week."""
 
     sent_on: Annotated[Day, Field(examples=["2025-04-01"])]
     """Day of the digest."""
     recipients: Annotated[int, Field(strict=True, ge=1)]
-    """Number of members to whom it was sent."""
+    """Number of members who have it in their digest of the day."""
 
 
 @REMINDERS.fact("reminder.suppressed", by="", heading="Reminder suppressed")
-class ReminderSuppressed(_ReminderEvent):
+class ReminderSuppressed(ReminderEvent):
     """The reminder is not sent while the reason holds."""
 
     reason: Reason
@@ -56,7 +58,7 @@ class ReminderSuppressed(_ReminderEvent):
 
 
 @REMINDERS.fact("reminder.failed", by="", heading="Reminder failed")
-class ReminderFailed(_ReminderEvent):
+class ReminderFailed(ReminderEvent):
     """The digest with the reminder could be sent to nobody. It is tried again on the next working day."""
 
     code: Annotated[Code, Field(examples=["550"])]

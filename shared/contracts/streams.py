@@ -9,6 +9,6 @@ PARTICIPANT = Stream("enrollment", "participant")
 TOXICITY = Stream("toxicity", "participant")
 FOLLOWUP = Stream("followup", "participant")
 REMINDERS = Stream("reminders", "participant", correctable=False)
-"""What analytics sends to members. It is published, but no fact that a site states."""
+"""The reminders that analytics sends to members. They are published, but no site states them."""
 MAX_BATCH_FACTS = 200
 """Facts that one request may record together."""

@@ -54,14 +54,37 @@ class Clock:
 
     def day(self, study_id: str, timestamp: datetime, zone: str = "UTC") -> date:
         """The study's calendar day at that moment."""
-        advance = timedelta(days=self.advanced_days().get(study_id, 0))
-        match self.frozen_or_shifted.get(study_id, self.frozen_or_shifted.get("", timedelta())):
+        advance = self._advance(study_id)
+        match self._setting(study_id):
             case datetime() as instant:
                 return instant.astimezone(zone_rules(zone)).date() + advance
             case date() as day:
                 return day + advance
             case timedelta() as shift:
                 return timestamp.astimezone(zone_rules(zone)).date() + shift + advance
+
+    def instant(self, study_id: str) -> datetime | None:
+        """The instant that decides the hour at a study's sites; None for a study that is frozen on a day.
+
+        It is the real time unless the study is frozen at an instant. A shift in days changes no hour.
+        """
+        match self._setting(study_id):
+            case datetime() as instant:
+                return instant + self._advance(study_id)
+            case date():
+                return None
+            case timedelta():
+                return self.now()
+
+    def is_frozen(self, study_id: str) -> bool:
+        """Returns whether no time passes in the study."""
+        return not isinstance(self._setting(study_id), timedelta)
+
+    def _setting(self, study_id: str) -> ClockSetting:
+        return self.frozen_or_shifted.get(study_id, self.frozen_or_shifted.get("", timedelta()))
+
+    def _advance(self, study_id: str) -> timedelta:
+        return timedelta(days=self.advanced_days().get(study_id, 0))
 
 
 def _parse_value(value: str) -> ClockSetting:

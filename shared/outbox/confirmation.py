@@ -12,6 +12,7 @@ import asyncpg
 
 from shared.outbox.lease import SQL, RestoredDatabase
 from shared.outbox.restore_guard import TAIL_RECORDS, require_published_events
+from shared.postgres.tenancy import PooledConnection
 
 
 async def compare_and_confirm(
@@ -33,6 +34,12 @@ async def compare_and_confirm(
 async def confirm_database(pool: asyncpg.Pool[Any]) -> None:
     """Confirms a database whose topic is known to be empty."""
     await pool.execute(SQL["confirm"], *await _incarnation(pool))
+
+
+async def confirm_within(connection: PooledConnection) -> None:
+    """Confirms the database at the end of a transaction that stores everything that it lacks."""
+    [row] = await connection.fetch(SQL["incarnation"])
+    await connection.execute(SQL["confirm"], *row)
 
 
 async def withdraw_confirmation(pool: asyncpg.Pool[Any]) -> None:

@@ -57,6 +57,23 @@ async def require_published_events(
     _log.info("the database has the published events of %s", topic)
 
 
+async def read_missing_events(pool: asyncpg.Pool[Any], bootstrap: str, topic: str) -> list[Event]:
+    """Returns the events of the topic that the database does not have, by stream and version.
+
+    Raises PublishError if Kafka is unavailable. `pool` is the system role's.
+    """
+    missing_events = dict[UUID, Event]()
+    try:
+        async with aclosing(_read_records(bootstrap, topic, None)) as batches:
+            async for records in batches:
+                events = [event for record in records for event in _decode_event(record)]
+                missing = await _find_missing(pool, events)
+                missing_events |= {event.event_id: event for event in events if event.event_id in missing}
+    except (KafkaError, TimeoutError) as failure:
+        raise PublishError(f"{topic} could not be read: {type(failure).__name__}") from failure
+    return sorted(missing_events.values(), key=lambda event: (event.study_id, event.stream_id, event.version))
+
+
 async def _read_records(
     bootstrap: str, topic: str, tail: int | None
 ) -> AsyncGenerator[list[ConsumerRecord[bytes | None, bytes | None]]]:

@@ -21,14 +21,18 @@ _ROLE_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Migrations:
-    """The numbered SQL files of a folder, and the name of the part, which databases store."""
+    """The numbered SQL files of a folder, and the name of the part, which databases store.
+
+    `left_out`: names of files whose tables the database has from elsewhere.
+    """
 
     part: str
     folder: Path
+    left_out: frozenset[str] = frozenset()
 
     @property
     def files(self) -> list[Path]:
-        return sorted(self.folder.glob("*.sql"))
+        return sorted(file for file in self.folder.glob("*.sql") if file.name not in self.left_out)
 
 
 class ChangedMigration(Exception):

@@ -51,18 +51,22 @@ async def migrate(service: str, settings: Settings, parts: Iterable[Migrations])
     return await apply_migrations(settings.database_url(service, "owner"), parts, roles)
 
 
-def relay_task(service: str) -> WorkerTask:
-    """Returns the task that publishes the service's events until it is stopped."""
+def relay_task(service: str, source: str = "") -> WorkerTask:
+    """Returns the task that publishes the service's events until it is stopped.
+
+    `source`: the name of its streams, and of their topic, if it is another than the service's.
+    """
+    source = source or service
 
     async def relay(settings: Settings, stop: asyncio.Event) -> None:
-        await ensure_topics(settings.kafka_bootstrap, [topic(service)])
+        await ensure_topics(settings.kafka_bootstrap, [topic(source)])
         pool = await open_pool(settings.database_url(service, "system"), max_size=settings.relay_shards + 3)
         publisher = KafkaPublisher(settings.kafka_bootstrap)
-        restore_check = partial(compare_and_confirm, pool, settings.kafka_bootstrap, topic(service))
+        restore_check = partial(compare_and_confirm, pool, settings.kafka_bootstrap, topic(source))
         relay = Relay(
             pool,
             publisher,
-            service,
+            source,
             restore_check=restore_check,
             shards=settings.relay_shards,
             lease_seconds=RELAY_LEASE_SECONDS,

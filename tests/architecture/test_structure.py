@@ -41,6 +41,8 @@ MAY_HOLD_SQL = (
     "services/analytics/schedule/repository",
     "services/analytics/reminders/digest_repository",
     "services/analytics/reminders/subscriptions/repository",
+    "services/analytics/reminders/repository",
+    "services/analytics/reminders/listing/repository",
     "services/analytics/operations/repository",
     "services/enrollment/sign_in/repository",
     "services/enrollment/sign_in/migrations/",
@@ -57,6 +59,10 @@ MAY_IMPORT_ASYNCPG = (
     "services/analytics/snapshot/live_snapshots.py",
     "services/analytics/reminders/sender.py",
     "services/analytics/reminders/subscriptions/",
+    "services/analytics/reminders/worker.py",
+    "services/analytics/reminders/currency.py",
+    "services/analytics/reminders/restoring.py",
+    "services/analytics/reminders/health.py",
     "infra/cli/clock.py",
     "infra/cli/relay.py",
 )
@@ -88,6 +94,7 @@ ALLOWED_HOSTS = {
     "https://docs.astral.sh",
     "https://elsewhere.example",
     "https://x.example",
+    "https://quartal.hospital.example",
     "http://keycloak.localhost",  # this machine
 }
 LOCAL_PATH = re.compile(r"/(?<![\w.:/-]/)(?:work|root|home/\w+|Users/\w+)/")

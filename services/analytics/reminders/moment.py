@@ -6,6 +6,7 @@ from bisect import bisect_left
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
+from shared.kernel.clock import Clock
 from shared.kernel.zones import zone_rules
 
 SENDING_HOURS = timedelta(hours=10)
@@ -30,6 +31,19 @@ def sending_hours(zone: str, day: date, digest_at: str) -> SendingHours:
     start = _first_instant(zone, datetime.combine(day, time.fromisoformat(digest_at)))
     day_end = _first_instant(zone, datetime.combine(day + timedelta(days=1), time.min))
     return SendingHours(start, min(start + SENDING_HOURS, day_end))
+
+
+def open_until(clock: Clock, study_id: str, zone: str, digest_at: str) -> datetime | None:
+    """Returns until when a digest of today at a site may be sent; None outside of its hours.
+
+    A study that is frozen on a day has no hours, and its digests are due at once.
+    """
+    now, instant = clock.now(), clock.instant(study_id)
+    if instant is None:
+        return now + SENDING_HOURS
+    start, end = sending_hours(zone, instant.astimezone(zone_rules(zone)).date(), digest_at)
+    composed_from = start if clock.is_frozen(study_id) else start + SETTLING_TIME
+    return now + (end - instant) if composed_from <= instant < end else None
 
 
 def _first_instant(zone: str, wall_time: datetime) -> datetime:

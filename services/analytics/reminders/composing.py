@@ -1,0 +1,115 @@
+"""Composes the digests of a site's day, and fixes them in the transaction that plans the reminders in them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby
+
+from services.analytics.reminders import deliveries
+from services.analytics.reminders.deliveries import DigestVisit, OpenCounts
+from services.analytics.reminders.digest import (
+    ComposedDigest,
+    Digest,
+    DigestState,
+    MailSettings,
+    SiteInDigest,
+    VisitInDigest,
+    compose_digest,
+)
+from services.analytics.reminders.recipients import Recipient
+from services.analytics.reminders.repository import SiteDay
+from shared.postgres.tenancy import PooledConnection
+from shared.protocol.schedule import INDEX_SCHEDULE
+
+ClaimDigest = Callable[[PooledConnection, Digest, ComposedDigest, datetime], Awaitable[bool]]
+"""Fixes a digest, to be sent before an instant. Returns whether its member had none yet for the site and day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestRound:
+    """The digests of one addressee and day. `sites`: the sites whose visits they have. `recipients`: who gets one."""
+
+    study_id: str
+    addressee: str
+    day: date
+    sites: Sequence[SiteDay]
+    recipients: Sequence[Recipient]
+    now: datetime
+    expires_at: datetime
+
+
+async def compose_digests(
+    connection: PooledConnection, digests: DigestRound, settings: MailSettings, claim: ClaimDigest
+) -> None:
+    """Composes and fixes the digest of each recipient who has none for the day yet, unless it would be empty.
+
+    Those of one day have the same reminders, whenever they are composed.
+    """
+    composed = await deliveries.load_composed_members(connection, digests.study_id, digests.addressee, digests.day)
+    recipients = [recipient for recipient in digests.recipients if recipient.member not in composed]
+    if not recipients:
+        return
+    visits = await deliveries.load_digest_visits(
+        connection, digests.study_id, digests.addressee, digests.sites, digests.day, is_composed=bool(composed)
+    )
+    if not visits:
+        return
+    named = {visit.site_id for visit in visits}
+    own_sites = [site for site in digests.sites if site.site_id in named]
+    counts = await deliveries.load_open_counts(connection, digests.study_id, own_sites)
+    parts = _parts(visits, counts)
+    for recipient in recipients:
+        digest = Digest(
+            study_id=digests.study_id,
+            member=recipient.member,
+            site_id=digests.addressee,
+            day=digests.day,
+            sites=parts,
+        )
+        message = compose_digest(digest, recipient.address, settings, digests.now)
+        if await claim(connection, digest, message, digests.expires_at):
+            ids = [visit.reminder_id for visit in visits]
+            await deliveries.add_deliveries(connection, ids, digest, message.message_id, digests.now)
+
+
+def _parts(visits: Sequence[DigestVisit], counts: Mapping[str, OpenCounts]) -> tuple[SiteInDigest, ...]:
+    """Returns the part of each site. `visits` are in the order of sites."""
+    return tuple(
+        _part(counts[site_id], list(of_site)) for site_id, of_site in groupby(visits, key=lambda visit: visit.site_id)
+    )
+
+
+def _part(counts: OpenCounts, visits: Sequence[DigestVisit]) -> SiteInDigest:
+    open_in_digest = {visit[1:5] for visit in visits if visit.state in ("due", "overdue")}
+    return SiteInDigest(
+        site_id=counts.site_id,
+        visits=tuple(_visit_in_digest(visit) for visit in visits),
+        open_visits=max(0, counts.open_visits - len(open_in_digest)),
+        open_queries=counts.open_queries,
+        without_schedule=counts.without_schedule,
+        longest_without_schedule_days=counts.longest_days,
+    )
+
+
+def _visit_in_digest(visit: DigestVisit) -> VisitInDigest:
+    return VisitInDigest(
+        participant_id=visit.participant_id,
+        number=visit.visit,
+        course_id=None if visit.schedule == INDEX_SCHEDULE else visit.schedule,
+        step=visit.step,
+        state=_digest_state(visit),
+        target=visit.target,
+        opens=visit.opens,
+        closes=visit.closes,
+        slot_ends=visit.slot_ends,
+    )
+
+
+def _digest_state(visit: DigestVisit) -> DigestState:
+    if visit.step == "missed":
+        return "missed"
+    if visit.state == "overdue":
+        return "overdue"
+    return "opening" if visit.step == "open" else "due"

@@ -1,0 +1,212 @@
+"""The log of reminders: how the rows of a visit follow from its current steps and from what was sent. Pure.
+
+A row is planned when the day of its step begins, and may be suppressed and planned again until it is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import count
+from typing import Literal
+from uuid import UUID, uuid5
+
+from services.analytics.reminders.steps import (
+    Decision,
+    SentStep,
+    Step,
+    VisitOnDay,
+    decide,
+    is_same_target,
+    next_step,
+    passed_steps,
+)
+from shared.kernel.ids import QUARTAL_NAMESPACE
+from shared.protocol.protocol import ReminderPlan
+from shared.protocol.reminder_steps import AUDIENCES, Audience, Reason, StepName
+
+STUDY_ADDRESSEE = "*"
+ReminderState = Literal["planned", "sent", "suppressed", "failed"]
+PASSING_REASONS: frozenset[str] = frozenset({"snoozed", "scheduled", "no_recipient", "not_current"})
+"""Reasons that end as days pass, although nothing more is recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reminder:
+    """A row of the log: one step of a visit, for one audience and target.
+
+    `schedule`: the course whose visits are meant, or `index`. `addressee`: the site that is reminded, or `*` for the
+    audience `study`. `site_id`: the site that followed the participant at the last change. `day`: the first day of the
+    step. `reason`: of a suppressed one; of a failed one the code; "" for others. `changed_on`: the day at the site.
+    `is_in_flight`: whether a digest with it was composed whose outcome is not known.
+    """
+
+    reminder_id: UUID
+    study_id: str
+    participant_id: str
+    schedule: str
+    visit: int
+    step: StepName
+    audience: Audience
+    addressee: str
+    site_id: str
+    target: date
+    day: date
+    state: ReminderState
+    reason: str = ""
+    changed_on: date
+    is_in_flight: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        return self.state == "sent" or self.is_in_flight
+
+    @property
+    def is_unsettled(self) -> bool:
+        """True if a later day may say something else although nothing is recorded."""
+        return self.state in ("planned", "failed") or self.reason in PASSING_REASONS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledVisit:
+    """A planned visit of a participant today, and its rows. `schedule`: the course, or `index`."""
+
+    study_id: str
+    participant_id: str
+    schedule: str
+    occasion: VisitOnDay
+    rows: Sequence[Reminder]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """The audiences that have a recipient today, and those whose digest is composed now."""
+
+    reached: Collection[Audience] = AUDIENCES
+    composing: Collection[Audience] = ()
+
+
+def settle(visit: ScheduledVisit, plan: ReminderPlan, seen_until: date | None, reach: Reach) -> list[Reminder]:
+    """Returns the rows of a visit that are new or say something else today.
+
+    `seen_until`: the last day on which the visits of the site were looked at; None for never. Steps whose days began
+    after it have rows even if they are passed over, or not sent.
+    """
+    return [row for audience in AUDIENCES for row in _settle_audience(visit, plan, seen_until, reach, audience)]
+
+
+def next_reminder(visit: ScheduledVisit, plan: ReminderPlan) -> Reminder | None:
+    """Returns the reminder that is sent next if nothing more is recorded, as it will be planned.
+
+    Its day is the earliest on which it is sent. None for a visit that is over, and where a row says so already.
+    """
+    sent = _sent_steps(visit.rows)
+    steps = [step for audience in AUDIENCES if (step := next_step(visit.occasion, plan, sent, audience))]
+    if not steps:
+        return None
+    step = min(steps, key=lambda step: step.day)
+    addressee = visit.occasion.site_id if step.audience == "site" else STUDY_ADDRESSEE
+    return None if _find(visit.rows, step, addressee, visit.occasion) else _new_row(visit, step, addressee)
+
+
+def withdraw(rows: Sequence[Reminder], reason: Reason, today: date) -> list[Reminder]:
+    """Returns the rows that await a visit that no longer exists, suppressed for the reason."""
+    return [_suppress(row, reason, today) for row in rows if row.is_unsettled and not row.is_final]
+
+
+def _settle_audience(
+    visit: ScheduledVisit, plan: ReminderPlan, seen_until: date | None, reach: Reach, audience: Audience
+) -> Iterator[Reminder]:
+    occasion, own = visit.occasion, [row for row in visit.rows if row.audience == audience]
+    addressee = occasion.site_id if audience == "site" else STUDY_ADDRESSEE
+    decision = decide(occasion, plan, _sent_steps(visit.rows), audience)
+    current = _find(own, decision.step, addressee, occasion) if decision else None
+    if decision and current:
+        if (settled := _settled(current, decision, occasion, reach)) != current:
+            yield settled
+    elif decision and _has_row(decision, occasion, seen_until):
+        yield _settled(_new_row(visit, decision.step, addressee), decision, occasion, reach)
+    passed = passed_steps(occasion.visit, plan, audience, occasion.today)
+    for row in own:
+        if row is not current and row.is_unsettled and not row.is_final:
+            is_passed = any(_find([row], step, addressee, occasion) for step in passed)
+            lapsed: Reason = "expired" if row.step == "missed" else "moved"
+            yield _suppress(row, "superseded" if is_passed else lapsed, occasion.today)
+    if decision and decision.reason is None and seen_until:
+        for step in passed:
+            if step.day > seen_until and not _find(own, step, addressee, occasion):
+                yield _suppress(_new_row(visit, step, addressee), "superseded", occasion.today)
+
+
+def _sent_steps(rows: Sequence[Reminder]) -> list[SentStep]:
+    return [SentStep(row.step, row.audience, row.addressee, row.target) for row in rows if row.is_final]
+
+
+def _find(rows: Sequence[Reminder], step: Step, addressee: str, occasion: VisitOnDay) -> Reminder | None:
+    """Returns the row of a step for the addressee and the present target; None if there is none."""
+    return next(
+        (
+            row
+            for row in rows
+            if (row.step, row.addressee) == (step.name, addressee) and is_same_target(row.target, occasion.visit.target)
+        ),
+        None,
+    )
+
+
+def _has_row(decision: Decision, occasion: VisitOnDay, seen_until: date | None) -> bool:
+    """Returns whether a step without a row gets one: it is sent, its visit is awaited, or its day has just begun."""
+    has_begun = seen_until is not None and decision.step.day > seen_until
+    return decision.reason is None or occasion.state in ("due", "overdue") or has_begun
+
+
+def _settled(row: Reminder, decision: Decision, occasion: VisitOnDay, reach: Reach) -> Reminder:
+    """Returns the row as the decision of today has it. A failed one is not planned again on the same day."""
+    reason: str = decision.reason or ""
+    if not reason and row.audience not in reach.reached:
+        is_known = row.reason == "no_recipient"
+        reason = "no_recipient" if is_known or row.audience in reach.composing else ""
+    if not reason and row.state == "failed" and row.changed_on == occasion.today:
+        return row
+    settled = replace(
+        row,
+        state="suppressed" if reason else "planned",
+        reason=reason,
+        target=occasion.visit.target,
+        day=decision.step.day,
+        site_id=occasion.site_id,
+    )
+    return row if settled == row else replace(settled, changed_on=occasion.today)
+
+
+def _suppress(row: Reminder, reason: Reason, today: date) -> Reminder:
+    return replace(row, state="suppressed", reason=reason, changed_on=today)
+
+
+def _new_row(visit: ScheduledVisit, step: Step, addressee: str) -> Reminder:
+    occasion = visit.occasion
+    return Reminder(
+        reminder_id=_reminder_id(visit, step, addressee),
+        study_id=visit.study_id,
+        participant_id=visit.participant_id,
+        schedule=visit.schedule,
+        visit=occasion.visit.number,
+        step=step.name,
+        audience=step.audience,
+        addressee=addressee,
+        site_id=occasion.site_id,
+        target=occasion.visit.target,
+        day=step.day,
+        state="planned",
+        changed_on=occasion.today,
+    )
+
+
+def _reminder_id(visit: ScheduledVisit, step: Step, addressee: str) -> UUID:
+    """Returns the id of a step's row for a target. One that another target has left behind is not taken again."""
+    occasion, taken = visit.occasion, {row.reminder_id for row in visit.rows}
+    parts = (visit.study_id, visit.participant_id, visit.schedule, str(occasion.visit.number), step.name, step.audience)
+    name = "/".join(("reminder", *parts, addressee, occasion.visit.target.isoformat()))
+    ids = (uuid5(QUARTAL_NAMESPACE, f"{name}/{number}") for number in count())
+    return next(reminder_id for reminder_id in ids if reminder_id not in taken)

@@ -1,0 +1,94 @@
+"""Brings the log of reminders of a study up to today: plans the steps that have come, and suppresses others.
+
+It looks at the visits of which the day of a step has begun, at participants whose rows were derived anew, and at those
+with reminders that a later day may change; all others are as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from services.analytics.reminders import repository
+from services.analytics.reminders.log import Reach, Reminder, settle, withdraw
+from services.analytics.reminders.repository import DerivationState, Progress, SiteDay, VisitKey
+from services.analytics.reminders.steps import VisitOnDay
+from shared.postgres.tenancy import PooledConnection
+from shared.protocol.reminder_steps import Reason
+
+_BATCH_SIZE = 5_000
+
+
+async def plan_reminders(
+    connection: PooledConnection,
+    study_id: str,
+    sites: Sequence[SiteDay],
+    reaches: Mapping[str, Reach],
+    state: DerivationState,
+    now: datetime,
+    *,
+    shards: int,
+) -> None:
+    """Stores the reminders of a study that are new or say something else, and how far its visits were looked at.
+
+    `sites`: the sites with their days. `reaches`: by site, the audiences with a recipient.
+    """
+    progress = await repository.load_progress(connection, study_id)
+    sites = [
+        replace(site, seen_until=progress[site.site_id].seen_on) if site.site_id in progress else site for site in sites
+    ]
+    ids = sorted(await _changed(connection, study_id, sites, progress, state))
+    for start in range(0, len(ids), _BATCH_SIZE):
+        batch = ids[start : start + _BATCH_SIZE]
+        changed = await _settle_batch(connection, study_id, sites, reaches, batch)
+        await repository.store_reminders(connection, study_id, changed, now, shards=shards)
+    await repository.store_progress(connection, study_id, sites, state.revision)
+
+
+async def _changed(
+    connection: PooledConnection,
+    study_id: str,
+    sites: Sequence[SiteDay],
+    progress: Mapping[str, Progress],
+    state: DerivationState,
+) -> set[str]:
+    begun = [site for site in sites if site.seen_until is None or site.seen_until < site.today]
+    ids = await repository.load_begun_participants(connection, study_id, begun) if begun else set[str]()
+    revision = min((site.revision for site in progress.values()), default=state.revision)
+    if revision != state.revision:
+        earlier = revision if revision < state.revision else 0  # a rebuild counts anew
+        ids |= await repository.load_changed_participants(connection, study_id, earlier)
+    return ids | await repository.load_unsettled_participants(connection, study_id)
+
+
+async def _settle_batch(
+    connection: PooledConnection,
+    study_id: str,
+    sites: Sequence[SiteDay],
+    reaches: Mapping[str, Reach],
+    ids: Sequence[str],
+) -> list[Reminder]:
+    occasions = await repository.load_occasions(connection, study_id, sites, ids)
+    reminders = await repository.load_reminders(connection, study_id, ids, occasions)
+    unscheduled = await repository.load_unscheduled(connection, study_id, ids)
+    by_id = {site.site_id: site for site in sites}
+    changed = list[Reminder]()
+    for visit in repository.join_visits(study_id, occasions, reminders):
+        site = by_id[visit.occasion.site_id]
+        changed += settle(visit, site.plan, site.seen_until, reaches[site.site_id])
+    return [*changed, *_withdrawn(occasions, reminders, unscheduled, by_id)]
+
+
+def _withdrawn(
+    occasions: Mapping[VisitKey, VisitOnDay],
+    reminders: Mapping[VisitKey, Sequence[Reminder]],
+    unscheduled: Mapping[str, bool],
+    sites: Mapping[str, SiteDay],
+) -> Iterator[Reminder]:
+    """Yields the reminders of visits that no longer exist, suppressed."""
+    for key, rows in reminders.items():
+        if key not in occasions and rows[0].site_id in sites:
+            is_excluded = unscheduled.get(key[0])
+            reason: Reason = "moved" if is_excluded is None else "excluded" if is_excluded else "no_schedule"
+            yield from withdraw(rows, reason, sites[rows[0].site_id].today)

@@ -1,0 +1,111 @@
+"""The reminders' part of the deriver's process: ticks every few seconds, and publishes what happened to reminders."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from services.analytics.reminders.currency import Currency
+from services.analytics.reminders.worker import NO_MAIL, ReminderWorker
+from shared.contracts.cloudevents import PARTITIONS_PER_TOPIC, topic
+from shared.inbox.consumer import Offsets
+from shared.kafka.clients import open_consumer
+from shared.outbox.lease import RestoredDatabase
+from shared.outbox.publisher import PublishError
+from shared.postgres.errors import UNAVAILABLE
+from shared.postgres.retry import retry_while_unavailable
+from shared.postgres.tenancy import open_pool
+from shared.retry import wait_for_event
+from shared.runtime.service_process import WorkerTask
+from shared.settings import PRODUCERS, Settings
+
+TICK_SECONDS = 2.0
+_REQUEST_TIMEOUT_MS = 5_000
+_RESTART_SECONDS = 10.0
+_log = logging.getLogger(__name__)
+
+
+class TopicEnds:
+    """Reads the end offsets of topics, by a connection that is opened when it is needed and kept.
+
+    Close it after use.
+    """
+
+    def __init__(self, bootstrap: str, topics: Sequence[str]) -> None:
+        self._bootstrap = bootstrap
+        self._partitions = [TopicPartition(topic, n) for topic in topics for n in range(PARTITIONS_PER_TOPIC)]
+        self._connection = AsyncExitStack()
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def read(self) -> Offsets:
+        """Returns where the next message of each partition will be. Raises KafkaError or OSError."""
+        try:
+            consumer = self._consumer or await self._connect()
+            ends: Offsets = await consumer.end_offsets(self._partitions)
+        except (KafkaError, OSError):
+            await self.close()
+            raise
+        return ends
+
+    async def _connect(self) -> AIOKafkaConsumer:
+        client = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, request_timeout_ms=_REQUEST_TIMEOUT_MS)
+        self._consumer = await self._connection.enter_async_context(open_consumer(client))
+        return self._consumer
+
+    async def close(self) -> None:
+        """Closes the connection, so that the next reading opens another."""
+        self._consumer = None
+        await self._connection.aclose()
+
+
+async def run_reminders(settings: Settings, stop: asyncio.Event) -> None:
+    """Plans reminders and composes digests until `stop` is set. Waits while the database is unavailable."""
+    url = settings.database_url("analytics", "system")
+    pool = await retry_while_unavailable(lambda: open_pool(url, max_size=2))
+    ends = TopicEnds(settings.kafka_bootstrap, [topic(service) for service in PRODUCERS])
+    currency = Currency(pool, ends.read)
+    worker = ReminderWorker(pool, settings.study_clock(), currency, NO_MAIL, shards=settings.relay_shards)
+    try:
+        await run_ticks(worker, stop)
+    finally:
+        await ends.close()
+        await pool.close()
+
+
+def keep_running(work: WorkerTask) -> WorkerTask:
+    """Returns a task that does the work again after it has failed, since what else its process does goes on."""
+
+    async def run(settings: Settings, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await work(settings, stop)
+            except (KafkaError, PublishError, RestoredDatabase, *UNAVAILABLE) as error:
+                _log.warning("reminders are not published, trying again: %s", error)
+                await wait_for_event(stop, _RESTART_SECONDS)
+
+    return run
+
+
+async def run_ticks(worker: ReminderWorker, stop: asyncio.Event, *, interval: float = TICK_SECONDS) -> None:
+    """Ticks for every study until `stop` is set. A fault of one study delays its reminders, and those of no other."""
+    while not stop.is_set():
+        try:
+            for study_id in await worker.studies():
+                await _tick(worker, study_id)
+        except UNAVAILABLE as error:
+            _log.warning("reminders wait for the database: %s", type(error).__name__)
+        await wait_for_event(stop, interval)
+
+
+async def _tick(worker: ReminderWorker, study_id: str) -> None:
+    try:
+        await worker.tick(study_id)
+    except UNAVAILABLE:
+        raise
+    except Exception:  # of any kind: such as a fact of the study that this release cannot read
+        _log.exception("the reminders of a study cannot be planned", extra={"study_id": study_id})

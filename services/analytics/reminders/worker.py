@@ -1,0 +1,180 @@
+"""The worker of reminders: brings the log of each study up to today, and composes digests when their moment has come.
+
+A tick is one transaction for each study: it plans, composes and fixes the digests. It sends nothing itself. Two workers
+at once do no harm: the second finds the study locked, and a digest is fixed once for a member, site and day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from services.analytics.reminders import repository, status
+from services.analytics.reminders.composing import ClaimDigest, DigestRound, compose_digests
+from services.analytics.reminders.currency import Currency
+from services.analytics.reminders.digest import ComposedDigest, Digest, MailSettings
+from services.analytics.reminders.log import STUDY_ADDRESSEE, Reach
+from services.analytics.reminders.moment import open_until
+from services.analytics.reminders.planning import plan_reminders
+from services.analytics.reminders.recipients import LoadRecipients, Recipient, find_reach, group_recipients
+from services.analytics.reminders.repository import DerivationState, SiteDay
+from services.analytics.reminders.working_days import is_working_day
+from services.analytics.snapshot.repository import study_record_at
+from shared.contracts.study import SiteActivated, StudyOpened
+from shared.gate.study_timeline import protocol_on
+from shared.kernel.clock import Clock
+from shared.kernel.record import Record
+from shared.outbox.confirmation import is_confirmed
+from shared.postgres.tenancy import PooledConnection, Tenant, transaction
+
+NOT_COMPARED = "comparison"
+"""The obstacle of reminders in a database that may be an earlier state than was published."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailPorts:
+    """The members who receive digests, and what fixes a digest to be sent.
+
+    `settings`: None where the installation sends no mail; then nobody is a recipient.
+    """
+
+    load_recipients: LoadRecipients
+    claim: ClaimDigest
+    settings: MailSettings | None
+
+
+async def _load_nobody(connection: PooledConnection, study_id: str, now: datetime) -> Sequence[Recipient]:
+    return ()
+
+
+async def _claim_nothing(
+    connection: PooledConnection, digest: Digest, composed: ComposedDigest, expires_at: datetime
+) -> bool:
+    return False
+
+
+NO_MAIL = MailPorts(load_recipients=_load_nobody, claim=_claim_nothing, settings=None)
+"""The ports of an installation that sends no mail."""
+
+
+class _Planned(NamedTuple):
+    """The rows for which the reminders of a study are planned, and by site the day and who is reached."""
+
+    state: DerivationState
+    sites: tuple[tuple[date, Reach], ...]
+
+
+class ReminderWorker:
+    """Plans and composes the reminders of studies. `pool` connects as the system.
+
+    `clock` says what day and hour it is. `shards`: the number of shards of the outbox.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool[Any], clock: Clock, currency: Currency, mail: MailPorts, *, shards: int = 1
+    ) -> None:
+        self._pool, self._clock, self._currency, self._mail, self._shards = pool, clock, currency, mail, shards
+        self._planned: dict[str, _Planned] = {}
+        self._studies: dict[str, tuple[DerivationState, Record]] = {}
+
+    async def studies(self) -> list[str]:
+        """Returns the studies with derived rows."""
+        return [row["study_id"] for row in await self._pool.fetch(repository.SQL["studies"])]
+
+    async def tick(self, study_id: str) -> str | None:
+        """Brings a study up to now. Returns what its digests wait for; None if they wait for nothing.
+
+        Nothing is planned in a database that was not compared with what was published: it may be an earlier state.
+        """
+        if not await is_confirmed(self._pool):
+            async with self._pool.acquire() as connection:
+                await status.store_status(connection, study_id, NOT_COMPARED)
+            return NOT_COMPARED
+        async with self._pool.acquire() as connection:
+            state, study = await self._load_study(connection, study_id)
+        if state is None:
+            return None
+        if not (sites := self._site_days(study_id, study)):
+            return None
+        open_sites, obstacle = await self._open_sites(study_id, sites)
+        async with transaction(self._pool, Tenant(study_id)) as connection:
+            if not await repository.lock_study(connection, study_id):
+                return obstacle
+            if await repository.load_derivation_state(connection, study_id) != state:
+                return obstacle  # rows were derived in the meantime: the next tick has them
+            planned = await self._bring_up_to_date(connection, study_id, sites, open_sites, state)
+            await status.store_status(connection, study_id, obstacle)
+        self._planned[study_id] = planned
+        return obstacle
+
+    async def _load_study(self, connection: PooledConnection, study_id: str) -> tuple[DerivationState | None, Record]:
+        """Returns the state of the study's rows and its own facts then; None if it has no rows or was not opened."""
+        state = await repository.load_derivation_state(connection, study_id)
+        if state is None:
+            return None, Record()
+        known_at, study = self._studies.get(study_id, (None, Record()))
+        if known_at != state:
+            study = await study_record_at(connection, study_id, state.position)
+            self._studies[study_id] = state, study
+        return (state, study) if study.facts_of(StudyOpened) else (None, study)
+
+    def _site_days(self, study_id: str, study: Record) -> list[SiteDay]:
+        """Returns the sites, in the order of their activation, each with its day."""
+        days = list[SiteDay]()
+        for site in study.facts_of(SiteActivated):
+            today = self._clock.today(study_id, site.time_zone)
+            plan = protocol_on(study, today).reminders
+            days.append(
+                SiteDay(site_id=site.site_id, zone=site.time_zone, country=site.country, today=today, plan=plan)
+            )
+        return days
+
+    async def _open_sites(self, study_id: str, sites: Sequence[SiteDay]) -> tuple[Mapping[str, datetime], str | None]:
+        """Returns the sites whose digests may be composed now, with the ends of their hours, and what others wait for.
+
+        These are the sites on a working day, within their hours, and of which the rows say what was published by then.
+        """
+        open_sites, obstacle = dict[str, datetime](), None
+        for site in sites:
+            until = open_until(self._clock, study_id, site.zone, site.plan.digest_at)
+            if until is None or not is_working_day(site.country, site.today):
+                continue
+            if own_obstacle := await self._currency.find_obstacle(study_id, site.site_id, site.today):
+                obstacle = own_obstacle
+            else:
+                open_sites[site.site_id] = until
+        return open_sites, obstacle
+
+    async def _bring_up_to_date(
+        self,
+        connection: PooledConnection,
+        study_id: str,
+        sites: Sequence[SiteDay],
+        open_sites: Mapping[str, datetime],
+        state: DerivationState,
+    ) -> _Planned:
+        """Plans the reminders unless they are as they were, and composes digests. Returns for what they are planned."""
+        now, settings = self._clock.now(), self._mail.settings
+        recipients = await self._mail.load_recipients(connection, study_id, now) if settings else []
+        groups = group_recipients(recipients, sites)
+        reaches = {site.site_id: find_reach(site, groups, open_sites) for site in sites}
+        planned = _Planned(state, tuple((site.today, reaches[site.site_id]) for site in sites))
+        if self._planned.get(study_id) != planned:
+            await plan_reminders(connection, study_id, sites, reaches, state, now, shards=self._shards)
+        for group in groups:
+            if settings and (until := open_sites.get(group.hour_site.site_id)) and group.recipients:
+                digests = DigestRound(
+                    study_id=study_id,
+                    addressee=group.addressee,
+                    day=group.hour_site.today,
+                    sites=sites if group.addressee == STUDY_ADDRESSEE else [group.hour_site],
+                    recipients=group.recipients,
+                    now=now,
+                    expires_at=until,
+                )
+                await compose_digests(connection, digests, settings, self._mail.claim)
+        return planned
