@@ -24,9 +24,12 @@ from services.analytics.participants import api as participants_api
 from services.analytics.participants.service import ParticipantService
 from services.analytics.queries import api as queries_api
 from services.analytics.queries.service import QueryService
+from services.analytics.reminders import health as reminders_health
 from services.analytics.reminders import worklist_calendar
 from services.analytics.reminders.digest import MailSettings
 from services.analytics.reminders.links import LinksKey
+from services.analytics.reminders.listing import api as reminders_api
+from services.analytics.reminders.listing.service import ReminderListService
 from services.analytics.reminders.subscriptions import api as subscriptions_api
 from services.analytics.reminders.subscriptions.service import Mailing, SubscriptionService
 from services.analytics.schedule import api as schedule_api
@@ -76,12 +79,14 @@ async def _open_resources(
                 metrics_collectors=[
                     partial(collect_inbox_metrics, "analytics", pool),
                     partial(collect_metrics, system_pool),
+                    partial(reminders_health.collect_reminder_metrics, system_pool),
                 ],
                 reader=reader,
                 figures=FigureService(reader),
                 queries=queries,
                 participants=ParticipantService(reader, queries),
                 worklist=WorklistService(reader),
+                reminders=ReminderListService(reader),
                 timelines=TimelineService(reader, TermNames()),
                 subscriptions=SubscriptionService(pool, system_pool, reader.studies, _mailing(settings), clock.now),
                 live_updates=live_updates,
@@ -127,6 +132,8 @@ def create_app(
         queries_api.routes,
         participants_api.routes,
         schedule_api.routes,
+        reminders_api.routes,
+        reminders_health.routes,
         subscriptions_api.routes,
         worklist_calendar.routes,
         operations_api.routes,

@@ -8,6 +8,7 @@ from services.analytics.figures.api import FigureResources
 from services.analytics.live.api import LiveResources
 from services.analytics.participants.api import ParticipantResources
 from services.analytics.queries.api import QueryResources
+from services.analytics.reminders.listing.api import ReminderResources
 from services.analytics.reminders.subscriptions.api import SubscriptionResources
 from services.analytics.schedule.api import WorklistResources
 from services.analytics.study_header import PageResources
@@ -21,6 +22,7 @@ class Analytics(
     QueryResources,
     ParticipantResources,
     WorklistResources,
+    ReminderResources,
     TimelineResources,
     SubscriptionResources,
     LiveResources,

@@ -11,6 +11,7 @@ from services.analytics.figures import page as cohort_page
 from services.analytics.operations import page as operations_page
 from services.analytics.participants import page as participants_page
 from services.analytics.queries import page as queries_page
+from services.analytics.reminders.listing import page as reminders_page
 from services.analytics.reminders.subscriptions import page as subscription_page
 from services.analytics.schedule import page as worklist_page
 from services.analytics.study_header import StudyPage
@@ -30,6 +31,7 @@ PAGE_MODULES: Sequence[PageModule] = (
     participants_page,
     participant_page,
     queries_page,
+    reminders_page,
     subscription_page,
     operations_page,
 )

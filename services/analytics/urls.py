@@ -66,6 +66,14 @@ def worklist_file_url(study: str, extension: str, query: Query = NO_QUERY) -> st
     return _with_query(f"{_api_url(study)}/worklist{extension}", query)
 
 
+def reminders_url(study: str, query: Query = NO_QUERY) -> str:
+    return _with_query(f"{cohort_url(study)}/reminders", query)
+
+
+def reminders_file_url(study: str, extension: str, query: Query = NO_QUERY) -> str:
+    return _with_query(f"{_api_url(study)}/reminders{extension}", query)
+
+
 def subscription_url(study: str) -> str:
     """The page of the caller's own subscription to messages of the study."""
     return f"{cohort_url(study)}/subscription"

@@ -8,6 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.operations import repository
+from services.analytics.reminders.health import ReminderStatus, load_statuses
 from services.analytics.snapshot.access import may_see_operations
 from services.analytics.snapshot.api import StudyResources
 from services.analytics.snapshot.repository import projection_position
@@ -79,6 +80,23 @@ class TopicLag(BaseModel):
     looked_seconds: float
 
 
+class ReminderOperations(NamedSchema):
+    """State of the reminders of a study."""
+
+    fault: str | None = Field(
+        description="what keeps reminders from being sent: `stopped` without a sign of life of the worker, or what the "
+        "digests have waited for"
+    )
+    waits_for: str | None = Field(
+        description="what the digests wait for: `kafka` to answer, `facts` to be applied, their `derivation`, or the "
+        "`comparison` of a restored database with what was published"
+    )
+    planned: int = Field(description="reminders that the next digests have")
+    unreached: int = Field(description="reminders that no member receives")
+    sent: int
+    failed: int = Field(description="reminders that could be sent to nobody")
+
+
 class Operations(BaseModel):
     """State of the projection of a study, and what is missing. `lag` and `unreadable` are about all studies."""
 
@@ -92,6 +110,7 @@ class Operations(BaseModel):
     without_screening: UnscreenedList
     behind: int = Field(description="facts applied after `position`, which figures and pages do not show yet")
     not_derived: FailedDerivationList
+    reminders: ReminderOperations | None = Field(description="null until rows are derived")
 
 
 async def load_operations(resources: StudyResources, study: str, member: str) -> Operations:
@@ -107,6 +126,7 @@ async def load_operations(resources: StudyResources, study: str, member: str) ->
     parked_streams = await repository.load_parked_streams(resources.pool, resources.system_pool, study)
     failed = await repository.load_failed(resources.pool, study)
     topic_lags = await load_lags(resources.pool)
+    reminders = [status for status in await load_statuses(resources.system_pool) if status.study_id == study]
     return Operations(
         study_id=study,
         position=current.position,
@@ -122,6 +142,18 @@ async def load_operations(resources: StudyResources, study: str, member: str) ->
         not_derived=FailedDerivationList(
             count=len(failed), rows=[FailedDerivation.model_validate(row) for row in failed[:MAX_ROWS]]
         ),
+        reminders=next((_reminder_operations(status) for status in reminders), None),
+    )
+
+
+def _reminder_operations(status: ReminderStatus) -> ReminderOperations:
+    return ReminderOperations(
+        fault=status.fault,
+        waits_for=status.waits_for,
+        planned=status.planned,
+        unreached=status.unreached,
+        sent=status.sent,
+        failed=status.failed,
     )
 
 

@@ -10,7 +10,7 @@ from services.analytics.study_header import navigation_links
 from shared.security.grants import Grant, Rights
 
 PAGES = [module.PAGE for module in PAGE_MODULES]
-PARTICIPANT_PAGES = ["Worklist", "Participants", "Data queries"]
+PARTICIPANT_PAGES = ["Worklist", "Participants", "Data queries", "Reminders"]
 
 
 def labels_for(*grants: Grant) -> list[str]:

@@ -48,6 +48,7 @@ def render_page(kafka: float | None, worker: float | None, failed: Sequence[Fail
         without_screening=UnscreenedList(count=0, rows=[]),
         behind=1,
         not_derived=FailedDerivationList(count=len(failed), rows=list(failed)),
+        reminders=None,
     )
     return render_operations(STUDY, operations, detect_silence(topics, standstill))
 

@@ -1,0 +1,79 @@
+"""The state of reminders for monitoring: `/analytics/health/reminders`, and numbers for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from services.analytics.reminders.repository import SQL
+from services.analytics.snapshot.api import StudyResources
+from shared.web.container import get_container
+from shared.web.metrics import Sample
+from shared.web.route_classes import StrictRoute
+
+SILENT_SECONDS = 60.0
+"""Seconds without a sign of life after which the worker of reminders is taken for stopped."""
+WAITING_SECONDS = 600.0
+"""Seconds after which digests that wait are a fault: facts arrive within seconds."""
+routes = APIRouter(include_in_schema=False, route_class=StrictRoute)
+
+
+class ReminderStatus(NamedTuple):
+    """The state of a study's reminders.
+
+    `silent_seconds`: since the last sign of life of the worker; None without one. `waits_for`: what its digests wait
+    for, since `waiting_seconds`. `planned`: reminders that the next digests have, the oldest since `oldest_seconds`.
+    `unreached`: reminders that nobody receives. `sent`, `failed`: numbers of outcomes.
+    """
+
+    study_id: str
+    silent_seconds: float | None
+    waits_for: str | None
+    waiting_seconds: float
+    sent: int
+    failed: int
+    planned: int
+    unreached: int
+    oldest_seconds: float
+
+    @property
+    def fault(self) -> str | None:
+        """The fault that keeps reminders from being sent; None without one."""
+        if self.silent_seconds is None or self.silent_seconds > SILENT_SECONDS:
+            return "stopped"
+        return self.waits_for if self.waiting_seconds > WAITING_SECONDS else None
+
+
+async def load_statuses(system_pool: asyncpg.Pool[Any]) -> list[ReminderStatus]:
+    """Returns the state of reminders of every study with derived rows."""
+    return [ReminderStatus(**row) for row in await system_pool.fetch(SQL["status"])]
+
+
+@routes.get("/analytics/health/reminders")
+async def reminders_health(request: Request) -> JSONResponse:
+    """Returns 200 while reminders of every study are planned and composed, else 503 with the number of studies."""
+    statuses = await load_statuses(get_container(request).get_resources(StudyResources).system_pool)
+    faults = [status.fault for status in statuses if status.fault]
+    if not faults:
+        return JSONResponse({"status": "ready"})
+    return JSONResponse({"status": min(faults), "studies": len(faults)}, status_code=503)
+
+
+async def collect_reminder_metrics(system_pool: asyncpg.Pool[Any]) -> Sequence[Sample]:
+    """Returns the numbers of every study."""
+    return [
+        Sample(f"quartal_reminders_{name}", description, number, {"study": status.study_id})
+        for status in await load_statuses(system_pool)
+        for name, description, number in (
+            ("due", "Reminders that the next digests have", status.planned),
+            ("unreached", "Reminders that no member receives", status.unreached),
+            ("sent_total", "Reminders that were sent", status.sent),
+            ("failed_total", "Reminders that could be sent to nobody", status.failed),
+            ("oldest_due_seconds", "Age of the oldest planned reminder", status.oldest_seconds),
+            ("silent_seconds", "Seconds since the last sign of life of the worker", status.silent_seconds or 0.0),
+        )
+    ]
