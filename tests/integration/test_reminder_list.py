@@ -1,0 +1,132 @@
+"""The log of reminders on request: who sees which, what comes next, and the page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.testing.builders import facts
+from shared.testing.builders import follow_up_facts as follow_up
+from tests.conftest import Database
+from tests.integration.support.analytics_app import TODAY, AnalyticsStudy, open_analytics_study
+from tests.integration.support.reminded_study import RemindedStudy, Subscriber
+from tests.integration.support.worklist import DUE, OVERDUE, add
+
+NURSE = Subscriber(member="nurse@rome", site_id="rome")
+
+
+@pytest.fixture
+async def study(analytics_database: Database, tmp_path: Path, study_id: str) -> AsyncIterator[AnalyticsStudy]:
+    async with open_analytics_study(analytics_database, tmp_path, study_id) as study:
+        yield study
+
+
+async def remind(study: AnalyticsStudy) -> None:
+    """Plans and sends the reminders of the study's frozen day."""
+    reminded = RemindedStudy(study.database, study.study_id, [NURSE], setting=f"{study.study_id}={TODAY}")
+    reminded.now = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)
+    await reminded.tick()
+
+
+async def rows(study: AnalyticsStudy, user: str = "investigator", **filters: Any) -> list[dict[str, Any]]:
+    answer = await study.get("reminders.json", user, **filters)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["rows"])
+
+
+def brief(listed: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    return [(row["visit"], row["step"], row["state"], row["reason"]) for row in listed]
+
+
+async def test_the_list_has_what_was_sent_to_which_member_and_what_comes_next(study: AnalyticsStudy) -> None:
+    history = await add(study, OVERDUE)
+    await remind(study)
+    listed = await rows(study, participant=history.participant_id)
+    sent = next(row for row in listed if row["state"] == "sent")
+    assert (sent["visit"], sent["step"], sent["audience"], sent["site_id"]) == (1, "overdue", "site", "rome")
+    assert [(delivery["member"], delivery["state"]) for delivery in sent["deliveries"]] == [("nurse@rome", "sent")]
+    assert sent["deliveries"][0]["message_id"].startswith("<d.")
+    assert {row["visit"] for row in listed if row["state"] == "planned"} >= {2, 3, 8}
+    assert len({row["reminder_id"] for row in listed}) == len(listed)
+
+
+async def test_the_next_step_of_a_visit_is_listed_under_the_id_that_it_gets(study: AnalyticsStudy) -> None:
+    history = await add(study, DUE)
+    planned = (await rows(study, participant=history.participant_id))[0]
+    await remind(study)
+    assert (planned["visit"], planned["state"]) == (1, "planned")
+    sent = await rows(study, participant=history.participant_id, state="sent")
+    assert [row["reminder_id"] for row in sent] == [planned["reminder_id"]]
+
+
+async def test_a_site_sees_the_reminders_of_its_own_participants(study: AnalyticsStudy) -> None:
+    mine, other = await add(study, DUE), await add(study, DUE, site="milan")
+    await remind(study)
+    assert {row["participant_id"] for row in await rows(study, "site@rome")} == {mine.participant_id}
+    assert {row["participant_id"] for row in await rows(study, "site@milan")} == {other.participant_id}
+    assert (await study.get("reminders.json", "reader")).status_code == 403
+    assert (await study.get("reminders.json", "site@rome", site="milan")).status_code == 403
+    unreached = [row for row in await rows(study, "site@milan") if row["state"] == "suppressed"]
+    assert [row["reason"] for row in unreached] == ["no_recipient"]
+
+
+async def test_a_transferred_participant_is_in_the_list_of_the_new_site_alone(study: AnalyticsStudy) -> None:
+    history = await add(study, DUE)
+    await remind(study)
+    await study.project([history.record(facts.participant_transferred("milan", "2025-01-30"))])
+    assert await rows(study, "site@rome") == []
+    assert history.participant_id in {row["participant_id"] for row in await rows(study, "site@milan")}
+
+
+async def test_pages_have_every_reminder_once(study: AnalyticsStudy) -> None:
+    for _ in range(3):
+        await add(study, OVERDUE)
+    await remind(study)
+    whole, paged, after = await rows(study, limit=1000), list[dict[str, Any]](), ""
+    while after is not None:
+        answer = (await study.get("reminders.json", limit=2, **({"after": after} if after else {}))).json()
+        assert len(answer["rows"]) <= 2
+        paged, after = [*paged, *answer["rows"]], answer["next"]
+    assert paged == whole
+
+
+async def test_a_reported_visit_has_no_next_step(study: AnalyticsStudy) -> None:
+    history = await add(study, DUE, follow_up.follow_up_recorded(TODAY))
+    assert 1 not in {row["visit"] for row in await rows(study, participant=history.participant_id)}
+
+
+async def test_the_table_has_a_row_for_each_digest(study: AnalyticsStudy) -> None:
+    await add(study, DUE)
+    await remind(study)
+    lines = (await study.get("reminders.csv", state="sent")).text.splitlines()
+    assert lines[0].startswith(
+        "reminder_id,participant_id,site_id,visit,course_id,step,target,audience,state,reason,day"
+    )
+    assert len(lines) == 2
+    assert ",nurse@rome,sent," in lines[1]
+
+
+async def test_the_page_says_what_was_sent_and_why_not(study: AnalyticsStudy) -> None:
+    reached, unreached = await add(study, DUE), await add(study, DUE, site="milan")
+    await remind(study)
+    text = (await study.get_page("reminders")).text
+    assert reached.participant_id in text
+    assert unreached.participant_id in text
+    assert "nurse@rome, sent" in text
+    assert "Not sent: nobody receives digests for it" in text
+    assert (await study.get_page("reminders", "site@rome", state="suppressed")).text.count("nobody receives") == 0
+
+
+async def test_health_says_whether_reminders_are_planned(study: AnalyticsStudy) -> None:
+    await add(study, DUE)
+    await remind(study)
+    operations = (await study.get("operations.json")).json()["reminders"]
+    assert (operations["fault"], operations["sent"], operations["failed"]) == (None, 1, 0)
+    health = await study.http.get("/analytics/health/reminders")
+    assert health.status_code in (200, 503)  # other studies of this database have no worker
+    metrics = (await study.http.get("/analytics/metrics")).text
+    assert f'quartal_reminders_sent_total{{study="{study.study_id}"}} 1.0' in metrics
