@@ -13,10 +13,10 @@ from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
 from tests.conftest import Database
 from tests.integration.support.analytics_app import TODAY, AnalyticsStudy, open_analytics_study
-from tests.integration.support.reminded_study import RemindedStudy, Subscriber
+from tests.integration.support.reminded_study import RemindedStudy, subscriber
 from tests.integration.support.worklist import DUE, OVERDUE, add
 
-NURSE = Subscriber(member="nurse@rome", site_id="rome")
+NURSE = subscriber("nurse@rome", site_id="rome")
 
 
 @pytest.fixture

@@ -6,15 +6,16 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from services.analytics.reminders.sender import DigestOutcome
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
 from tests.conftest import Database
-from tests.integration.support.reminded_study import Outcome, RemindedStudy, Subscriber
+from tests.integration.support.reminded_study import RemindedStudy, subscriber
 
 BERLIN = facts.site_activated("berlin", zone="Europe/Berlin", country="DE")
 ROME = facts.site_activated("rome")
-NURSE = Subscriber(member="nurse@berlin.study", site_id="berlin")
-COORDINATOR = Subscriber(member="coordinator@study")
+NURSE = subscriber("nurse@berlin.study", site_id="berlin")
+COORDINATOR = subscriber("coordinator@study")
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ async def test_a_site_without_a_recipient_gets_the_current_step_once_it_has_one(
 
 async def test_a_transferred_participant_is_reminded_of_at_the_new_site(study: RemindedStudy) -> None:
     history = await study.treat("2025-01-15")
-    study.subscribers.append(Subscriber(member="nurse@rome.study", site_id="rome"))
+    study.subscribers.append(subscriber("nurse@rome.study", site_id="rome"))
     await study.live("2025-04-01", "2025-04-01")
     await study.state(history, facts.participant_transferred("rome", "2025-04-01"))
     await study.live("2025-04-02", "2025-04-15")
@@ -113,17 +114,17 @@ async def test_a_transferred_participant_is_reminded_of_at_the_new_site(study: R
 
 async def test_a_digest_that_fails_is_tried_again_on_the_next_working_day(study: RemindedStudy) -> None:
     await study.treat("2025-01-15")
-    study.outcome = Outcome("failed", "550")
+    study.outcome = DigestOutcome("failed", "550")
     await study.live("2025-04-01", "2025-04-01")
     await study.tick()
     assert await study.log("step, state, reason") == [("open", "failed", "550")]
-    study.outcome = Outcome()
+    study.outcome = DigestOutcome("sent")
     await study.live("2025-04-02", "2025-04-02")
     assert await study.sent() == ["04-02 open site"]
 
 
 async def test_a_reminder_is_sent_when_one_of_several_members_was_reached(study: RemindedStudy) -> None:
-    study.subscribers.append(Subscriber(member="doctor@berlin.study", site_id="berlin"))
+    study.subscribers.append(subscriber("doctor@berlin.study", site_id="berlin"))
     await study.treat("2025-01-15")
     await study.live("2025-04-01", "2025-04-01")
     deliveries = await study.database.system.fetch(

@@ -18,8 +18,8 @@ from services.analytics.reminders.digest import (
     VisitInDigest,
     compose_digest,
 )
-from services.analytics.reminders.recipients import Recipient
 from services.analytics.reminders.repository import SiteDay
+from services.analytics.reminders.subscriptions.subscription import Recipient
 from shared.postgres.tenancy import PooledConnection
 from shared.protocol.schedule import INDEX_SCHEDULE
 
@@ -68,7 +68,7 @@ async def compose_digests(
             day=digests.day,
             sites=parts,
         )
-        message = compose_digest(digest, recipient.address, settings, digests.now)
+        message = compose_digest(digest, recipient.address, settings, digests.now, ends_on=recipient.ends_on)
         if await claim(connection, digest, message, digests.expires_at):
             ids = [visit.reminder_id for visit in visits]
             await deliveries.add_deliveries(connection, ids, digest, message.message_id, digests.now)

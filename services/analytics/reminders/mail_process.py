@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from services.analytics.reminders.email import SmtpSender
-from services.analytics.reminders.sender import MailSender, empty_old_mails, keep_with_mail
+from services.analytics.reminders.outcomes import record_outcome
+from services.analytics.reminders.sender import MailSender, empty_old_mails
 from services.analytics.reminders.subscriptions.endings import end_subscriptions
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.mail_server import MailServer
@@ -25,7 +27,8 @@ async def run_mail_sender(settings: Settings, stop: asyncio.Event) -> None:
     database = settings.database_url("analytics", "system")
     pool = await retry_while_unavailable(lambda: open_pool(database, max_size=5))
     send = SmtpSender(MailServer.parse(url)) if url else None
-    sender = MailSender(pool, settings.mail_from, send, keep_with_mail, clock.now) if send else None
+    store_outcome = partial(record_outcome, shards=settings.relay_shards)
+    sender = MailSender(pool, settings.mail_from, send, store_outcome, clock.now) if send else None
     studies, tidy_at = ReplicatedStudies(pool), clock.now()
     try:
         while not stop.is_set():

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Literal, Protocol
 
 from services.analytics.reminders import deliveries, repository, status
 from services.analytics.reminders.deliveries import ReminderOutcome
 from services.analytics.reminders.log import Reminder
+from services.analytics.reminders.sender import DigestOutcome
 from shared.postgres.tenancy import PooledConnection
-
-
-class DigestOutcome(Protocol):
-    """The end of a digest. `code`: the number of the mail server's refusal, or `expired`; None for a sent one."""
-
-    @property
-    def state(self) -> Literal["sent", "failed"]: ...
-    @property
-    def code(self) -> str | None: ...
 
 
 async def record_outcome(

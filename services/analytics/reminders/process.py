@@ -11,7 +11,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.analytics.reminders.currency import Currency
-from services.analytics.reminders.worker import NO_MAIL, ReminderWorker
+from services.analytics.reminders.digest import MailSettings
+from services.analytics.reminders.digest_repository import claim
+from services.analytics.reminders.subscriptions.repository import recipients
+from services.analytics.reminders.worker import MailPorts, ReminderWorker
 from shared.contracts.cloudevents import PARTITIONS_PER_TOPIC, topic
 from shared.inbox.consumer import Offsets
 from shared.kafka.clients import open_consumer
@@ -63,13 +66,20 @@ class TopicEnds:
         await self._connection.aclose()
 
 
+def mail_ports(settings: Settings) -> MailPorts:
+    """Returns the subscriptions and mails of this installation. Without a mail server nobody receives digests."""
+    mail = MailSettings(mail_from=settings.mail_from, url=settings.public_url, detail=settings.mail_detail)
+    has_server = bool(settings.smtp_url.get_secret_value())
+    return MailPorts(load_recipients=recipients, claim=claim, settings=mail if has_server else None)
+
+
 async def run_reminders(settings: Settings, stop: asyncio.Event) -> None:
     """Plans reminders and composes digests until `stop` is set. Waits while the database is unavailable."""
     url = settings.database_url("analytics", "system")
     pool = await retry_while_unavailable(lambda: open_pool(url, max_size=2))
     ends = TopicEnds(settings.kafka_bootstrap, [topic(service) for service in PRODUCERS])
     currency = Currency(pool, ends.read)
-    worker = ReminderWorker(pool, settings.study_clock(), currency, NO_MAIL, shards=settings.relay_shards)
+    worker = ReminderWorker(pool, settings.study_clock(), currency, mail_ports(settings), shards=settings.relay_shards)
     try:
         await run_ticks(worker, stop)
     finally:

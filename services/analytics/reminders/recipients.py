@@ -5,31 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol
 
 from services.analytics.reminders.log import STUDY_ADDRESSEE, Reach
 from services.analytics.reminders.repository import SiteDay
+from services.analytics.reminders.subscriptions.subscription import Recipient
 from shared.postgres.tenancy import PooledConnection
 from shared.protocol.reminder_steps import Audience
-
-
-class Recipient(Protocol):
-    """A member with a confirmed digest. `site_id`: None for those who coordinate the whole study.
-
-    `hour_of_site`: the site whose hour and holidays count for them. `away_until`: no digest before this day.
-    """
-
-    @property
-    def member(self) -> str: ...
-    @property
-    def site_id(self) -> str | None: ...
-    @property
-    def address(self) -> str: ...
-    @property
-    def hour_of_site(self) -> str | None: ...
-    @property
-    def away_until(self) -> date | None: ...
-
 
 LoadRecipients = Callable[[PooledConnection, str, datetime], Awaitable[Sequence[Recipient]]]
 """Returns the recipients of a study's digests at an instant."""

@@ -54,18 +54,6 @@ class RecordOutcome(Protocol):
     ) -> None: ...
 
 
-async def keep_with_mail(
-    connection: PooledConnection,
-    study_id: str,
-    member: str,
-    site_id: str,
-    day: date,
-    outcome: DigestOutcome,
-    at: datetime,
-) -> None:
-    """Writes nothing more: the mail of the digest has its outcome."""
-
-
 async def empty_old_mails(pool: asyncpg.Pool[Any], now: datetime) -> None:
     """Removes the addresses and messages of mails that ended 30 days ago."""
     async with pool.acquire() as connection:

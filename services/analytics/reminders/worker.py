@@ -16,11 +16,11 @@ import asyncpg
 from services.analytics.reminders import repository, status
 from services.analytics.reminders.composing import ClaimDigest, DigestRound, compose_digests
 from services.analytics.reminders.currency import Currency
-from services.analytics.reminders.digest import ComposedDigest, Digest, MailSettings
+from services.analytics.reminders.digest import MailSettings
 from services.analytics.reminders.log import STUDY_ADDRESSEE, Reach
 from services.analytics.reminders.moment import open_until
 from services.analytics.reminders.planning import plan_reminders
-from services.analytics.reminders.recipients import LoadRecipients, Recipient, find_reach, group_recipients
+from services.analytics.reminders.recipients import LoadRecipients, find_reach, group_recipients
 from services.analytics.reminders.repository import DerivationState, SiteDay
 from services.analytics.reminders.working_days import is_working_day
 from services.analytics.snapshot.repository import study_record_at
@@ -45,20 +45,6 @@ class MailPorts:
     load_recipients: LoadRecipients
     claim: ClaimDigest
     settings: MailSettings | None
-
-
-async def _load_nobody(connection: PooledConnection, study_id: str, now: datetime) -> Sequence[Recipient]:
-    return ()
-
-
-async def _claim_nothing(
-    connection: PooledConnection, digest: Digest, composed: ComposedDigest, expires_at: datetime
-) -> bool:
-    return False
-
-
-NO_MAIL = MailPorts(load_recipients=_load_nobody, claim=_claim_nothing, settings=None)
-"""The ports of an installation that sends no mail."""
 
 
 class _Planned(NamedTuple):

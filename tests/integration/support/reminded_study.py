@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from services.analytics.reminders.currency import Currency
 from services.analytics.reminders.digest import ComposedDigest, Digest, MailSettings
 from services.analytics.reminders.outcomes import record_outcome
+from services.analytics.reminders.sender import DigestOutcome
+from services.analytics.reminders.subscriptions.subscription import Recipient
 from services.analytics.reminders.worker import MailPorts, ReminderWorker
 from shared.inbox.consumer import Offsets
 from shared.kernel.clock import Clock
@@ -20,29 +22,16 @@ from tests.conftest import Database
 from tests.integration.support.derived_study import DerivedStudy
 
 MAIL = MailSettings(mail_from="quartal@hospital.example", url="https://quartal.hospital.example")
+SENT = DigestOutcome("sent")
 ONE_DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscriber:
-    """A member with a confirmed digest: of one site, or without a site of the whole study."""
-
-    member: str
-    site_id: str | None = None
-    hour_of_site: str | None = None
-    away_until: date | None = None
-
-    @property
-    def address(self) -> str:
-        return f"{self.member.partition('@')[0]}@hospital.example"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The outcome of every digest of a study."""
-
-    state: str = "sent"
-    code: str | None = None
+def subscriber(member: str, site_id: str | None = None) -> Recipient:
+    """Returns a member with a confirmed digest: of one site, or without a site of the whole study."""
+    address = f"{member.partition('@')[0]}@hospital.example"
+    return Recipient(
+        member=member, site_id=site_id, address=address, hour_of_site=None, away_until=None, ends_on=date(2099, 1, 1)
+    )
 
 
 @dataclass
@@ -54,8 +43,8 @@ class RemindedStudy(DerivedStudy):
 
     database: Database
     study_id: str
-    subscribers: list[Subscriber] = field(default_factory=list)
-    outcome: Outcome | None = Outcome()
+    subscribers: list[Recipient] = field(default_factory=list)
+    outcome: DigestOutcome | None = SENT
     now: datetime = datetime(2025, 1, 15, 6, 1, 30, tzinfo=UTC)
     ends: Offsets = field(default_factory=dict)
     digests: list[Digest] = field(default_factory=list)
@@ -106,7 +95,7 @@ class RemindedStudy(DerivedStudy):
                     digest.member,
                     digest.site_id,
                     digest.day,
-                    self.outcome,  # type: ignore[arg-type] # a plain word
+                    self.outcome,
                     self.now,
                 )
         return waits_for
@@ -133,9 +122,7 @@ class RemindedStudy(DerivedStudy):
         )
         return [f"{row['changed_on']:%m-%d} {row['step']} {row['audience']}" for row in rows]
 
-    async def _load_recipients(
-        self, connection: PooledConnection, study_id: str, now: datetime
-    ) -> Sequence[Subscriber]:
+    async def _load_recipients(self, connection: PooledConnection, study_id: str, now: datetime) -> Sequence[Recipient]:
         return self.subscribers
 
     async def _claim(
