@@ -57,7 +57,7 @@ class RemindedStudy(DerivedStudy):
     def new_worker(self) -> ReminderWorker:
         clock = Clock(Clock.parse(self.setting).frozen_or_shifted, now=lambda: self.now)
         ports = MailPorts(load_recipients=self._load_recipients, claim=self._claim, settings=MAIL)
-        return ReminderWorker(self.database.system, clock, Currency(self.database.system, self._read_ends), ports)
+        return ReminderWorker(self.database.system, clock, Currency(self.database.system, self.read_ends), ports)
 
     async def open(self, *sites: Fact) -> None:
         self.study.record(facts.study_opened(), *sites)
@@ -131,7 +131,7 @@ class RemindedStudy(DerivedStudy):
         self.digests.append(digest)
         return True
 
-    async def _read_ends(self) -> Offsets:
+    async def read_ends(self) -> Offsets:
         return self.ends
 
 
