@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import pytest
+from aiokafka import TopicPartition
 
 from services.analytics.reminders.sender import DigestOutcome
 from shared.testing.builders import facts
@@ -185,3 +186,89 @@ async def test_a_frozen_study_is_reminded_at_once_whatever_hour_it_is(
     study.now = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)  # a Sunday
     await study.tick()
     assert await study.log("visit, step, audience, state") == [(7, "open", "site", "sent")]
+
+
+async def test_a_digest_waits_until_what_stood_on_the_topics_is_applied_and_derived(study: RemindedStudy) -> None:
+    history = await study.treat("2025-01-15")
+    topic = f"{study.study_id}.followup.v1"
+    study.ends = {TopicPartition(topic, 0): 7}
+    await study.live("2025-04-01", "2025-04-01")
+    assert await study.tick() == "facts"
+    assert await study.log() == [("open", "site", "planned", None, date(2025, 4, 1))]
+    await study.database.system.execute("insert into inbox_offset values ($1, 0, 7)", topic)
+    await study.project([history.record(follow_up.follow_up_recorded("2025-04-01"))])
+    assert await study.tick() == "derivation"
+    await study.derive()
+    assert await study.tick() is None
+    assert await study.log() == [("open", "site", "suppressed", "reported", date(2025, 4, 1))]
+
+
+async def test_facts_after_the_moment_do_not_hold_a_digest_back(study: RemindedStudy) -> None:
+    await study.treat("2025-01-15")
+    topic = f"{study.study_id}.toxicity.v1"
+    study.ends = {TopicPartition(topic, 0): 3}
+    await study.live("2025-04-01", "2025-04-01")
+    study.ends = {TopicPartition(topic, 0): 9000}
+    await study.database.system.execute("insert into inbox_offset values ($1, 0, 3)", topic)
+    assert await study.tick() is None
+    assert await study.sent() == ["04-01 open site"]
+
+
+async def test_a_participant_with_a_parked_stream_is_not_reminded_of(study: RemindedStudy) -> None:
+    history = await study.treat("2025-01-15")
+    park = "update inbox_stream set parked = $3, since = now() where study_id = $1 and subject = $2"
+    await study.execute(park, study.study_id, history.participant_id, "gap")
+    await study.live("2025-04-01", "2025-04-01")
+    assert await study.log() == [("open", "site", "suppressed", "not_current", date(2025, 4, 1))]
+    await study.execute(park, study.study_id, history.participant_id, None)
+    await study.live("2025-04-02", "2025-04-02")
+    assert await study.sent() == ["04-02 open site"]
+
+
+async def test_a_study_wide_member_has_one_digest_of_all_sites_by_the_hour_of_one(study: RemindedStudy) -> None:
+    study.subscribers = [subscriber("coordinator@study", hour_of_site="rome")]
+    study.outcome = None
+    await study.treat("2025-01-15")
+    await study.treat("2025-01-15", site="rome")
+    await study.live("2025-05-20", "2025-05-20")
+    (digest,) = study.digests
+    assert (digest.site_id, [part.site_id for part in digest.sites]) == ("*", ["berlin", "rome"])
+    assert [visit.step for part in digest.sites for visit in part.visits] == ["escalation", "escalation"]
+
+
+async def test_a_digest_goes_by_the_holidays_of_its_site(study: RemindedStudy) -> None:
+    study.subscribers.append(subscriber("nurse@rome", "rome"))
+    await study.treat("2025-01-25", site="rome")  # opens on Friday 2025-04-11
+    await study.treat("2025-01-25", site="berlin")
+    await study.live("2025-04-11", "2025-04-24")
+    await study.live("2025-04-25", "2025-04-25")  # the target day, and Liberation Day in Italy
+    assert await study.sent() == ["04-11 open site", "04-11 open site", "04-25 target site"]
+    await study.live("2025-04-28", "2025-04-28")
+    assert (await study.sent())[-1] == "04-28 target site"
+
+
+async def test_nobody_who_is_away_receives_a_digest(study: RemindedStudy) -> None:
+    study.subscribers = [subscriber("nurse@berlin.study", "berlin", away_until=date(2025, 4, 3))]
+    await study.treat("2025-01-15")
+    await study.live("2025-04-01", "2025-04-02")
+    assert (await study.log("step, state, reason")) == [("open", "suppressed", "no_recipient")]
+    await study.live("2025-04-03", "2025-04-03")
+    assert await study.sent() == ["04-03 open site"]
+
+
+async def test_a_rebuild_sends_nothing_again(study: RemindedStudy) -> None:
+    history = await study.treat("2025-01-15")
+    await study.live("2025-04-01", "2025-04-01")
+    await study.execute("update derived_study set revision = 0 where study_id = $1", study.study_id)
+    await study.state(history, facts.procedure_performed("2025-04-01"))
+    await study.tick()
+    await study.live("2025-04-02", "2025-04-14")
+    assert await study.sent() == ["04-01 open site"]
+
+
+async def test_an_excluded_participant_is_reminded_of_no_more(study: RemindedStudy) -> None:
+    history = await study.treat("2024-12-01")
+    await study.live("2025-02-15", "2025-02-15")
+    await study.state(history, facts.participant_voided())
+    await study.live("2025-02-17", "2025-02-17")
+    assert await study.log("step, state, reason") == [("open", "suppressed", "excluded")]

@@ -26,11 +26,17 @@ SENT = DigestOutcome("sent")
 ONE_DAY = timedelta(days=1)
 
 
-def subscriber(member: str, site_id: str | None = None) -> Recipient:
+def subscriber(
+    member: str, site_id: str | None = None, *, hour_of_site: str | None = None, away_until: date | None = None
+) -> Recipient:
     """Returns a member with a confirmed digest: of one site, or without a site of the whole study."""
-    address = f"{member.partition('@')[0]}@hospital.example"
     return Recipient(
-        member=member, site_id=site_id, address=address, hour_of_site=None, away_until=None, ends_on=date(2099, 1, 1)
+        member=member,
+        site_id=site_id,
+        address=f"{member.partition('@')[0]}@hospital.example",
+        hour_of_site=hour_of_site,
+        away_until=away_until,
+        ends_on=date(2099, 1, 1),
     )
 
 
