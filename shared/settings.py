@@ -89,6 +89,9 @@ class Settings(Limits):
         default="numbers", description="numbers: mails name participants and visits; counts: they only count them"
     )
     links_key: Path | None = Field(default=None, description="file of the key for links in mails and to calendars")
+    outbox_port: int = Field(
+        default=0, description="port of a mail server of our own, which delivers nothing; `quartal up` sets it"
+    )
     relay_shards: int = Field(default=1, ge=1, le=16)
     pool_size: int = Field(default=10, ge=1, le=200)
 

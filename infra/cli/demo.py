@@ -13,13 +13,15 @@ from infra.callbacks import ReportProgress
 from infra.cli import up
 from infra.cli.installation import configured_port, data_folder, http_client, token_source
 from infra.cli.progress import progress
+from infra.client.demo_subscriptions import Coordinator, subscribe_coordinators
 from infra.client.reference_loader import load_reference_study
 from infra.client.study_client import ApiError, StudyClient
 from infra.local.demo_links import LIVE_STUDY, demo_links
+from infra.local.outbox.kept_mails import KeptMails
 from infra.local.stack import Stack
 from infra.local.supervisor import python_module
 from infra.reference.simulated_study import SITES
-from infra.reference.study import FROZEN_TODAY, PAPER_CUT, STUDY_ID, default_grants
+from infra.reference.study import FROZEN_TODAY, PAPER_CUT, SITE_ID, STUDY_ID, default_grants
 from shared.kernel.clock import Clock
 from shared.retry import poll_until
 from shared.settings import SERVICES
@@ -44,7 +46,7 @@ def command() -> None:
     up.start({**up.COMMANDS, "simulator": simulator}, _load_demo, {**up.DEFAULTS, "QUARTAL_CLOCK": DEMO_CLOCK})
 
 
-async def _load_demo(_: Stack) -> None:
+async def _load_demo(stack: Stack) -> None:
     await up.wait_until_ready()
     base = f"http://127.0.0.1:{configured_port()}"
     async with http_client(base) as http:
@@ -64,6 +66,8 @@ async def _load_demo(_: Stack) -> None:
             await _publish(http, LIVE_STUDY, {"name": today, "cut_on": today})
         except TimeoutError:
             typer.echo(f"{LIVE_STUDY} is not open yet. Its links work as soon as the simulator has opened it.")
+        if stack.environment.get("QUARTAL_OUTBOX_PORT"):
+            await _subscribe(http)
     typer.echo(f"\nReady: {base}")
     for title, links in groupby(demo_links(), lambda link: f"{link.title} ({link.study}), signed in as"):
         typer.echo(f"  {title}")
@@ -72,7 +76,19 @@ async def _load_demo(_: Stack) -> None:
     typer.echo("  API reference")
     for service in SERVICES:
         typer.echo(f"    {service:14} {base}/{service}/docs")
+    if stack.environment.get("QUARTAL_OUTBOX_PORT"):
+        typer.echo(f"  Messages that were sent\n    {'outbox':14} {base}/outbox")
     typer.echo("Press Ctrl-C to stop. Recorded facts are kept.")
+
+
+async def _subscribe(http: httpx.AsyncClient) -> None:
+    """Subscribes the coordinators of both studies. Without them the demo is useful too."""
+    sites = {STUDY_ID: SITE_ID, LIVE_STUDY: SITES[0].site_id}
+    coordinators = [Coordinator(study, site) for study, own_site in sites.items() for site in (None, own_site)]
+    try:
+        await subscribe_coordinators(http, coordinators, token_source, KeptMails(data_folder().path / "outbox"))
+    except (httpx.HTTPStatusError, TimeoutError) as error:
+        typer.echo(f"The coordinators get no messages yet ({type(error).__name__}).")
 
 
 async def _publish(http: httpx.AsyncClient, study: str, cut: Mapping[str, str]) -> None:

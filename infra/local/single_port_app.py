@@ -22,6 +22,9 @@ from starlette.types import Receive, Scope, Send
 from infra.issuer import Issuer
 from infra.local.demo_links import demo_links
 from infra.local.development_session import DevelopmentSessions
+from infra.local.outbox.kept_mails import KeptMails
+from infra.local.outbox.mail_server import run_mail_server
+from infra.local.outbox.page import OUTBOX_LINK, outbox_routes
 from infra.reference.study import subject
 from services.analytics.app import create_app as create_analytics
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
@@ -54,7 +57,7 @@ SESSION_SERVICE = "enrollment"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 HTTP_PORT = 80
 """The port that a browser leaves out of `Host`."""
-SHARED_PATHS = ("health", "metrics", "problems", "schemas", "asyncapi.json")
+SHARED_PATHS = ("health", "metrics", "problems", "schemas", "asyncapi.json", "outbox")
 """First parts of paths that all services share."""
 
 
@@ -97,6 +100,8 @@ def _create_analytics(settings: Settings, traffic: Traffic) -> FastAPI:
         f"{title}: sign in as": [Link(link.sign_in_url, link.role, link.description) for link in of_study]
         for title, of_study in groupby(links, lambda link: f"{link.title} ({link.study})")
     }
+    if settings.outbox_port:
+        study_links["Messages of this installation"] = [OUTBOX_LINK]
     notes = {link.study: link.notes for link in links}
     return create_analytics(settings, traffic=traffic, study_links=study_links, study_notes=notes)
 
@@ -128,15 +133,21 @@ def require_one_sign_in(settings: Settings) -> None:
 
 
 def _create_shared_app(apps: Mapping[str, FastAPI], settings: Settings) -> FastAPI:
+    mails = KeptMails(settings.data / "outbox")
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as entered:
             for app in apps.values():
                 await entered.enter_async_context(app.router.lifespan_context(app))
+            if settings.outbox_port:
+                await entered.enter_async_context(run_mail_server(settings.outbox_port, mails))
             yield
 
     shared_app = create_bare_app("web", lifespan, limits=settings, cookies=Cookies(settings.plain_http, settings.port))
     add_routes(shared_app, _shared_routes(apps))
+    if settings.outbox_port:
+        add_routes(shared_app, outbox_routes(mails, require_loopback))
     if folder := issuer_folder(settings):
         add_routes(shared_app, _development_routes(settings, folder))
     return shared_app

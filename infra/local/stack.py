@@ -15,6 +15,7 @@ from infra.issuer import Issuer
 from infra.local.child_process import Program
 from infra.local.data_folder import DataFolder
 from infra.local.kafka import LocalKafka, install_kafka
+from infra.local.ports import LOOPBACK, persistent_port
 from infra.local.postgres import LocalPostgres
 from infra.local.supervisor import StateChange, SupervisedCommand, Supervisor, call_on_signals
 from infra.postgres.roles import ROLES, URL_SETTINGS, ensure_databases
@@ -74,7 +75,7 @@ class Stack:
             raise
         for start in starts:
             self._settings |= start.result()
-        self._settings |= self._key_settings()
+        self._settings |= self._key_settings() | self._mail_settings()
         self.environment |= {name: value for name, value in self._settings.items() if not self.environment.get(name)}
         self.environment |= {
             name: self._settings[name] for name in ("QUARTAL_DATA", "QUARTAL_PORT", "QUARTAL_CLOCK_FILE")
@@ -112,6 +113,17 @@ class Stack:
                 make_key_file(file)
         jwks = Issuer.load(self.folder.subfolder("issuer")).jwks
         return {"QUARTAL_JWKS": str(jwks), **{setting: str(file) for setting, file in files.items()}}
+
+    def _mail_settings(self) -> dict[str, str]:
+        """Returns the settings of a mail server of our own; none where the environment names a server."""
+        if self.environment.get("QUARTAL_SMTP_URL"):
+            return {}
+        port = persistent_port(self.folder.path / "smtp.port")
+        return {
+            "QUARTAL_SMTP_URL": f"smtp://{LOOPBACK}:{port}",
+            "QUARTAL_OUTBOX_PORT": str(port),
+            "QUARTAL_MAIL_FROM": "quartal@localhost",
+        }
 
     async def _restart_crashed_servers(self) -> None:
         while not self._is_ending.is_set():

@@ -152,7 +152,7 @@ def test_relay_status_lists_the_publisher_of_each_service(demo: Demo) -> None:
 
 def test_doctor_reports_no_problem_and_prints_no_secret(demo: Demo) -> None:
     table = cli_output(demo, "doctor")
-    assert len(re.findall("^ok  ", table, re.MULTILINE)) == 11
+    assert len(re.findall("^ok  ", table, re.MULTILINE)) == 12
     environment = json.loads((demo.data / "state.json").read_text())["environment"]
     passwords = [httpx.URL(url).password for name, url in environment.items() if name.endswith("_URL")]
     assert len(passwords) == 12
@@ -237,3 +237,22 @@ def test_demo_prints_a_working_sign_in_link_for_every_role_of_each_study(demo: D
         assert enrolled
         if f"study={STUDY_ID}" in link:
             assert set(enrolled) == {"31"}
+
+
+def test_coordinators_of_the_demo_are_subscribed_and_the_outbox_shows_what_was_sent(demo: Demo) -> None:
+    for study in (STUDY_ID, LIVE_STUDY):
+        with demo.client("coordinator", study=study) as http:
+            subscription = http.get(f"/analytics/v1/studies/{study}/subscription").json()
+        assert subscription["confirmed"] is True
+        assert subscription["confirmed_email"] == f"coordinator.study-wide@{study}.localhost"
+    outbox = httpx.get(f"{demo.url}/outbox", trust_env=False).text
+    assert f"Quartal {STUDY_ID}: confirm this address" in outbox
+    assert f"{demo.url}/outbox" in demo.log.read_text()
+    assert 'href="/outbox"' in httpx.get(demo.url, trust_env=False).text
+
+
+def test_outbox_answers_this_machine_alone(demo: Demo) -> None:
+    for host in ("quartal.example", f"elsewhere.example:{demo.port}"):
+        answer = httpx.get(f"{demo.url}/outbox", headers={"Host": host}, trust_env=False)
+        assert answer.status_code == 421
+    assert httpx.get(f"{demo.url}/outbox/unknown", trust_env=False).status_code == 404
