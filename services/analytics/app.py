@@ -30,6 +30,7 @@ from services.analytics.reminders.digest import MailSettings
 from services.analytics.reminders.links import LinksKey
 from services.analytics.reminders.listing import api as reminders_api
 from services.analytics.reminders.listing.service import ReminderListService
+from services.analytics.reminders.requested_digests import RequestedDigests
 from services.analytics.reminders.subscriptions import api as subscriptions_api
 from services.analytics.reminders.subscriptions.service import Mailing, SubscriptionService
 from services.analytics.schedule import api as schedule_api
@@ -62,6 +63,7 @@ async def _open_resources(
     settings: Settings, live_updates: LiveUpdates, study_notes: Mapping[str, Sequence[str]]
 ) -> AsyncIterator[Analytics]:
     clock, system_url = settings.study_clock(), settings.database_url("analytics", "system")
+    mailing = _mailing(settings)
     async with (
         await open_pool(settings.database_url("analytics", "app"), max_size=settings.pool_size) as pool,
         await open_pool(system_url, max_size=settings.pool_size) as system_pool,
@@ -88,7 +90,10 @@ async def _open_resources(
                 worklist=WorklistService(reader),
                 reminders=ReminderListService(reader),
                 timelines=TimelineService(reader, TermNames()),
-                subscriptions=SubscriptionService(pool, system_pool, reader.studies, _mailing(settings), clock.now),
+                subscriptions=SubscriptionService(pool, system_pool, reader.studies, mailing, clock.now),
+                requested_digests=RequestedDigests(
+                    system_pool, reader.studies, clock, mailing.settings if mailing else None
+                ),
                 live_updates=live_updates,
                 pages=[module.PAGE for module in PAGE_MODULES],
                 live_parts=LIVE_PARTS,

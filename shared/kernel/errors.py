@@ -151,6 +151,11 @@ class NotKnownYet(RequestError):
     title = "This is not known here yet, or it does not exist. Send the request again in a moment."
 
 
+class NoDigest(RequestError):
+    status, code = 409, "no-digest"
+    title = "No message is sent: no visit at your sites needs a reminder today."
+
+
 class RequestTooSlow(RequestError):
     status, code = 408, "too-slow"
     title = "The request took too long to arrive. Send it again, faster or in smaller parts."

@@ -80,7 +80,7 @@ class CheckedRoute(StrictRoute):
                 async with traffic.upload(caller) if checked_request.is_large else nullcontext():
                     await self._receive_body(checked_request)
                     async with traffic.turn(caller):
-                        if checked_request.has_body:
+                        if checked_request.has_body and self.body_field:
                             await checked_request.read_body(self._body_reader(checked_request))
                         return with_tag(
                             request, await log_noted_read(checked_request, self.endpoint, await handle(checked_request))
@@ -91,7 +91,8 @@ class CheckedRoute(StrictRoute):
     async def _receive_body(self, request: CheckedRequest) -> None:
         self.check_parameters(request)
         if request.has_body:
-            request.check()
+            if self.body_field:
+                request.check()
             await request.body()
 
     def _body_reader(self, request: CheckedRequest) -> BodyReader:

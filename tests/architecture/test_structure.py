@@ -58,6 +58,7 @@ MAY_IMPORT_ASYNCPG = (
     "services/analytics/snapshot/study_reader.py",
     "services/analytics/snapshot/live_snapshots.py",
     "services/analytics/reminders/sender.py",
+    "services/analytics/reminders/requested_digests.py",
     "services/analytics/reminders/subscriptions/",
     "services/analytics/reminders/worker.py",
     "services/analytics/reminders/currency.py",

@@ -35,12 +35,16 @@ SETTINGS = MailSettings(mail_from="quartal@hospital.example", url="https://x.exa
 ADDRESS = "nurse@hospital.example"
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
 @dataclass
 class Outcomes:
-    """The outcomes that were recorded; `fails` makes the transaction fail that records them."""
+    """The outcomes that were recorded; `fails` ends the transaction that records them."""
 
     recorded: list[tuple[str, date, DigestOutcome]] = field(default_factory=list)
-    fails: bool = False
+    fails: BaseException | None = None
 
     async def __call__(
         self,
@@ -52,8 +56,8 @@ class Outcomes:
         outcome: DigestOutcome,
         at: datetime,
     ) -> None:
-        if self.fails:
-            raise RuntimeError("killed")
+        if self.fails is not None:
+            raise self.fails
         self.recorded.append((member, day, outcome))
 
 
@@ -156,18 +160,27 @@ async def test_a_digest_is_tried_again_after_1_5_15_and_60_minutes_until_its_win
 
 async def test_every_attempt_sends_the_same_bytes(post: Post) -> None:
     await post.claim()
-    post.outcomes.fails = True
-    with pytest.raises(RuntimeError):
+    post.outcomes.fails = Killed()
+    with pytest.raises(Killed):
         await post.sender().send_due()
     post.now += timedelta(minutes=4, seconds=59)
     assert await post.sender().send_due() == 0
     post.now += timedelta(seconds=1)
-    post.outcomes.fails = False
+    post.outcomes.fails = None
     assert await post.sender().send_due() == 1
     (first, second) = post.server.taken
     assert first == second
     assert b"Date: Thu, 30 Apr 2020 06:01:00 +0000\r\n" in first[1]
     assert [outcome for _, _, outcome in post.outcomes.recorded] == [DigestOutcome("sent")]
+
+
+async def test_a_digest_is_not_sent_again_because_its_reminders_cannot_be_written(post: Post) -> None:
+    await post.claim()
+    post.outcomes.fails = RuntimeError()
+    assert await post.sender().send_due() == 1
+    assert await post.rows() == [("sent", None, 1)]
+    post.now += timedelta(minutes=5)
+    assert await post.sender().send_due() == 0
 
 
 async def test_a_mail_server_that_comes_back_gets_the_digest(post: Post) -> None:

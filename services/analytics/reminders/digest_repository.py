@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -50,6 +51,16 @@ class ClaimedMail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DigestMail:
+    """The mail of a digest. `address`: None once it was removed, with the message."""
+
+    site_id: str
+    mail_id: UUID
+    state: MailState | Literal["waiting"]
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DigestKey:
     """The recipient and day of a digest. `site_id`: `*` for all sites."""
 
@@ -81,6 +92,25 @@ async def claim(connection: PooledConnection, digest: Digest, composed: Composed
 async def add_mail(connection: PooledConnection, mail: NewMail) -> None:
     """Has a mail sent that is no digest."""
     await _insert(connection, uuid4(), mail)
+
+
+async def load_digest_mails(
+    connection: PooledConnection, study_id: str, member: str, days: Mapping[str, date]
+) -> dict[str, DigestMail]:
+    """Returns the mails of a member's digests by addressee. `days`: the day of each addressee."""
+    rows = await connection.fetch(SQL["digest_mails"], study_id, member, list(days), list(days.values()))
+    return {row["site_id"]: DigestMail(**row) for row in rows}
+
+
+async def repeat_mail(connection: PooledConnection, mail_id: UUID, now: datetime, expires_at: datetime) -> None:
+    """Has the bytes of a mail sent once more."""
+    await connection.execute(SQL["repeat_mail"], mail_id, uuid4(), now, expires_at)
+
+
+async def count_recent_digests(connection: PooledConnection, study_id: str, member: str, since: datetime) -> int:
+    """Returns how often digests were composed for a member, or repeated, since a time."""
+    count: int = await connection.fetchval(SQL["recent_digests"], study_id, member, since)
+    return count
 
 
 async def take_mails(connection: PooledConnection, now: datetime, limit: int) -> list[ClaimedMail]:

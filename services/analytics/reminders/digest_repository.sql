@@ -47,3 +47,21 @@ select min(case when claimed_at is null then attempt_at else claimed_at + $1 end
 -- name: empty_old_mails
 -- Nothing. Removes address and message of mails that ended before a time.
 update mail set address = null, message = null where state <> 'waiting' and ended_at < $1 and message is not null;
+
+-- name: digest_mails
+-- The digests of a member for these addressees and days, with the state and the address of their mails.
+select d.site_id, m.mail_id, m.state, m.address
+  from digest d
+  join unnest($3::text[], $4::date[]) as o (site_id, day) on (o.site_id, o.day) = (d.site_id, d.day)
+  join mail m on m.mail_id = d.mail_id
+ where d.study_id = $1 and d.member = $2;
+
+-- name: repeat_mail
+-- Nothing. Has the bytes of a mail sent once more.
+insert into mail (mail_id, study_id, member, kind, address, message_id, message, composed_at, expires_at, attempt_at)
+select $2, study_id, member, 'repeat', address, message_id, message, $3, $4, $3 from mail where mail_id = $1;
+
+-- name: recent_digests
+-- How often digests were composed for a member, or repeated, since a time. Those of several sites at once count once.
+select count(distinct composed_at) from mail
+ where study_id = $1 and member = $2 and kind in ('digest', 'repeat') and composed_at > $3;

@@ -12,6 +12,7 @@ from services.analytics.reminders.sender import MailSender, empty_old_mails
 from services.analytics.reminders.subscriptions.endings import end_subscriptions
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.mail_server import MailServer
+from shared.outbox.confirmation import is_confirmed
 from shared.postgres.retry import retry_while_unavailable
 from shared.postgres.tenancy import open_pool
 from shared.retry import wait_for_event
@@ -22,7 +23,10 @@ _HOUSEKEEPING = timedelta(minutes=5)
 
 
 async def run_mail_sender(settings: Settings, stop: asyncio.Event) -> None:
-    """Sends mails until `stop` is set. Waits while the database is unavailable; without a mail server sends nothing."""
+    """Sends mails until `stop` is set. Waits while the database is unavailable; without a mail server sends nothing.
+
+    Nothing is sent from a database that was not compared with what was published: it may be an earlier state.
+    """
     url, clock = settings.smtp_url.get_secret_value(), settings.study_clock()
     database = settings.database_url("analytics", "system")
     pool = await retry_while_unavailable(lambda: open_pool(database, max_size=5))
@@ -36,7 +40,8 @@ async def run_mail_sender(settings: Settings, stop: asyncio.Event) -> None:
                 await retry_while_unavailable(lambda: end_subscriptions(pool, studies, clock.now()))
                 await retry_while_unavailable(lambda: empty_old_mails(pool, clock.now()))
                 tidy_at = clock.now() + _HOUSEKEEPING
-            if sender:
+            is_compared: bool = await retry_while_unavailable(lambda: is_confirmed(pool))
+            if sender and is_compared:
                 await retry_while_unavailable(sender.send_due)
             await wait_for_event(stop, POLL_SECONDS)
     finally:

@@ -82,9 +82,9 @@ class MailSender:
         tried = 0
         while batch := await self._take():
             tried += len(batch)
-            for result in await asyncio.gather(*map(self._attempt, batch), return_exceptions=True):
-                if isinstance(result, BaseException):  # only after the others have ended: they are being sent
-                    raise result
+            results = await asyncio.gather(*map(self._attempt, batch), return_exceptions=True)
+            for fault in filter(None, results):  # only after the others have ended: they are being sent
+                raise fault
         return tried
 
     async def next_attempt(self) -> datetime | None:
@@ -115,8 +115,19 @@ class MailSender:
             await mails.postpone(connection, mail, min(self._now() + pause, mail.expires_at))
 
     async def _end_surely(self, mail: ClaimedMail, outcome: DigestOutcome, attempt: Attempt | None = None) -> None:
-        """Writes the outcome, after waiting for an unavailable database: a mail that was sent is not sent again."""
-        await retry_while_unavailable(lambda: self._end(mail, outcome, attempt))
+        """Writes the outcome, after waiting for an unavailable database: a mail that was sent is not sent again.
+
+        Without the reminders in it if they cannot be written, for else the mail would be sent every five minutes.
+        """
+        try:
+            await retry_while_unavailable(lambda: self._end(mail, outcome, attempt))
+        except Exception:  # of any kind: such as a reminder that this release cannot read
+            _log.exception("the outcome of a digest cannot be written", extra={"study_id": mail.study_id})
+            await retry_while_unavailable(lambda: self._end_alone(mail, outcome))
+
+    async def _end_alone(self, mail: ClaimedMail, outcome: DigestOutcome) -> None:
+        async with self._pool.acquire() as connection:
+            await mails.end_mail(connection, mail, outcome.state, outcome.code, self._now())
 
     async def _end(self, mail: ClaimedMail, outcome: DigestOutcome, attempt: Attempt | None = None) -> None:
         """Writes the outcome of a mail, and that of the reminders in it, in one transaction."""

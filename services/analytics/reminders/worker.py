@@ -22,10 +22,10 @@ from services.analytics.reminders.moment import open_until
 from services.analytics.reminders.planning import plan_reminders
 from services.analytics.reminders.recipients import LoadRecipients, find_reach, group_recipients
 from services.analytics.reminders.repository import DerivationState, SiteDay
+from services.analytics.reminders.site_days import list_site_days
 from services.analytics.reminders.working_days import is_working_day
 from services.analytics.snapshot.repository import study_record_at
-from shared.contracts.study import SiteActivated, StudyOpened
-from shared.gate.study_timeline import protocol_on
+from shared.contracts.study import StudyOpened
 from shared.kernel.clock import Clock
 from shared.kernel.record import Record
 from shared.outbox.confirmation import is_confirmed
@@ -84,7 +84,7 @@ class ReminderWorker:
             state, study = await self._load_study(connection, study_id)
         if state is None:
             return None
-        if not (sites := self._site_days(study_id, study)):
+        if not (sites := list_site_days(self._clock, study_id, study)):
             return None
         open_sites, obstacle = await self._open_sites(study_id, sites)
         async with transaction(self._pool, Tenant(study_id)) as connection:
@@ -107,17 +107,6 @@ class ReminderWorker:
             study = await study_record_at(connection, study_id, state.position)
             self._studies[study_id] = state, study
         return (state, study) if study.facts_of(StudyOpened) else (None, study)
-
-    def _site_days(self, study_id: str, study: Record) -> list[SiteDay]:
-        """Returns the sites, in the order of their activation, each with its day."""
-        days = list[SiteDay]()
-        for site in study.facts_of(SiteActivated):
-            today = self._clock.today(study_id, site.time_zone)
-            plan = protocol_on(study, today).reminders
-            days.append(
-                SiteDay(site_id=site.site_id, zone=site.time_zone, country=site.country, today=today, plan=plan)
-            )
-        return days
 
     async def _open_sites(self, study_id: str, sites: Sequence[SiteDay]) -> tuple[Mapping[str, datetime], str | None]:
         """Returns the sites whose digests may be composed now, with the ends of their hours, and what others wait for.

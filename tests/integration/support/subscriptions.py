@@ -18,7 +18,7 @@ from services.analytics.reminders.subscriptions.repository import recipients
 from services.analytics.reminders.subscriptions.subscription import Recipient
 from shared.security.vault import make_key_file
 from tests.conftest import Database
-from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
+from tests.integration.support.analytics_app import TODAY, AnalyticsStudy, open_analytics_study
 
 CHOICE = {"digest": True, "calendar": False}
 NURSE = "site@rome"
@@ -26,7 +26,9 @@ BROWSER = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
 
 
 @asynccontextmanager
-async def open_study_with_mail(database: Database, folder: Path, study_id: str) -> AsyncIterator[AnalyticsStudy]:
+async def open_study_with_mail(
+    database: Database, folder: Path, study_id: str, *, clock: str = TODAY
+) -> AsyncIterator[AnalyticsStudy]:
     """Opens a study in an installation that sends mail, to addresses of two domains."""
     make_key_file(folder / "links_key")
     settings = {
@@ -35,7 +37,7 @@ async def open_study_with_mail(database: Database, folder: Path, study_id: str) 
         "links_key": folder / "links_key",
         "mail_domains": "hospital.example,elsewhere.example",
     }
-    async with open_analytics_study(database, folder, study_id, settings=settings) as study:
+    async with open_analytics_study(database, folder, study_id, clock=clock, settings=settings) as study:
         yield study
 
 

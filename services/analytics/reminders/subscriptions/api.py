@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Request, Response
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool
 
+from services.analytics.reminders.requested_digests import RequestedDigests
 from services.analytics.reminders.subscriptions.service import SubscriptionService
 from services.analytics.reminders.subscriptions.subscription import Subscription, SubscriptionChoice
 from shared.contracts.study import Subject
@@ -20,7 +21,7 @@ from shared.kernel.schema_name import NamedSchema
 from shared.mail_server import is_mail_address
 from shared.web.container import Resources, get_container
 from shared.web.fact_recording import StudyIdPath
-from shared.web.fact_routes import create_router
+from shared.web.fact_routes import create_router, refusal_responses
 from shared.web.response_models import model_response
 
 routes = create_router("/analytics/v1/studies/{study_id}")
@@ -96,6 +97,7 @@ class SubscriptionResources(Resources):
     """The resources of subscriptions."""
 
     subscriptions: SubscriptionService
+    requested_digests: RequestedDigests
 
 
 def _service(request: Request) -> SubscriptionService:
@@ -134,6 +136,21 @@ async def write_subscription(request: Request, study: StudyIdPath, wish: Subscri
 async def end_subscription(request: Request, study: StudyIdPath) -> Response:
     """Ends the caller's subscription: no message and no calendar any more."""
     await _service(request).end(study, request.state.caller.subject)
+    return Response(status_code=204)
+
+
+@routes.post(
+    "/subscription/digest",
+    name="send_digest",
+    summary="Send today's digest",
+    status_code=204,
+    tags=["subscriptions"],
+    responses=refusal_responses({409: "No message is sent: `title` says why"}),
+)
+async def send_digest(request: Request, study: StudyIdPath) -> Response:
+    """Sends the caller's digest of today now, whatever the hour; the same bytes once more if it has gone already."""
+    digests = get_container(request).get_resources(SubscriptionResources).requested_digests
+    await digests.send(study, request.state.caller.subject)
     return Response(status_code=204)
 
 

@@ -20,7 +20,7 @@ from services.analytics.snapshot.api import StudyResources
 from services.analytics.study_header import StudyPage, build_study_header
 from shared.contracts.study import SiteActivated
 from shared.eventstore.study_cache import StudyState
-from shared.kernel.errors import NoMailServer, RequestError, RequestRejected, TooManyMails
+from shared.kernel.errors import NoDigest, NoMailServer, RequestError, RequestRejected, TooManyMails
 from shared.ui.forms.entries import PostedForm, parse_form
 from shared.ui.forms.requests import FormRoute, form_token, keep_form_token, require_form_token
 from shared.ui.pages import Pages, html_response
@@ -30,7 +30,8 @@ from shared.web.fact_recording import StudyIdPath
 PAGE = StudyPage(route=urls.subscription_url("{study_id}"), nav_label="Messages", may_see=may_subscribe)
 routes = APIRouter(include_in_schema=False, route_class=FormRoute)
 pages = Pages("analytics", Path(__file__).with_name("templates"))
-_SHOWN_REFUSALS = (RequestRejected, TooManyMails, NoMailServer)
+_SHOWN_REFUSALS = (RequestRejected, TooManyMails, NoMailServer, NoDigest)
+SENT = "Today's message is on its way."
 TokenParameter = Annotated[str, Query(max_length=100)]
 
 
@@ -47,13 +48,14 @@ class SubscriptionView:
     token: str
     detail: MailDetail | None
     error: str = ""
+    notice: str = ""
 
 
 @routes.get(PAGE.route)
-async def subscription_page(request: Request, study: StudyIdPath) -> Response:
+async def subscription_page(request: Request, study: StudyIdPath, sent: bool = False) -> Response:
     await get_container(request).authenticate(request)
     subscription = await _service(request).read(study, request.state.caller.subject)
-    return await _show(request, study, subscription, _written(subscription))
+    return await _show(request, study, subscription, _written(subscription), notice=SENT if sent else "")
 
 
 @routes.post(PAGE.route)
@@ -63,16 +65,20 @@ async def change_subscription(request: Request, study: StudyIdPath) -> Response:
     await get_container(request).authenticate(request)
     service, member = _service(request), request.state.caller.subject
     before = await service.read(study, member)
+    address = urls.subscription_url(study)
     try:
         if form.button[0] == "remove":
             await service.end(study, member)
+        elif form.button[0] == "find":
+            await get_container(request).get_resources(SubscriptionResources).requested_digests.send(study, member)
+            address = f"{address}?sent=true"
         else:
             await service.write(study, member, _read_form(form, before).to_choice())
     except ValidationError as error:
         return await _show(request, study, before, dict(form.pairs), error=_sentence(error))
     except _SHOWN_REFUSALS as refusal:
         return await _show(request, study, before, dict(form.pairs), error=_reason(refusal), status=refusal.status)
-    return RedirectResponse(urls.subscription_url(study), 303)
+    return RedirectResponse(address, 303)
 
 
 @routes.get("/analytics/subscriptions/confirm")
@@ -149,6 +155,7 @@ async def _show(
     typed: Mapping[str, str],
     *,
     error: str = "",
+    notice: str = "",
     status: int = 422,
 ) -> Response:
     resources = get_container(request).get_resources(StudyResources)
@@ -164,6 +171,7 @@ async def _show(
         token=token,
         detail=_service(request).detail,
         error=error,
+        notice=notice,
     )
     response = html_response(pages.render_study("subscription.html", header, view=view), status if error else 200)
     return _private(request, response, token)
