@@ -5,7 +5,7 @@ A digest is composed from rows that say what was published by its moment. Later 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -41,17 +41,21 @@ class Currency:
 
     def __init__(self, pool: asyncpg.Pool[Any], read_ends: ReadEnds) -> None:
         self._pool, self._read_ends = pool, read_ends
-        self._marks: dict[tuple[str, str], tuple[date, _Mark]] = {}
+        self._marks: dict[tuple[str, str], tuple[object, _Mark]] = {}
 
-    async def find_obstacle(self, study_id: str, site_id: str, day: date) -> Obstacle | None:
-        """Returns what the digest of a site's day waits for; None if it waits for nothing."""
-        marked_day, mark = self._marks.get((study_id, site_id), (None, None))
-        if mark is None or marked_day != day:
+    async def find_obstacle(self, study_id: str, site_id: str, day: date, members: Collection[str]) -> Obstacle | None:
+        """Returns what the digests of a site's day wait for; None if they wait for nothing.
+
+        `members`: those to whom they go, if others than before begin a new wait.
+        """
+        occasion = day, frozenset(members)
+        marked, mark = self._marks.get((study_id, site_id), (None, None))
+        if mark is None or marked != occasion:
             try:
                 mark = _Mark(await self._read_ends())
             except (KafkaError, OSError):
                 return "kafka"
-            self._marks[study_id, site_id] = day, mark
+            self._marks[study_id, site_id] = occasion, mark
         return None if mark.is_reached else await self._advance(mark, study_id)
 
     async def _advance(self, mark: _Mark, study_id: str) -> Obstacle | None:

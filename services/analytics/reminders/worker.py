@@ -20,7 +20,7 @@ from services.analytics.reminders.digest import MailSettings
 from services.analytics.reminders.log import STUDY_ADDRESSEE, Reach
 from services.analytics.reminders.moment import open_until
 from services.analytics.reminders.planning import plan_reminders
-from services.analytics.reminders.recipients import LoadRecipients, find_reach, group_recipients
+from services.analytics.reminders.recipients import LoadRecipients, RecipientGroup, find_reach, group_recipients
 from services.analytics.reminders.repository import DerivationState, SiteDay
 from services.analytics.reminders.site_days import list_site_days
 from services.analytics.reminders.working_days import is_working_day
@@ -82,17 +82,16 @@ class ReminderWorker:
             return NOT_COMPARED
         async with self._pool.acquire() as connection:
             state, study = await self._load_study(connection, study_id)
-        if state is None:
-            return None
-        if not (sites := list_site_days(self._clock, study_id, study)):
-            return None
-        open_sites, obstacle = await self._open_sites(study_id, sites)
+            if state is None or not (sites := list_site_days(self._clock, study_id, study)):
+                return None
+            groups = await self._load_groups(connection, study_id, sites)
+        open_sites, obstacle = await self._open_sites(study_id, sites, groups)
         async with transaction(self._pool, Tenant(study_id)) as connection:
             if not await repository.lock_study(connection, study_id):
                 return obstacle
             if await repository.load_derivation_state(connection, study_id) != state:
                 return obstacle  # rows were derived in the meantime: the next tick has them
-            planned = await self._bring_up_to_date(connection, study_id, sites, open_sites, state)
+            planned = await self._bring_up_to_date(connection, study_id, sites, groups, open_sites, state)
             await status.store_status(connection, study_id, obstacle)
         self._planned[study_id] = planned
         return obstacle
@@ -108,17 +107,31 @@ class ReminderWorker:
             self._studies[study_id] = state, study
         return (state, study) if study.facts_of(StudyOpened) else (None, study)
 
-    async def _open_sites(self, study_id: str, sites: Sequence[SiteDay]) -> tuple[Mapping[str, datetime], str | None]:
+    async def _load_groups(
+        self, connection: PooledConnection, study_id: str, sites: Sequence[SiteDay]
+    ) -> list[RecipientGroup]:
+        sends_mail = self._mail.settings is not None
+        recipients = await self._mail.load_recipients(connection, study_id, self._clock.now()) if sends_mail else []
+        return group_recipients(recipients, sites)
+
+    async def _open_sites(
+        self, study_id: str, sites: Sequence[SiteDay], groups: Sequence[RecipientGroup]
+    ) -> tuple[Mapping[str, datetime], str | None]:
         """Returns the sites whose digests may be composed now, with the ends of their hours, and what others wait for.
 
         These are the sites on a working day, within their hours, and of which the rows say what was published by then.
+        In a study that is frozen on a day, digests are due once there is somebody to receive them.
         """
-        open_sites, obstacle = dict[str, datetime](), None
+        open_sites, obstacle, is_frozen = dict[str, datetime](), None, self._clock.is_frozen(study_id)
         for site in sites:
             until = open_until(self._clock, study_id, site.zone, site.plan.digest_at)
             if until is None or not is_working_day(site.country, site.today):
                 continue
-            if own_obstacle := await self._currency.find_obstacle(study_id, site.site_id, site.today):
+            members = [to.member for group in groups if group.hour_site is site for to in group.recipients]
+            own_obstacle = members and await self._currency.find_obstacle(
+                study_id, site.site_id, site.today, members if is_frozen else ()
+            )
+            if own_obstacle:
                 obstacle = own_obstacle
             else:
                 open_sites[site.site_id] = until
@@ -129,13 +142,12 @@ class ReminderWorker:
         connection: PooledConnection,
         study_id: str,
         sites: Sequence[SiteDay],
+        groups: Sequence[RecipientGroup],
         open_sites: Mapping[str, datetime],
         state: DerivationState,
     ) -> _Planned:
         """Plans the reminders unless they are as they were, and composes digests. Returns for what they are planned."""
         now, settings = self._clock.now(), self._mail.settings
-        recipients = await self._mail.load_recipients(connection, study_id, now) if settings else []
-        groups = group_recipients(recipients, sites)
         reaches = {site.site_id: find_reach(site, groups, open_sites) for site in sites}
         planned = _Planned(state, tuple((site.today, reaches[site.site_id]) for site in sites))
         if self._planned.get(study_id) != planned:
