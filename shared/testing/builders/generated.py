@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, cached_property, partial
@@ -318,6 +318,8 @@ def points_into(fact: Fact, pointer: str) -> bool:
     for step in pointer.split("/")[1:]:
         if isinstance(value, tuple) and int(step) < len(value):
             value = value[int(step)]
+        elif isinstance(value, Mapping):
+            value = value.get(step)
         elif hasattr(value, step) and step in type(value).model_fields:
             value = getattr(value, step)
         else:
