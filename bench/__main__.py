@@ -18,6 +18,7 @@ from bench import (
     live_page,
     projection,
     relay,
+    reminders,
     report,
     worklist,
 )
@@ -35,6 +36,7 @@ BENCHES: tuple[Bench, ...] = (
     live_figure.BENCH,
     live_page.BENCH,
     worklist.BENCH,
+    reminders.BENCH,
 )
 
 
