@@ -211,12 +211,12 @@ class _ReminderFact(Fact):
     course_id: Annotated[LocalId | None, Presentation(offers="courses")] = None
     """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
     until: Day | None = None
-    """Last day without a reminder, at most 14 days ahead."""
+    """First day on which reminders may be sent again, at most 14 days ahead."""
 
 
 @FOLLOWUP.fact("reminder.snoozed", heading="Reminder put off")
 class ReminderSnoozed(_ReminderFact):
-    """No reminder of the visit until a day."""
+    """No reminder of the visit before a day; without one, for 14 days."""
 
 
 @FOLLOWUP.fact("reminder.acknowledged", heading="Reminder acknowledged")
