@@ -124,8 +124,6 @@ class Settings(Limits):
     def _check_mail(self) -> Self:
         if self.smtp_url.get_secret_value():
             MailServer.parse(self.smtp_url.get_secret_value())
-            _require(bool(self.mail_from), "QUARTAL_MAIL_FROM is not set. It is the sender of mails.")
-            _require(self.links_key is not None, "QUARTAL_LINKS_KEY is not set. Links in mails are derived with it.")
         _require(
             not self.mail_from or is_mail_address(self.mail_from),
             "QUARTAL_MAIL_FROM is a bare address such as quartal@hospital.example",
@@ -150,6 +148,25 @@ class Settings(Limits):
                 "Set QUARTAL_JWKS and QUARTAL_ISSUER to the keys and the issuer of the provider's access tokens.",
             )
         return self
+
+    @property
+    def mail_server(self) -> MailServer | None:
+        """The server that takes mails; None where none is set.
+
+        Raises ValueError if another setting is missing that mails need. Services that send none do not ask.
+        """
+        if not self.smtp_url.get_secret_value():
+            return None
+        server = MailServer.parse(self.smtp_url.get_secret_value())
+        _require(bool(self.mail_from), "QUARTAL_MAIL_FROM is not set. It is the sender of mails.")
+        _require(self.links_key is not None, "QUARTAL_LINKS_KEY is not set. Links in mails are derived with it.")
+        is_local = server.host in LOOPBACK_HOSTS
+        _require(bool(self.url) or is_local, "QUARTAL_URL is not set. Links in mails lead to that address.")
+        _require(
+            not self.url or _is_origin(self.url),
+            "QUARTAL_URL is a scheme and a host, without a path or a slash at its end",
+        )
+        return server
 
     @property
     def public_url(self) -> str:

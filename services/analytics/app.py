@@ -107,7 +107,7 @@ async def _open_resources(
 
 def _mailing(settings: Settings) -> Mailing | None:
     """Returns the means to send mail; None where no mail server is set."""
-    if settings.links_key is None or not settings.smtp_url.get_secret_value():
+    if settings.mail_server is None or settings.links_key is None:
         return None
     return Mailing(
         settings=MailSettings(mail_from=settings.mail_from, url=settings.public_url, detail=settings.mail_detail),

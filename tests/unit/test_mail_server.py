@@ -83,17 +83,40 @@ def test_other_texts_are_no_addresses(address: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"smtp_url": "smtp://localhost", "links_key": "key"}, "QUARTAL_MAIL_FROM is not set"),
-        ({"smtp_url": "smtp://localhost", "mail_from": "a@b.example"}, "QUARTAL_LINKS_KEY is not set"),
         ({"smtp_url": "smtp://u:secret@m.example?tls=off"}, "without encryption"),
         ({"mail_from": "Quartal <a@b.example>"}, "bare address"),
         ({"mail_detail": "names"}, "mail_detail"),
     ],
 )
-def test_settings_that_could_send_no_mail_are_refused(settings: dict[str, str], message: str) -> None:
+def test_settings_that_cannot_be_read_are_refused(settings: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message) as refusal:
         Settings(**settings)  # type: ignore[arg-type] # parsed
     assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("mail_from", "QUARTAL_MAIL_FROM is not set"),
+        ("links_key", "QUARTAL_LINKS_KEY is not set"),
+        ("url", "QUARTAL_URL is not set"),
+    ],
+)
+def test_only_a_service_that_sends_mail_needs_all_settings_for_it(missing: str, message: str) -> None:
+    complete = {
+        "smtp_url": "smtp://mail.example",
+        "mail_from": "a@b.example",
+        "links_key": "key",
+        "url": "https://x.example",
+    }
+    assert Settings(**complete).mail_server == MailServer.parse("smtp://mail.example")  # type: ignore[arg-type] # parsed
+    others = Settings(**{name: value for name, value in complete.items() if name != missing})  # type: ignore[arg-type] # parsed
+    with pytest.raises(ValueError, match=message):
+        _ = others.mail_server
+
+
+def test_without_a_mail_server_no_mail_is_sent() -> None:
+    assert Settings(mail_from="a@b.example").mail_server is None
 
 
 def test_allowed_domains_are_a_list_without_regard_to_case() -> None:

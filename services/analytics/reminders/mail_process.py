@@ -11,7 +11,6 @@ from services.analytics.reminders.outcomes import record_outcome
 from services.analytics.reminders.sender import MailSender, empty_old_mails
 from services.analytics.reminders.subscriptions.endings import end_subscriptions
 from shared.inbox.participant_registry.repository import ReplicatedStudies
-from shared.mail_server import MailServer
 from shared.outbox.confirmation import is_confirmed
 from shared.postgres.retry import retry_while_unavailable
 from shared.postgres.tenancy import open_pool
@@ -27,10 +26,10 @@ async def run_mail_sender(settings: Settings, stop: asyncio.Event) -> None:
 
     Nothing is sent from a database that was not compared with what was published: it may be an earlier state.
     """
-    url, clock = settings.smtp_url.get_secret_value(), settings.study_clock()
+    server, clock = settings.mail_server, settings.study_clock()
     database = settings.database_url("analytics", "system")
     pool = await retry_while_unavailable(lambda: open_pool(database, max_size=5))
-    send = SmtpSender(MailServer.parse(url)) if url else None
+    send = SmtpSender(server) if server else None
     store_outcome = partial(record_outcome, shards=settings.relay_shards)
     sender = MailSender(pool, settings.mail_from, send, store_outcome, clock.now) if send else None
     studies, tidy_at = ReplicatedStudies(pool), clock.now()

@@ -69,7 +69,7 @@ class TopicEnds:
 def mail_ports(settings: Settings) -> MailPorts:
     """Returns the subscriptions and mails of this installation. Without a mail server nobody receives digests."""
     mail = MailSettings(mail_from=settings.mail_from, url=settings.public_url, detail=settings.mail_detail)
-    has_server = bool(settings.smtp_url.get_secret_value())
+    has_server = settings.mail_server is not None
     return MailPorts(load_recipients=recipients, claim=claim, settings=mail if has_server else None)
 
 

@@ -44,6 +44,10 @@ from shared.security.grants import Rights
 
 LINK_LIFETIME = timedelta(days=7)
 MAILS_AN_HOUR = 3
+VOID_LINK = (
+    "This link confirms nothing: it was used already, is older than 7 days, was replaced by a later one, or is meant "
+    "for another member. Save your address again on the page Messages of the study, and open the new link."
+)
 _MAIL_LIFETIME = timedelta(hours=10)
 _HOUR = timedelta(hours=1)
 
@@ -128,7 +132,7 @@ class SubscriptionService:
         async with self._system_pool.acquire() as connection:
             pending = await repository.find_confirmation(connection, request_id, member, self._now())
         if pending is None:
-            raise NotFound
+            raise NotFound(VOID_LINK)
         return PendingConfirmation(study_id=pending[0], address=pending[1])
 
     async def confirm(self, member: str, token: str) -> PendingConfirmation:
@@ -138,7 +142,7 @@ class SubscriptionService:
         async with own_transaction(self._pool, pending.study_id, member) as connection:
             request_id = self._read_token(token)
             if not await repository.confirm_address(connection, request_id, pending.study_id, member, self._now()):
-                raise NotFound
+                raise NotFound(VOID_LINK)
         return pending
 
     async def mark_dead(self, study_id: str, administrator: str, member: str) -> None:
@@ -166,7 +170,7 @@ class SubscriptionService:
     def _read_token(self, token: str) -> UUID:
         request_id = self._mailing.links.read_confirmation(token, self._now()) if self._mailing else None
         if request_id is None:
-            raise NotFound
+            raise NotFound(VOID_LINK)
         return request_id
 
     async def _request_confirmation(
