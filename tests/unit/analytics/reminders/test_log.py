@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from services.analytics.reminders.log import Reach, Reminder, ScheduledVisit, next_reminder, settle, withdraw
 from services.analytics.reminders.steps import is_same_target
 from shared.protocol.protocol import FollowUpPlan
+from shared.protocol.reminder_steps import Audience
 from shared.protocol.visit_status import FollowUpEnd
 from tests.unit.analytics.reminders.sending import FOLLOW_UP, PLAN, Facts, day
 from tests.unit.analytics.reminders.test_steps_properties import facts as any_facts
@@ -105,7 +106,7 @@ def test_nobody_to_receive_it_is_said_once_its_digest_would_be_composed() -> Non
     log = Log()
     log.settle(Facts(), "2025-04-01", Reach(reached=()))
     assert log.listed() == [("open", "planned", "")]
-    log.settle(Facts(), "2025-04-01", Reach(reached=(), composing=("site",)))
+    log.settle(Facts(), "2025-04-01", Reach(reached=(), composing=frozenset[Audience]({"site"})))
     assert log.listed() == [("open", "suppressed", "no_recipient")]
     assert log.settle(Facts(), "2025-04-02", Reach(reached=())) == []
     log.settle(Facts(), "2025-04-02")
