@@ -132,6 +132,12 @@ async def corrected_event_ids(
     return frozenset(row["event_id"] for row in rows)
 
 
+async def event_position(connection: Connection, source: str, participant_id: str, version: int) -> int | None:
+    """Returns the position of an event of a participant; None if the connection's tenant does not see it."""
+    position: int | None = await connection.fetchval(SQL["event_position"], source, participant_id, version)
+    return position
+
+
 async def visible_participants(connection: Connection, study_id: str) -> ParticipantIds:
     """Returns the participants that the connection's tenant sees."""
     joined = await connection.fetchval(SQL["visible_participants"], study_id)

@@ -70,6 +70,10 @@ select exists (
      where study_id = $1 and participant_id = $2 and is_screened and not is_excluded
 )
 
+-- name: event_position
+-- The position of a participant's event, whose version is that of its service. The tenant sees its own only.
+select position from journal where source = $1 and subject = $2 and version = $3
+
 -- name: visible_participants
 -- The participants that the tenant of the transaction sees, joined by commas: one text is read much faster than as many
 -- rows. Null if there are none.

@@ -209,6 +209,17 @@ class StudyReader:
             raise NotFound
         return facts
 
+    async def is_shown(self, study_id: str, participant_id: str, rights: Rights, service: str, version: int) -> bool:
+        """Returns whether analyses have an event of a participant whom the member may see."""
+        current = await self.projection_position(study_id)
+        for tenant in self.tenants(study_id, rights):
+            async with tenant as connection:
+                source = f"/studies/{study_id}/{service}"
+                position = await repository.event_position(connection, source, participant_id, version)
+            if position is not None:
+                return position <= current.position
+        return False
+
     async def require_participant(self, study_id: str, participant_id: str, rights: Rights) -> None:
         """Raises NotFound as `participant_facts` does, for a participant whom the member does not see."""
         for tenant in self.tenants(study_id, rights):

@@ -6,21 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Query, Request
 from fastapi.responses import Response
+from pydantic import Field
 
 from services.analytics import urls
 from services.analytics.queries.api import QueryResources
 from services.analytics.queries.derive import QueryWithStatus
-from services.analytics.snapshot.as_of import LATEST, AsOf
-from services.analytics.snapshot.as_of_parameters import AsOfQuery
+from services.analytics.snapshot.as_of import LATEST
+from services.analytics.snapshot.as_of_parameters import AsOfParameters, AsOfQuery
 from services.analytics.study_header import StudyPage, build_study_header
 from services.analytics.timeline import swim_lane
 from services.analytics.timeline.answers import TimelineAnswer, TimelineEntry
 from services.analytics.timeline.api import TimelineResources
 from services.analytics.timeline.service import TimelineService
 from services.analytics.wording.participation_status import describe_participation_status
+from shared.kernel.patterns import explain_pattern
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages, create_page_router, html_response
@@ -28,6 +31,10 @@ from shared.web.container import get_container
 from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
+_AFTER = explain_pattern(
+    "^(enrollment|toxicity|followup):[0-9]{1,9}$",
+    "Give a service, a colon and the version of the participant there: enrollment:7, for example.",
+)
 FILE_KINDS = {".json": "Facts", ".svg": "Picture"}
 PAGE = StudyPage(route=urls.participant_url("{study_id}", "{participant_id}"), is_live=True)
 routes = create_page_router()
@@ -36,6 +43,15 @@ pages = Pages(
     Path(__file__).with_name("templates"),
     filters={"participation_status": describe_participation_status},
 )
+
+
+class TimelinePageParameters(AsOfParameters):
+    """Parameters of the page: the state of the record, and a fact recorded a moment ago that it should show."""
+
+    after: Annotated[str | None, Field(pattern=_AFTER)] = None
+
+
+PageQuery = Annotated[TimelinePageParameters, Query()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +84,20 @@ class OpenQueriesPart:
 @routes.get(PAGE.route)
 @logs_reads
 async def participant_page(
-    request: Request, study: StudyIdPath, participant_id: ParticipantIdPath, as_of: AsOfQuery
+    request: Request, study: StudyIdPath, participant_id: ParticipantIdPath, query: PageQuery
 ) -> Response:
-    return await html_or_error(request, pages, _render_participant(request, study, participant_id, as_of.to_as_of()))
+    return await html_or_error(request, pages, _render_participant(request, study, participant_id, query))
 
 
-async def _render_participant(request: Request, study: str, participant_id: str, as_of: AsOf) -> str:
+async def _render_participant(request: Request, study: str, participant_id: str, query: TimelinePageParameters) -> str:
     """Renders the page. Open data queries are those of today, so an earlier state of the record shows none."""
     await get_container(request).authenticate(request)
+    is_complete, as_of = True, query.to_as_of()
+    if query.after:
+        service, _, version = query.after.partition(":")
+        member = request.state.caller.subject
+        timelines = _timeline_service(request)
+        is_complete = await timelines.wait_for(study, participant_id, member, service, int(version))
     timeline = await _timeline_service(request).timeline(study, participant_id, request.state.caller.subject, as_of)
     open_queries = await _open_queries_part(request, study, participant_id) if as_of == LATEST else None
     header = await build_study_header(
@@ -87,7 +109,11 @@ async def _render_participant(request: Request, study: str, participant_id: str,
         recorded_at=timeline.recorded_at,
     )
     return pages.render_study(
-        "participant.html", header, timeline=_timeline_part(request, timeline), open_queries=open_queries
+        "participant.html",
+        header,
+        timeline=_timeline_part(request, timeline),
+        open_queries=open_queries,
+        is_complete=is_complete,
     )
 
 
@@ -128,7 +154,8 @@ async def timeline_fragment(
 
 def _timeline_part(request: Request, timeline: TimelineAnswer) -> TimelinePart:
     """Returns the part that shows a timeline. Its rows are noted for the read log."""
-    study, participant_id, query = timeline.study_id, timeline.participant_id, request.query_params
+    study, participant_id = timeline.study_id, timeline.participant_id
+    query = {name: value for name, value in request.query_params.items() if name != "after"}
     note_rows(request, study, "timeline", len(timeline.entries), participant=participant_id)
     return TimelinePart(
         participant_id=participant_id,

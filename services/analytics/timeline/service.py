@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from services.analytics.cohort.participants import UnreadableFact
@@ -11,6 +12,10 @@ from services.analytics.timeline.answers import TimelineAnswer
 from services.analytics.timeline.entries import TimelineContext, assemble_timeline
 from shared.kernel.errors import UnreadableFacts
 from shared.offload import offload
+from shared.retry import Backoff
+
+MAX_WAIT_SECONDS = 2.0
+"""Seconds that a page waits for a fact that was recorded a moment ago."""
 
 
 class TimelineService:
@@ -18,6 +23,19 @@ class TimelineService:
 
     def __init__(self, reader: StudyReader, term_names: Mapping[str, str] | None = None) -> None:
         self._reader, self._term_names = reader, term_names or {}
+
+    async def wait_for(self, study_id: str, participant_id: str, member: str, service: str, version: int) -> bool:
+        """Waits up to two seconds until an event of a participant is shown; returns whether it is.
+
+        Raises Forbidden for a member who sees no participants, NotFound for one without a grant.
+        """
+        rights, _ = await self._reader.participant_rights(study_id, member)
+        pauses, deadline = Backoff(0.02, 0.2), time.monotonic() + MAX_WAIT_SECONDS
+        while not await self._reader.is_shown(study_id, participant_id, rights, service, version):
+            if time.monotonic() > deadline:
+                return False
+            await pauses.wait()
+        return True
 
     async def timeline(self, study_id: str, participant_id: str, member: str, as_of: AsOf) -> TimelineAnswer:
         """Returns the timeline of a participant as of a position.
