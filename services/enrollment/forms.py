@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from services.enrollment.opening import OPENING_IS_GRANTED, NewStudy, opening_facts
 from shared.contracts.enrollment import ParticipantScreened
-from shared.contracts.study import StudyOpened
-from shared.kernel.errors import Forbidden
+from shared.contracts.event import Event
+from shared.contracts.study import MemberGranted, StudyOpened
+from shared.gate.study_timeline import find_site, study_day
+from shared.kernel.errors import Fault, Forbidden
 from shared.kernel.record import Record
-from shared.postgres.tenancy import EVERY_SITE
-from shared.ui.forms.entries import Entries, PostedForm
+from shared.postgres.tenancy import EVERY_SITE, Tenant
+from shared.ui.forms.context import FormContext
+from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.fields import fact_fields
-from shared.ui.forms.offers import FormContext
 from shared.ui.forms.requests import create_form_router, fills_from_query
 from shared.ui.forms.routes import Forms, LoadTarget
 from shared.ui.forms.targets import (
     FormTarget,
     fact_form,
+    last_value,
     require_role_in_study,
     study_context,
     with_typed_day,
@@ -29,6 +34,13 @@ from shared.web.read_logging import logs_reads
 from shared.web.service import get_service
 
 SERVICE = "enrollment"
+MAX_MEMBERS, MAX_EVENTS = 50, 200
+"""Members of a site, and events of each on one day, among which screenings of the same person are looked for."""
+SCREENED_ALREADY = Fault(
+    "recorded-already",
+    "The site recorded a screening with the same day, sex and year of birth today. Record again only if this is "
+    "another person.",
+)
 
 
 def new_participant_form_routes(forms: Forms) -> APIRouter:
@@ -55,17 +67,36 @@ def _new_participant_loader(request: Request, study: str) -> LoadTarget:
         sites = require_role_in_study(rights, ParticipantScreened)
         context = study_context(request, study, state.record, sites)
         own_site = next(iter(sites)) if len(sites) == 1 and EVERY_SITE not in sites else ""
+        site = own_site or last_value(form.entries, "site_id")
+        is_allowed = site in sites or (EVERY_SITE in sites and find_site(state.record, site) is not None)
+        screenings = await _screened_today(request, study, state.record, site) if is_allowed else []
         return FormTarget(
             service=SERVICE,
             study_id=study,
             stream_id=None,
             form=fact_form(ParticipantScreened),
             json_path=f"/{SERVICE}/v1/studies/{study}/participants",
-            context=with_typed_day(context, ParticipantScreened, form.entries),
+            context=replace(with_typed_day(context, ParticipantScreened, form.entries), site_id=site or None),
+            events=screenings,
+            alike_by=frozenset({"site_id", "screened_on", "sex", "birth_year"}),
+            doubt=SCREENED_ALREADY,
             fixed={"site_id": own_site} if own_site else {},
         )
 
     return load
+
+
+async def _screened_today(request: Request, study_id: str, study: Record, site: str) -> list[Event]:
+    """Returns the screenings that members of the study recorded at the site on its present day."""
+    service = get_service(request)
+    day = study_day(service.clock, study_id, study, site, service.clock.now())
+    grants = [grant for grant in study.facts_of(MemberGranted) if grant.site_id in (None, site)]
+    members = {grant.member for grant in grants if grant.role in ParticipantScreened.stated_by_roles}
+    events: list[Event] = []
+    async with service.store.unit(Tenant(study_id, site)) as unit:
+        for member in sorted(members)[:MAX_MEMBERS]:
+            events += await unit.list_member_events(member, day, of_study=False, limit=MAX_EVENTS)
+    return [event for event in events if event.type == ParticipantScreened.type_name and event.site_id == site]
 
 
 def new_study_form_routes(forms: Forms) -> APIRouter:
@@ -87,18 +118,18 @@ def new_study_form_routes(forms: Forms) -> APIRouter:
 def _new_study_loader(request: Request) -> LoadTarget:
     async def load(form: PostedForm) -> FormTarget:
         settings, member = get_service(request).settings, request.state.caller.subject
-        typed = form.entries.children.get("study_id", Entries()).values
-        study_id = typed[-1].strip() if typed else ""
+        study_id = last_value(form.entries, "study_id")
         is_allowed = settings.may_open_study(member, study_id) if study_id else settings.may_open_any_study(member)
         if not is_allowed:
             raise Forbidden(OPENING_IS_GRANTED)
+        context = FormContext(study=Record(), today=get_service(request).clock.today(study_id))
         return FormTarget(
             service=SERVICE,
             study_id=study_id,
             stream_id=study_id,
             form=fact_form(StudyOpened, NewStudy),
             json_path=f"/{SERVICE}/v1/studies",
-            context=FormContext(study=Record(), today=get_service(request).clock.today(study_id)),
+            context=with_typed_day(context, StudyOpened, form.entries),
             facts_of=lambda study: opening_facts(study, member),
             opens_study=True,
         )

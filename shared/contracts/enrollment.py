@@ -167,7 +167,10 @@ class ConsentWithdrawn(Fact, schema_name="Withdrawn"):
 class ParticipantTransferred(Fact, schema_name="Transferred"):
     """Transfer to another site of the study, which follows the participant from then on and alone reads the record."""
 
-    to_site: Annotated[SiteId, Presentation(offers="other_sites")]
+    to_site: Annotated[
+        SiteId,
+        Presentation(offers="other_sites", help="The site that follows on. Yours no longer sees this participant."),
+    ]
     """Site to which the participant moves, by its id in the study."""
     on: Annotated[ClinicalDate, Presentation(label="Transferred on")]
     """Day from which the other site follows the participant."""

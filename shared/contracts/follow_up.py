@@ -86,7 +86,7 @@ class FollowUpRecorded(Fact):
     """Day of the contact. It decides in which visit window the contact is."""
     visit: VisitNumber | None = None
     """Number of the planned visit for which the site takes the contact; left out for an unplanned one."""
-    course_id: Annotated[LocalId | None, Presentation(offers="courses")] = None
+    course_id: Annotated[LocalId | None, Presentation(offers="visit_courses")] = None
     """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
     mode: Literal["clinic", "phone", "video", "letter", "registry"]
     """Form of the contact. `registry`: information from a registry, without a contact."""
@@ -106,9 +106,9 @@ class FollowUpRecorded(Fact):
 class VisitMissed(Fact):
     """A planned visit that did not take place and will not take place any more."""
 
-    visit: VisitNumber
+    visit: Annotated[VisitNumber, Presentation(offers="open_visits")]
     """Number of the planned visit, from 1, as the protocol counts visits."""
-    course_id: Annotated[LocalId | None, Presentation(offers="courses")] = None
+    course_id: Annotated[LocalId | None, Presentation(offers="visit_courses")] = None
     """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
     declared_on: ClinicalDate
     """Day on which the site declared the visit missed."""
@@ -197,18 +197,18 @@ class VisitScheduled(Fact):
     """An appointment for a planned visit. It is no contact, and shows nothing about the participant. The last one that
     is stated for a visit holds."""
 
-    visit: VisitNumber
+    visit: Annotated[VisitNumber, Presentation(offers="coming_visits")]
     """Number of the planned visit, from 1, as the protocol counts visits."""
-    course_id: LocalId | None = None
+    course_id: Annotated[LocalId | None, Presentation(offers="visit_courses")] = None
     """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
     on: Day
     """Day of the appointment, which may be in the future."""
 
 
 class _ReminderFact(Fact):
-    visit: VisitNumber
+    visit: Annotated[VisitNumber, Presentation(offers="coming_visits")]
     """Number of the planned visit, from 1, as the protocol counts visits."""
-    course_id: Annotated[LocalId | None, Presentation(offers="courses")] = None
+    course_id: Annotated[LocalId | None, Presentation(offers="visit_courses")] = None
     """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
     until: Day | None = None
     """First day on which reminders may be sent again, at most 14 days ahead."""
@@ -217,6 +217,12 @@ class _ReminderFact(Fact):
 @FOLLOWUP.fact("reminder.snoozed", heading="Reminder put off")
 class ReminderSnoozed(_ReminderFact):
     """No reminder of the visit before a day; without one, for 14 days."""
+
+    until: Annotated[
+        Day | None,
+        Presentation(help="First day on which reminders may come again: 14 days ahead at most, and if left empty."),
+    ] = None
+    """First day on which reminders may be sent again, at most 14 days ahead."""
 
 
 @FOLLOWUP.fact("reminder.acknowledged", heading="Reminder acknowledged")

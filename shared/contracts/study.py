@@ -56,6 +56,17 @@ Subject = Annotated[
 ]
 
 
+ROLES_IN_WORDS = {
+    "administrator": "Administrator: sites, members and the protocol; sees no participants",
+    "investigator": "Investigator: sees every participant, corrects, amends the protocol and takes data cuts",
+    "site": "Site: records the participants of one site, and alone reads its texts",
+    "coordinator": "Coordinator: records and corrects, of one site or of all; reads texts of an own site only",
+    "monitor": "Monitor: sees participants, and records nothing",
+    "auditor": "Auditor: sees participants and who read them, and records nothing",
+    "reader": "Reader: sees published figures, and no participants",
+}
+
+
 @STUDY.fact("study.opened", by="administrator")
 class StudyOpened(Fact, schema_name="Opened"):
     """Opening of a study, with its first protocol. The person who opens it becomes its administrator."""
@@ -78,7 +89,7 @@ class ProtocolAmended(Fact):
     """Number or name of the amendment."""
     effective_on: Day
     """First day on which the amendment is in force."""
-    protocol: Protocol
+    protocol: Annotated[Protocol, Presentation(comes_last=True)]
     """The whole protocol with the amendment."""
     reason: Annotated[LongText, Presentation(lines=4)]
     """Reason for the amendment. It is published: name no participant."""
@@ -114,7 +125,7 @@ class MemberGranted(Fact):
     """Grant of a role to a member: at one site, or without a site in the whole study."""
 
     member: Subject
-    role: Role
+    role: Annotated[Role, Presentation(words=ROLES_IN_WORDS)]
     """Role of the member, which decides what the member may read and record."""
     site_id: Annotated[SiteId | None, Presentation(offers="sites")] = None
     """Site to which the role is limited."""
@@ -125,7 +136,7 @@ class MemberRevoked(Fact):
     """Revocation of one grant: the same member, role and site."""
 
     member: Subject
-    role: Role
+    role: Annotated[Role, Presentation(words=ROLES_IN_WORDS)]
     """Role that is revoked."""
     site_id: Annotated[SiteId | None, Presentation(offers="sites")] = None
     """Site of the grant that is revoked; left out if the grant has none."""

@@ -88,7 +88,11 @@ class Target(FactPart):
         int, Field(strict=True, gt=0, le=MAX_FRACTION_DOSE_CGY), Presentation(help="Dose of one fraction: 2 Gy = 200.")
     ]
     """Dose of one fraction, in cGy."""
-    total_dose_cgy: Annotated[int, Field(strict=True, gt=0, le=MAX_TOTAL_DOSE_CGY)]
+    total_dose_cgy: Annotated[
+        int,
+        Field(strict=True, gt=0, le=MAX_TOTAL_DOSE_CGY),
+        Presentation(product_of=("fractions", "dose_per_fraction_cgy")),
+    ]
     """Total dose in cGy: fractions times dose per fraction."""
     prescription_isodose_percent: Annotated[int, Field(strict=True, ge=30, le=100)] | None = None
     """Isodose to which the dose is prescribed, in percent of the maximum dose."""
@@ -158,6 +162,8 @@ class RadiotherapyStarted(_Prescription):
 class PrescriptionChanged(_Prescription):
     """A change of the prescription during a course: the whole prescription that is in force from a day on."""
 
+    course_id: Annotated[LocalId, Presentation(offers="running_courses")]
+    """The site's id of the course, unique within the participant."""
     on: Annotated[ClinicalDate, Presentation(label="In force from")]
     """Day of the first fraction by the new prescription."""
     reason_code: Annotated[Code, Presentation(label="Reason", offers="reasons", type_in=True)]
@@ -180,7 +186,11 @@ class _CourseEnded(Fact):
     """Course, by the id under which it was started."""
     ended_on: ClinicalDate
     """Day of the last fraction. For the index course it is the anchor of follow-up visits."""
-    delivered: Annotated[tuple[DeliveredDose, ...], Field(max_length=50)] = ()
+    delivered: Annotated[
+        tuple[DeliveredDose, ...],
+        Field(max_length=50),
+        Presentation(help="A target that is left empty was treated as prescribed."),
+    ] = ()
     """Doses delivered to the targets that were not treated as prescribed."""
 
     @model_validator(mode="after")
@@ -199,6 +209,12 @@ class RadiotherapyCompleted(_CourseEnded):
 class RadiotherapyDiscontinued(_CourseEnded):
     """Early end of a course of radiotherapy, with the doses that were delivered until then."""
 
+    delivered: Annotated[
+        tuple[DeliveredDose, ...],
+        Field(max_length=50),
+        Presentation(help="The doses until the end. A target that is left empty got as much as the course had given."),
+    ] = ()
+    """Doses delivered to the targets that were not treated as prescribed."""
     reason_code: Annotated[
         Literal["toxicity", "progression", "refusal", "death", "intercurrent_illness", "other"],
         Presentation(label="Reason"),

@@ -41,7 +41,11 @@ Offer = Literal[
     "target_names",
     "countries",
     "zones",
-    "members",
+    "dictionary_terms",
+    "reminder_steps",
+    "visit_courses",
+    "open_visits",
+    "coming_visits",
 ]
 """Name of what the service knows and a form offers for a member."""
 _CODE = re.compile("`([^`]+)`")
@@ -55,7 +59,8 @@ class Presentation:
 
     `words` name coded values that do not speak for themselves. `offers` names what the service knows and a form offers;
     with `one_row_each`, a list has a row for everything offered. `beside`: the name of the map whose rows this one's
-    values stand in. `lines`: lines of a text. `type_in`: other values than the offered ones are accepted.
+    values stand in. `lines`: lines of a text. `type_in`: other values than the offered ones are accepted. `comes_last`:
+    a form asks for it after the other members. `product_of`: names of the members beside it whose product it is.
     """
 
     label: str = ""
@@ -67,6 +72,8 @@ class Presentation:
     type_in: bool = False
     beside: str = ""
     lines: int = 1
+    comes_last: bool = False
+    product_of: tuple[str, ...] = ()
 
     def over(self, inner: Presentation) -> Presentation:
         """Returns this presentation with what it leaves out taken from `inner`, the presentation of the type."""
@@ -80,6 +87,8 @@ class Presentation:
             type_in=self.type_in or inner.type_in,
             beside=self.beside or inner.beside,
             lines=max(self.lines, inner.lines),
+            comes_last=self.comes_last or inner.comes_last,
+            product_of=self.product_of or inner.product_of,
         )
 
     def named(self, name: str) -> Presentation:

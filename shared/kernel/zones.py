@@ -39,6 +39,18 @@ def country_codes() -> frozenset[str]:
     return frozenset(row[0] for row in _table_rows("iso3166.tab"))
 
 
+@cache
+def country_names() -> dict[str, str]:
+    """Returns the English names of countries by their codes."""
+    return {row[0]: row[1] for row in _table_rows("iso3166.tab")}
+
+
+@cache
+def zones_of_country(code: str) -> tuple[str, ...]:
+    """Returns the zones of places that the table lists for a country, in its order."""
+    return tuple(row[2] for row in _table_rows("zone.tab") if row[0] == code and row[2] in place_zones())
+
+
 def suggest_zone(name: str) -> str | None:
     """Returns the zone of a place that is probably meant: the name in the right case, or the target of a link."""
     exact_name = _names_by_lower_case().get(name.lower(), name)

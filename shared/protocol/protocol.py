@@ -77,7 +77,7 @@ class ToxicityPlan(FactPart, schema_name="Toxicity"):
         ),
     ]
     """Version of CTCAE in which toxicity is graded."""
-    checklist: tuple[Code, ...] = ()
+    checklist: tuple[Annotated[Code, Presentation(label="CTCAE term", offers="dictionary_terms")], ...] = ()
     """Terms that every complete assessment looks for."""
 
 
@@ -134,7 +134,7 @@ class FollowUpPlan(FactPart, schema_name="FollowUp"):
 class ReminderPlan(FactPart, schema_name="Reminders"):
     """Reminders of visits to the sites."""
 
-    steps: tuple[Code, ...] = ("open", "target", "overdue")
+    steps: Annotated[tuple[Code, ...], Presentation(offers="reminder_steps")] = ("open", "target", "overdue")
     """Steps at which a reminder is sent: when the visit window opens, on the target day, when the visit is overdue."""
     digest_at: Annotated[str, Field(pattern=_TIME_OF_DAY)] = "08:00"
     """Time of day at the site at which reminders are sent, as HH:MM."""

@@ -15,6 +15,7 @@ FOLDER = Path(__file__).with_name("static")
 _MEDIA_TYPES = {
     "app.css": "text/css",
     "favicon.svg": "image/svg+xml",
+    "forms.js": "text/javascript",
     "live.js": "text/javascript",
     "session.js": "text/javascript",
     "stream.js": "text/javascript",

@@ -25,6 +25,7 @@ from shared.web.service import get_service
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _IDEMPOTENCY_KEY = explain_pattern(r"^[\x21-\x7e]{1,200}$", "Give 1 to 200 printable ASCII characters without blanks.")
+IDEMPOTENCY_KEY = re.compile(_IDEMPOTENCY_KEY)
 REPLAYED_HEADERS = {"Idempotency-Replayed": "true"}
 """The header of a response that repeats the result of an earlier request."""
 

@@ -142,3 +142,38 @@ def test_study_is_opened_by_a_form(demo: Demo, study: StudyUnderTest) -> None:
 
 def test_study_is_not_opened_by_others(study: StudyUnderTest, rome: FormBrowser) -> None:
     assert rome.open("/enrollment/studies/new").status == 403
+
+
+def test_day_under_another_protocol_changes_the_questions_and_keeps_the_answers(demo: Demo) -> None:
+    """F9: after a round trip the form asks what the protocol of the typed day asks, and says so."""
+    with open_study(demo) as study:
+        amended = facts.protocol_amended("2024-06-01", facts.protocol(("histology", "age-limit")), "A1")
+        assert study.record_study_fact(amended).status_code == 201
+        with form_browser(study, "site@rome") as rome:
+            page = rome.open(f"{pages_of(study)}/participants/new")
+            assert {"criteria.histology", "criteria.age-limit"} <= page.names
+            page.fill({"screened_on": "2024-02-01", "sex": "male", "birth_year": "1950"})
+            page.fill({"criteria.histology": "met", "criteria.age-limit": "met"})
+            earlier = rome.press(page, "check")
+            assert "the questions changed" in earlier.text
+            assert earlier.value("criteria.histology") == "met"
+            assert earlier.choices("criteria.rt-indicated")
+            assert not earlier.choices("criteria.age-limit")
+            earlier.fill({"screened_on": "2024-07-01"})
+            later = rome.press(earlier, "check")
+            assert "the questions changed" in later.text
+            assert later.value("criteria.age-limit") == "met"
+            later.fill({"screened_on": "2024-02-01", "criteria.histology": "not_met"})
+            back = rome.press(later, "check")
+            back.fill({"criteria.rt-indicated": "met"})
+            recorded = rome.press(back, "record")
+            assert recorded.status == 200, recorded.text
+            assert "age-limit" not in recorded.text
+
+
+def test_consent_form_is_offered_with_its_validity_whatever_the_day(study: StudyUnderTest, rome: FormBrowser) -> None:
+    """F9: somebody who cannot choose the form that was signed would choose a wrong one."""
+    participant_id = study.enroll_at("rome")
+    page = rome.open(f"{form_of(study, participant_id, 'participant.consented')}?signed_on=2024-02-01")
+    assert page.choices("form_version") == ["2.1", "3.0"]
+    assert "3.0, from 2024-06-01" in page.text

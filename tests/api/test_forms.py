@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -13,19 +12,12 @@ import pytest
 from shared.testing.builders import facts
 from shared.web.authentication import SESSION
 from shared.web.cookies import Cookies
-from tests.api.support.form_browser import FormBrowser, Page, form_browser, form_of, pages_of, recorded_types, sign_in
+from tests.api.support.form_browser import FormBrowser, form_browser, form_of, pages_of, recorded_types, sign_in
+from tests.api.support.lesion_form import SCREENING, open_lesion_form
 from tests.api.support.study import StudyUnderTest, open_study
 from tests.demo import Demo
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-SCREENING = {
-    "screened_on": "2024-02-01",
-    "sex": "female",
-    "birth_year": "1950",
-    "criteria.histology": "met",
-    "criteria.rt-indicated": "met",
-}
-LESION = {"kind": "metastasis", "body_site": "lung", "found_on": "2024-01"}
 SECRET = "Zq-typed-by-hand-Xw"
 
 
@@ -38,17 +30,6 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 @pytest.fixture
 def participant_id(study: StudyUnderTest) -> str:
     return study.enroll_at("rome")
-
-
-def lesion_facts(study: StudyUnderTest, participant_id: str) -> list[dict[str, Any]]:
-    rows = study.get(f"participants/{participant_id}").json()["facts"]
-    return [row["data"] for row in rows if row["type"] == "lesion.registered"]
-
-
-def open_lesion_form(study: StudyUnderTest, browser: FormBrowser, participant_id: str, **changes: str) -> Page:
-    page = browser.open(form_of(study, participant_id, "lesion.registered"))
-    page.fill({**LESION, **changes})
-    return page
 
 
 def test_participant_is_screened_and_enrolled_by_forms_that_lead_to_each_other(
@@ -142,58 +123,23 @@ def test_form_is_filled_from_the_address_but_not_with_sealed_texts(
         assert rome.open(f"{address}?{query}").status == 422
 
 
-def test_double_click_records_once_and_both_lead_to_the_same_page(
+def test_pages_send_their_origin_to_their_own_server_and_their_address_to_no_other(
     study: StudyUnderTest, rome: FormBrowser, participant_id: str
 ) -> None:
-    page = open_lesion_form(study, rome, participant_id)
-    first, second = rome.press(page, "record"), rome.press(page, "record")
-    assert first.response.url == second.response.url
-    assert len(lesion_facts(study, participant_id)) == 1
+    """W4: under `no-referrer` a browser sends `Origin: null` with our own forms."""
+    page = rome.open(form_of(study, participant_id, "lesion.registered"))
+    assert page.response.headers["referrer-policy"] == "same-origin"
 
 
-def test_form_that_was_recorded_and_changed_leads_to_what_it_recorded(
+def test_signing_out_is_a_link_because_a_form_may_not_lead_to_another_origin(
     study: StudyUnderTest, rome: FormBrowser, participant_id: str
 ) -> None:
-    """W2: Back, another value, Record. The change is not lost, and not recorded as a second fact."""
-    page = open_lesion_form(study, rome, participant_id)
-    recorded = rome.press(page, "record")
-    page.fill({"body_site": "liver"})
-    again = rome.press(page, "record")
-    assert again.status == 409
-    assert again.value("body_site") == "liver"
-    assert str(recorded.response.url).endswith(
-        next(link for text, link in again.parser.links.items() if text.startswith("What this form recorded"))
-    )
-    assert [lesion["body_site"] for lesion in lesion_facts(study, participant_id)] == ["lung"]
-
-
-def test_second_tab_shows_what_was_recorded_meanwhile(
-    study: StudyUnderTest, rome: FormBrowser, participant_id: str
-) -> None:
-    """W3."""
-    first = open_lesion_form(study, rome, participant_id)
-    second = open_lesion_form(study, rome, participant_id, lesion_id="L2", body_site="liver")
-    assert rome.press(first, "record").status == 200
-    stale = rome.press(second, "record")
-    assert stale.status == 412
-    assert "Tumor lesion" in " ".join(stale.parser.links)
-    assert stale.value("body_site") == "liver"
-    assert rome.press(stale, "record").status == 200
-    assert [lesion["body_site"] for lesion in lesion_facts(study, participant_id)] == ["lung", "liver"]
-
-
-def test_fact_that_stands_already_asks_for_one_more_click(
-    study: StudyUnderTest, rome: FormBrowser, participant_id: str
-) -> None:
-    """W3: after Back, an empty form with a new key is filled in again."""
-    fields = {"performed_on": "2024-03-01", "kind": "biopsy", "body_site": "lung"}
-    address = form_of(study, participant_id, "procedure.performed")
-    assert rome.record(address, **fields).status == 200
-    again = rome.record(address, **fields)
-    assert again.status == 422
-    assert "An equal fact stands already" in again.text
-    assert rome.press(again, "record").status == 200
-    assert recorded_types(study, participant_id).count("procedure.performed") == 2
+    """W11: `form-action 'self'` would stop the redirect to the identity provider in Chrome."""
+    page = rome.open(form_of(study, participant_id, "lesion.registered"))
+    assert "form-action 'self'" in page.response.headers["content-security-policy"]
+    assert "/session/end" in page.parser.addresses
+    actions = re.findall(r'<form[^>]* action="([^"]*)"', page.response.text)
+    assert actions == [page.parser.action]
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,6 @@ def json_path(service: str, study: str, type_name: str, participant: str = "") -
     return f"/{service}/v1/studies/{study}{middle}/facts/{type_name}"
 
 
-def timeline_url(study: str, participant: str, event: object = "") -> str:
-    """The participant's page of analytics, at the fact if one is named."""
-    return f"/analytics/studies/{study}/participants/{participant}{f'#fact-{event}' if event else ''}"
+def timeline_url(study: str, participant: str, event: object, after: str) -> str:
+    """The participant's page of analytics, at a fact; `after` is the version that it has to show."""
+    return f"/analytics/studies/{study}/participants/{participant}?{urlencode({'after': after})}#fact-{event}"

@@ -17,6 +17,7 @@ from shared.kernel.errors import (
     DatabaseNotConfirmed,
     Fault,
     KeyReused,
+    MalformedBody,
     NotKnownYet,
     ReferenceInUse,
     RequestError,
@@ -31,9 +32,11 @@ from shared.ui.forms import addresses
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.faults import unanswered_rows, with_unanswered
 from shared.ui.forms.fields import Leaf, Member, replaced_fields
+from shared.ui.forms.offers import no_longer_asked
 from shared.ui.forms.pages import FormNotice, FormReply, render_form
-from shared.ui.forms.reading import FormReading, read_form
+from shared.ui.forms.reading import FormReading, read_form, single_text
 from shared.ui.forms.recording import form_command, read_facts, record_form, recorded_under_key
+from shared.ui.forms.sample_visits import with_rows
 from shared.ui.forms.site_time import resolve_time
 from shared.ui.forms.targets import FormTarget, fact_heading
 from shared.ui.forms.terms import TERM_OFFERS, resolve_term
@@ -41,6 +44,7 @@ from shared.ui.forms.words import FactChange, describe_changes
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages
 from shared.web.container import get_container
+from shared.web.fact_recording import IDEMPOTENCY_KEY
 
 T = TypeVar("T")
 FIELDS_PER_ITEM = 5
@@ -54,6 +58,7 @@ _SHOWN_IN_THE_FORM = (
     TooManyRequests,
     DatabaseNotConfirmed,
 )
+CHOOSE_ONE = Fault("schema-missing", "Choose one of these.", "/form:preset")
 _MEANWHILE = "Since you opened this page, this was recorded. Record again only if yours is another fact."
 _NOT_HERE = "Not here, not yours, or not here yet: if it was recorded a moment ago, try again."
 _USED_ALREADY = "This form was recorded already. What you changed since then is a correction."
@@ -69,6 +74,8 @@ class FormAnswers:
         """Does what the button says. Only `record` records."""
         if form.member and form.member != request.state.caller.subject:
             raise CrossSiteRequest("Another person opened this form. Open it yourself.")
+        if form.button[0] == "record" and not IDEMPOTENCY_KEY.fullmatch(form.key):
+            raise MalformedBody("The form has lost its key, under which it is recorded once. Open it again.")
         form.refuse_long_lists(get_container(request).limits.max_list_items)
         reply = await self._reply(request, target, form)
         if isinstance(reply, Response):
@@ -78,7 +85,7 @@ class FormAnswers:
     async def _reply(self, request: Request, target: FormTarget, form: PostedForm) -> FormReply | Response:
         button, value = form.button
         if button == "add":
-            longer_form = form.with_row(value)
+            longer_form = with_rows(form, value)
             return FormReply(form=longer_form, focus=longer_form.pairs[-1][0])
         if button == "remove":
             return FormReply(form=form.without_row(value))
@@ -92,9 +99,11 @@ class FormAnswers:
         def resolve(member: Member, texts: list[str]) -> str | Fault:
             if member.presentation.offers in TERM_OFFERS:
                 return resolve_term(target.context.dictionary, texts)
-            return resolve_time(texts, target.context.zone) if member.node == Leaf("time") else texts[-1]
+            is_time = member.node == Leaf("time")
+            return resolve_time(texts, target.context.zone) if is_time else single_text(member, texts)
 
         reading = read_form(target.form.fields, form, resolve, keeps_texts=target.context.hides_texts)
+        drop_unasked(target, reading)
         reading.body = complete_body(target, reading.body, voids=action == "void")
         if target.replacement and action == "void":
             without_content(reading)
@@ -111,7 +120,7 @@ class FormAnswers:
             return refusal_reply(target, form, reading, refusal, is_check=dry_run)
         if dry_run:
             text = "Nothing is wrong with these answers. Nothing was recorded yet."
-            notice = FormNotice(text=text, changes=correction_changes(target, reading))
+            notice = FormNotice(text=text, changes=content_changes(target, reading))
             return FormReply(form=form, reading=reading, notice=notice)
         return RedirectResponse(recorded_url(target, recorded), 303)
 
@@ -128,6 +137,8 @@ def refusal_reply(
     notice, faults = None, list(refusal.faults) or [Fault(refusal.code, refusal.title)]
     if isinstance(refusal, RequestRejected) and not target.replacement:
         faults = with_unanswered(faults, unanswered_rows(target.form.fields, form.entries, target.context))
+    if target.presets and not form.preset:
+        faults = [CHOOSE_ONE]
     if isinstance(refusal, VersionMismatch):
         notice, faults = FormNotice(text=_MEANWHILE, links=list(_recorded_since(target, form))), []
         form = replace(form, version=str(target.version))
@@ -146,13 +157,27 @@ def used_key_reply(request: Request, target: FormTarget, form: PostedForm, readi
     links = []
     if event:
         event_id = event.content["event_id"] if event.type == Correction.type_name else event.event_id
-        url = addresses.event_url(target.service, target.study_id, event_id, target.participant_id)
+        participant = "" if event.is_study_event else event.stream_id
+        url = addresses.event_url(target.service, target.study_id, event_id, participant)
         links = [Link(url, f"What this form recorded at {event.recorded_at:%H:%M} UTC")]
-        if target.participant_id:
-            url = addresses.correction_url(target.service, target.study_id, target.participant_id, event_id)
+        if participant:
+            url = addresses.correction_url(target.service, target.study_id, participant, event_id)
             links.append(Link(url, "Correct it"))
     notice = FormNotice(text=_USED_ALREADY, links=links)
     return FormReply(form=form, reading=reading, notice=notice, status=409)
+
+
+def drop_unasked(target: FormTarget, reading: FormReading) -> None:
+    """Leaves out answers to questions of another day's protocol: the form keeps them in case the day is changed back.
+
+    Not those of a correction, which may have been stated under an earlier amendment of that day's protocol.
+    """
+    for member in () if target.replacement else target.form.fields.members:
+        presentation = member.presentation
+        unasked = no_longer_asked(target.context, "criteria" if presentation.beside else presentation.offers)
+        if unasked and member.name in reading.body:
+            answers = reading.body[member.name]
+            reading.body[member.name] = {key: text for key, text in answers.items() if key not in unasked}
 
 
 def complete_body(target: FormTarget, body: dict[str, object], *, voids: bool) -> dict[str, object]:
@@ -164,12 +189,14 @@ def complete_body(target: FormTarget, body: dict[str, object], *, voids: bool) -
     return {**completed, "replacement": None if voids else {**target.replacement, **content}}
 
 
-def correction_changes(target: FormTarget, reading: FormReading) -> list[FactChange]:
-    """Returns the members that a correction changes; an empty list for other forms."""
-    replacement = reading.body.get("replacement") if target.replacement else None
-    if not isinstance(replacement, dict):
-        return []
-    return describe_changes(replaced_fields(target.form.fields), dict(target.content_before), replacement["data"])
+def content_changes(target: FormTarget, reading: FormReading) -> list[FactChange]:
+    """Returns the members that a correction or an amendment changes; an empty list for other forms."""
+    before, fields, after = dict(target.content_before), target.form.fields, reading.body
+    if target.replacement:
+        fields, replacement = replaced_fields(fields), reading.body.get("replacement")
+        after = replacement["data"] if isinstance(replacement, dict) else before
+    compared = {name: value for name, value in after.items() if name in before or target.replacement}
+    return describe_changes(fields, before, compared)
 
 
 def without_content(reading: FormReading) -> None:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 
+from shared.kernel.presentation import Offer
+from shared.ui.forms.context import FormContext, Offered
+from shared.ui.forms.doses import dose_in_gray
 from shared.ui.forms.entries import NULL_TEXT, Entries, PostedForm
 from shared.ui.forms.field_view import FieldView, Option, ViewKind
-from shared.ui.forms.fields import Choice, Leaf, Member
-from shared.ui.forms.offers import FormContext, Offered, term_name
-from shared.ui.forms.reading import read_value
+from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
+from shared.ui.forms.offers import offered, term_name
 from shared.ui.forms.site_time import describe_time, possible_times
 from shared.ui.forms.terms import TERM_OFFERS, find_terms, is_term_id, typed_words
+from shared.ui.forms.words import value_in_words
 
 MAX_RADIOS = 7
 _DATE_HINT = "YYYY-MM-DD, or YYYY-MM or YYYY if the day or the month is not known."
 _HINTS = {"date": _DATE_HINT, "day": "YYYY-MM-DD"}
 _INPUT_MODES = {"integer": "numeric", "decimal": "decimal"}
 _HIDDEN_TEXT = "A text that is there is kept with the site, and not shown to you. Leave this empty to keep it."
+_OTHER_DICTIONARY = "The version of CTCAE by which toxicity is graded does not have this term."
 _KEPT_TEXT = "The text is kept with the site, and not shown to you. To replace it, write another one."
+_KEEP_TEXT, _NOT_KNOWN = "Keep the text that is there", "Not known"
 _NO_ANSWER = Offered("", "")
 
 
@@ -39,9 +43,12 @@ class Controls:
     def take_errors(self, name: str) -> Sequence[str]:
         return self.errors.pop(name, ())
 
+    def offered(self, offer: Offer) -> Sequence[Offered]:
+        return offered(self.context, offer)
+
     def control(self, member: Member, entries: Entries, name: str) -> FieldView:
         presentation, value = member.presentation, entries.values[-1] if entries.values else ""
-        offered = self.context.offered(presentation.offers)
+        offered = self.offered(presentation.offers)
         view = FieldView(
             kind="text",
             name=name,
@@ -54,7 +61,9 @@ class Controls:
             lines=presentation.lines,
         )
         if name in self.fixed:
-            return replace(view, kind="fixed", value=self.fixed[name], note=self.fixed[name])
+            note = f"{presentation.word(self.fixed[name])} {presentation.unit}".strip()
+            return replace(view, kind="fixed", value=self.fixed[name], note=note)
+        view = replace(view, hint=self.present_value(member))
         if presentation.offers in TERM_OFFERS:
             return self._term(view, entries)
         if member.node == Leaf("time"):
@@ -84,12 +93,12 @@ class Controls:
         hint = _HINTS.get(kind, "")
         if kind == "sealed" and self.context.hides_texts and not member.is_required:
             hint = _HIDDEN_TEXT
-        if member.states_null and kind in ("date", "integer"):
-            hint += f" If it is not known, write {NULL_TEXT}."
+        if member.states_null:
+            view = self._with_null_box(view)
         return replace(
             view,
             kind="textarea" if view.lines > 1 else "text",
-            hint=hint,
+            hint=f"{hint} {view.hint}".strip(),
             input_mode=_INPUT_MODES.get(kind, ""),
             note=dose_in_gray(member, view.value),
         )
@@ -98,7 +107,23 @@ class Controls:
         """Returns the control of a text that the caller does not see: a box that keeps it, and room for another."""
         other_text = next((value for value in reversed(values) if value.strip() not in ("", NULL_TEXT)), "")
         kind: ViewKind = "textarea" if view.lines > 1 else "text"
-        return replace(view, kind=kind, value=other_text, hint=_KEPT_TEXT, keeps_text=NULL_TEXT in values)
+        box = Option(NULL_TEXT, _KEEP_TEXT, NULL_TEXT in values)
+        return replace(view, kind=kind, value=other_text, hint=_KEPT_TEXT, null_box=box)
+
+    def _with_null_box(self, view: FieldView) -> FieldView:
+        """Returns the view with a box that states that the value is not known."""
+        is_null = view.value.strip() == NULL_TEXT
+        return replace(view, value="" if is_null else view.value, null_box=Option(NULL_TEXT, _NOT_KNOWN, is_null))
+
+    def present_value(self, member: Member) -> str:
+        """Returns what a report that leaves the member out keeps."""
+        value = self.context.present_values.get(member.name)
+        if value is None or isinstance(member.node, Mapped | Group | OneOf):
+            return ""
+        if isinstance(member.node, Rows):
+            item = replace(member.node.item, presentation=member.node.item.presentation.over(member.presentation))
+            return f"At present: {', '.join(value_in_words(item, code) for code in value)}."
+        return f"At present: {value_in_words(member, value)}."
 
     def _choice(self, member: Member, view: FieldView, choices: Sequence[Offered]) -> FieldView:
         listed = {choice.value for choice in choices}
@@ -114,7 +139,9 @@ class Controls:
     def _term(self, view: FieldView, entries: Entries) -> FieldView:
         words = typed_words(entries.values)
         if is_term_id(view.value) and not words:
-            return replace(view, kind="term", note=term_name(view.value))
+            is_listed = view.value.strip() in self.context.dictionary.terms
+            errors = view.errors if is_listed else [*view.errors, _OTHER_DICTIONARY]
+            return replace(view, kind="term", note=term_name(view.value), errors=errors)
         terms = find_terms(self.context.dictionary, words) if words else []
         options = [Option(term.term_id, term.name, term.term_id in entries.values) for term in terms]
         return replace(view, kind="term", value=words, options=options)
@@ -125,18 +152,10 @@ class Controls:
         typed = next((text for text in entries.values if text.strip()), "")
         times = possible_times(typed, zone) or []
         options = [Option(time, f"{time[11:16]}, UTC{time[19:]}", time in entries.values) for time in times]
-        hint = f"YYYY-MM-DD HH:MM by the clock of the site ({zone})."
+        hint = f"YYYY-MM-DD HH:MM by the clock of the site ({zone}). {view.hint}".strip()
         note = describe_time(typed, zone) if len(times) < 2 else ""
         return replace(view, kind="time", value=typed, hint=hint, note=note, options=options if len(times) > 1 else ())
 
 
 def _null_choice(member: Member) -> list[Offered]:
     return [Offered(NULL_TEXT, member.presentation.words.get(NULL_TEXT, "Not known"))] if member.states_null else []
-
-
-def dose_in_gray(member: Member, text: str) -> str:
-    """Returns a dose in centigray as "200 cGy = 2 Gy"; an empty text for anything else."""
-    if member.presentation.unit != "cGy" or not text.strip():
-        return ""
-    value = read_value(member, text)
-    return f"{value} cGy = {Decimal(value) / 100:f} Gy" if isinstance(value, int) else ""

@@ -15,6 +15,11 @@ _MAX_STEPS = 12
 NULL_TEXT = "null"
 """The text that states null where a member must be stated and may be null."""
 _NUMBER = re.compile(r"[0-9]{1,6}")
+_OWN_NAMES = frozenset(
+    {"form:csrf", "form:key", "form:version", "form:after", "form:again", "form:member", "form:asked", "form:preset"}
+)
+"""The form's own names that are sent once."""
+_NUMBERED_VERSION = re.compile(r"[0-9]{0,9}")
 Pair = tuple[str, str]
 
 
@@ -31,9 +36,18 @@ class Entries:
             entries = entries.children.setdefault(step, Entries())
         entries.values.append(value)
 
+    @staticmethod
+    def is_number(step: str) -> bool:
+        """Returns whether a step of a name is the number of a list's row."""
+        return _NUMBER.fullmatch(step) is not None
+
+    def within(self, step: str) -> Entries:
+        """Returns the entries at a step of the name; empty ones if there are none."""
+        return self.children.get(step, Entries())
+
     def numbers(self) -> list[int]:
         """Returns the numbers of a list's rows, in order."""
-        return sorted(int(step) for step in self.children if _NUMBER.fullmatch(step))
+        return sorted(int(step) for step in self.children if self.is_number(step))
 
     def names(self, name: str = "") -> Iterator[Pair]:
         """Yields (name, value) of everything within."""
@@ -66,7 +80,9 @@ class PostedForm:
     `pairs`: the names and values of fields. `box_lists`: names of lists that the form asks for by
     boxes. `offered`: names that the form
     filled itself. `button`: name and value of the button; "check" if there is none. `again`: the fact may be recorded
-    although an equal one stands. `member`: the person who opened the form.
+    although an equal one stands. `member`: the person who opened the form. `asked`: the questions of the
+    protocol that the form showed, as `questions` names them. `preset`: the choice that fills
+    several fields at once.
     """
 
     pairs: tuple[Pair, ...] = ()
@@ -79,6 +95,8 @@ class PostedForm:
     button: Pair = ("check", "")
     again: bool = False
     member: str = ""
+    asked: str = ""
+    preset: str = ""
     is_first: bool = False
 
     def own_pairs(self) -> list[Pair]:
@@ -89,6 +107,8 @@ class PostedForm:
             ("form:version", self.version),
             ("form:after", self.after),
             ("form:member", self.member),
+            ("form:asked", self.asked),
+            ("form:preset", self.preset),
         ]
         box_lists = [("form:shown", name) for name in sorted(self.box_lists)]
         offered = [("form:offered", name) for name in sorted(self.offered)]
@@ -144,6 +164,10 @@ def parse_form(body: bytes) -> PostedForm:
         raise MalformedBody(message) from None
     own = {name: value for name, value in pairs if name.startswith("form:")}
     buttons = [pair for pair in pairs if pair[0] in _BUTTONS]
+    single = [name for name, _ in pairs if name in _OWN_NAMES]
+    is_whole = len(set(single)) == len(single) and _NUMBERED_VERSION.fullmatch(own.get("form:version", ""))
+    if len(buttons) > 1 or not is_whole:
+        raise MalformedBody("The form was changed on its way: no browser sends it so. Open it again.")
     return PostedForm(
         pairs=tuple((n, v) for n, v in pairs if not n.startswith("form:") and n not in _BUTTONS),
         csrf=own.get("form:csrf", ""),
@@ -155,6 +179,8 @@ def parse_form(body: bytes) -> PostedForm:
         button=buttons[-1] if buttons else ("check", ""),
         again="form:again" in own,
         member=own.get("form:member", ""),
+        asked=own.get("form:asked", ""),
+        preset=own.get("form:preset", ""),
     )
 
 

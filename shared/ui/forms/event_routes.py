@@ -91,7 +91,7 @@ def participant_event_page(
         lines=_lines_of(event, content.body),
         correct_url=addresses.correction_url(service, study, participant_id, event_id) if is_correctable else "",
         state=" ".join(_state_sentences(content)),
-        timeline_url=addresses.timeline_url(study, participant_id, event_id),
+        timeline_url=addresses.timeline_url(study, participant_id, event_id, f"{service}:{state.stream.head.version}"),
         crumbs=crumbs(study, participant_id),
         next_links=next_links(study, participant_id, state, service, event.type),
     )

@@ -10,9 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.kernel.errors import Fault
 from shared.kernel.sealed_text import KEEPING_TEXTS
+from shared.ui.forms.context import FormContext
 from shared.ui.forms.entries import EMPTY, Entries
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
-from shared.ui.forms.offers import FormContext
+from shared.ui.forms.offers import offered
 from shared.ui.forms.reading import FormReading, accepts
 from shared.validation.validation_messages import schema_faults
 from shared.web.request_body import declared_members
@@ -40,7 +41,7 @@ def unanswered_rows(fields: Group, entries: Entries, context: FormContext) -> It
     for member in fields.members:
         if isinstance(member.node, Mapped) and member.is_required:
             answers = dict(entries.children.get(member.name, EMPTY).names())
-            for question in context.offered(member.presentation.offers):
+            for question in offered(context, member.presentation.offers):
                 if not answers.get(question.value, "").strip():
                     yield Fault(NO_ANSWER.code, NO_ANSWER.message, f"/{member.name}/{question.value}")
 

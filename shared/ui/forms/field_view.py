@@ -39,7 +39,7 @@ class FieldView:
 
     `note` stands beside the value, such as a dose in Gy. `children` are those of a fieldset. `is_alternative`: the view
     stands after "or". `is_folded`: an optional part of a row, which is shown on request.
-    `keeps_text`: a recorded text that is not shown stays unless another is given; None where there is none.
+    `null_box`: a box that states null: the value is not known, or a text that is not shown stays.
     """
 
     kind: ViewKind
@@ -58,7 +58,7 @@ class FieldView:
     is_removable: bool = False
     is_offered: bool = False
     is_folded: bool = False
-    keeps_text: bool | None = None
+    null_box: Option | None = None
     lines: int = 1
     input_mode: str = ""
 
@@ -73,6 +73,10 @@ class FieldView:
             return replace(self, children=children)
         empty = [] if any(option.value == "" for option in self.options) else [Option("", "")]
         return replace(self, kind="select", options=[*empty, *self.options])
+
+    def hidden(self) -> FieldView:
+        """Returns the view with hidden controls, which keep their values."""
+        return replace(self, kind="row" if self.children else "hidden", children=[c.hidden() for c in self.children])
 
     @property
     def id(self) -> str:

@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from shared.kernel.fact import Fact, TypedFact
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.presentation import Presentation
+from shared.kernel.presentation import Offer, Presentation
 from shared.kernel.sealed_text import SealedText
 
 MAX_LISTED_NUMBERS = 12
@@ -137,6 +137,24 @@ def correction_fields(correction: type[Fact], fact: type[Fact]) -> Group:
     )
     own_members = [member for member in fact_fields(correction).members if member.name in ("reason_code", "reason")]
     return Group(correction, (*own_members, replacement))
+
+
+def offers_within(group: Group) -> frozenset[Offer]:
+    """Returns the names of everything that the fields offer."""
+    return frozenset(member.presentation.offers for member in _members_within(group) if member.presentation.offers)
+
+
+def _members_within(node: Node) -> Iterator[Member]:
+    match node:
+        case Group(members=members) | OneOf(options=members):
+            inner = members
+        case Rows(item=item) | Mapped(item=item):
+            inner = (item,)
+        case _:
+            inner = ()
+    for member in inner:
+        yield member
+        yield from _members_within(member.node)
 
 
 def replaced_fields(correction: Group) -> Group:

@@ -69,13 +69,18 @@ def hub_routes(forms: Forms, stream: Stream) -> APIRouter:
 
 def build_hub(service: str, stream: Stream, study: str, participant_id: str, state: ParticipantState) -> HubPage:
     last_type = state.own.stated_facts[-1].fact.type_name if state.own.stated_facts else ""
+    after = f"?after=enrollment={state.stream.head.version}" if service == "enrollment" else ""
     return HubPage(
         participant_id=participant_id,
         site_id=state.site_id,
         status=code_in_words(enrollment_status(state.enrollment)),
         crumbs=crumbs(study),
         services=[
-            NavLink(addresses.participant_base(name, study, participant_id), _SERVICE_LABELS[name], name == service)
+            NavLink(
+                addresses.participant_base(name, study, participant_id) + (after if name != service else ""),
+                _SERVICE_LABELS[name],
+                name == service,
+            )
             for name in RECORDING_SERVICES
         ],
         next_links=next_links(study, participant_id, state, service, last_type),

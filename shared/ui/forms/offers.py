@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
+from hashlib import sha256
 
 from shared.contracts.enrollment import LesionRegistered
 from shared.contracts.study import SiteActivated
@@ -19,64 +19,42 @@ from shared.contracts.treatment import (
     SystemicTherapyStopped,
     Target,
 )
-from shared.gate.study_timeline import protocols_in_force, site_is_closed
+from shared.gate.study_timeline import protocol_periods, site_is_closed
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.presentation import Offer, code_in_words
-from shared.kernel.record import Record
-from shared.kernel.zones import country_codes, place_zones
-from shared.protocol.protocol import Protocol
+from shared.kernel.zones import country_names, place_zones, zones_of_country
+from shared.protocol.schedule import Visit
 from shared.terminology import ctcae
+from shared.ui.forms.context import FormContext, Offered
+from shared.ui.forms.visits import ParticipantVisits, describe_visit
 
+PROTOCOL_OFFERS: frozenset[Offer] = frozenset({"criteria", "consent_versions", "symptoms", "checklist"})
+"""Offers that follow the protocol, and so the day that a form gives."""
+MakeOffer = Callable[[FormContext], Iterator[Offered]]
+"""Yields the values of one offer."""
 _INCLUSION = {"met": "Fulfilled", "not_met": "Not fulfilled", "not_assessed": "Not assessed", "waived": "Waived"}
 _EXCLUSION = {"met": "Absent", "not_met": "Present", "not_assessed": "Not assessed", "waived": "Present, waived"}
 _END_REASONS = ("toxicity", "progression", "refusal", "planned", "other")
 _TARGET_NAMES = ("PTV", "PTV_High", "PTV_Mid", "PTV_Low", "GTV", "CTV", "PTVp", "PTVn", "PTV_Boost")
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """One value that a form offers. `words` are those of the answers to it, where they depend on it."""
-
-    value: str
-    label: str
-    words: Mapping[str, str] = field(default_factory=dict)
+def offered(context: FormContext, offer: Offer) -> Sequence[Offered]:
+    """Returns the values that a form offers, in their order."""
+    return list(_OFFERS[offer](context)) if offer in _OFFERS else []
 
 
-@dataclass(frozen=True, kw_only=True)
-class FormContext:
-    """The facts that the service knows when it makes a form, and what the form says already.
+def questions(context: FormContext, offers: Iterable[Offer]) -> str:
+    """Returns a short name of the questions that the protocol asks in a form: other questions have another."""
+    by_offer = [[offer, offered(context, offer)] for offer in sorted(set(offers) & PROTOCOL_OFFERS)]
+    return sha256(repr(by_offer).encode()).hexdigest()[:16] if by_offer else ""
 
-    `enrollment` is the participant's record in enrollment, `own` the one in this service. `stated_on` is the day that
-    the form gives, `course_id` the course. `sites` are those at which the caller may state the fact; None: every one.
-    `hides_texts`: the caller does not see the sealed texts of the fact that the form corrects. `kept_texts`: names of
-    the fields of those that must be stated, and stay as they are unless others are given.
-    """
 
-    study: Record
-    enrollment: Record = field(default_factory=Record)
-    own: Record = field(default_factory=Record)
-    today: date
-    zone: str = "UTC"
-    site_id: str | None = None
-    stated_on: PartialDate | None = None
-    course_id: str = ""
-    sites: frozenset[str] | None = None
-    hides_texts: bool = False
-    kept_texts: frozenset[str] = frozenset()
-
-    @property
-    def protocol(self) -> Protocol | None:
-        """The protocol in force on the day that the form gives, or today; None before the study is opened."""
-        plans = protocols_in_force(self.study, self.stated_on or PartialDate.from_day(self.today))
-        return plans[-1][0] if plans else None
-
-    @property
-    def dictionary(self) -> ctcae.CtcaeDictionary:
-        return ctcae.load_dictionary(self.protocol.toxicity.dictionary if self.protocol else ctcae.DICTIONARY_NAMES[-1])
-
-    def offered(self, offer: Offer) -> Sequence[Offered]:
-        """Returns the values that the form offers, in their order."""
-        return list(_OFFERS[offer](self)) if offer in _OFFERS else []
+def no_longer_asked(context: FormContext, offer: Offer) -> frozenset[str]:
+    """Returns the ids of the questions that only the protocols of other days ask."""
+    if offer != "criteria":
+        return frozenset()
+    every_id = {item.id for period in protocol_periods(context.study) for item in period.protocol.criteria}
+    return frozenset(every_id - {item.value for item in offered(context, offer)})
 
 
 def _sites(context: FormContext) -> Iterator[Offered]:
@@ -85,7 +63,8 @@ def _sites(context: FormContext) -> Iterator[Offered]:
         if not site_is_closed(context.study, site.site_id, today) and (
             context.sites is None or site.site_id in context.sites
         ):
-            yield Offered(site.site_id, f"{site.name} ({site.site_id})")
+            note = context.site_notes.get(site.site_id, "")
+            yield Offered(site.site_id, f"{site.name} ({site.site_id}){note}")
 
 
 def _other_sites(context: FormContext) -> Iterator[Offered]:
@@ -192,19 +171,54 @@ def _checklist(context: FormContext) -> Iterator[Offered]:
         yield Offered(term_id, term_name(term_id))
 
 
-def _visits(context: FormContext) -> Iterator[Offered]:
+def _all_visits(context: FormContext) -> Iterator[Offered]:
+    """Yields the visits with their dates, or by their months where no date is fixed yet."""
+    dated = {visit.number: describe_visit(visit) for visit in context.visits.visits}
     plan = context.protocol.follow_up if context.protocol else None
-    for number in range(1, len(plan.windows) + 1) if plan else ():
-        yield Offered(str(number), f"Visit {number}: {number * (plan.every_months if plan else 0)} months")
+    for number in range(1, len(plan.windows) + 1) if plan and not dated else dated:
+        months = number * plan.every_months if plan else 0
+        yield Offered(str(number), dated.get(number, f"Visit {number}: {months} months"))
 
 
-def _codes(codes: Iterable[str]) -> Callable[[FormContext], Iterator[Offered]]:
+def _some_visits(choose: Callable[[ParticipantVisits, date], Iterator[Visit]]) -> MakeOffer:
+    """Returns the offer of those visits that are chosen; of all, where no date is fixed yet."""
+
+    def offer(context: FormContext) -> Iterator[Offered]:
+        if not context.visits.visits:
+            yield from _all_visits(context)
+        for visit in choose(context.visits, context.today):
+            yield Offered(str(visit.number), describe_visit(visit))
+
+    return offer
+
+
+def _visit_courses(context: FormContext) -> Iterator[Offered]:
+    """Yields the courses that have visits of their own; none unless the protocol follows each course."""
+    if context.protocol and context.protocol.follow_up.anchor_policy == "per_course":
+        yield from _courses(context)
+
+
+def _reminder_steps(_: FormContext) -> Iterator[Offered]:
+    yield Offered("open", "When the window opens")
+    yield Offered("target", "On the target day")
+    yield Offered("overdue", "When the visit is overdue")
+
+
+def _countries(_: FormContext) -> Iterator[Offered]:
+    return (Offered(code, name) for code, name in sorted(country_names().items(), key=lambda pair: pair[1]))
+
+
+def _zones(context: FormContext) -> Iterator[Offered]:
+    """Yields the zones of places, those of the country that the form gives first."""
+    first = zones_of_country(context.country)
+    return (Offered(zone, zone) for zone in (*first, *sorted(place_zones() - set(first))))
+
+
+def _codes(codes: Iterable[str]) -> MakeOffer:
     return lambda _: (Offered(code, code_in_words(code) if code.islower() else code) for code in sorted(codes))
 
 
-def _next_id(
-    prefix: str, ids: Callable[[FormContext], Iterator[Offered]]
-) -> Callable[[FormContext], Iterator[Offered]]:
+def _next_id(prefix: str, ids: MakeOffer) -> MakeOffer:
     def next_id(context: FormContext) -> Iterator[Offered]:
         used = {offered.value for offered in ids(context)}
         number = next(number for number in range(1, len(used) + 2) if f"{prefix}{number}" not in used)
@@ -213,7 +227,7 @@ def _next_id(
     return next_id
 
 
-_OFFERS: Mapping[Offer, Callable[[FormContext], Iterator[Offered]]] = {
+_OFFERS: Mapping[Offer, MakeOffer] = {
     "sites": _sites,
     "other_sites": _other_sites,
     "criteria": _criteria,
@@ -232,9 +246,13 @@ _OFFERS: Mapping[Offer, Callable[[FormContext], Iterator[Offered]]] = {
     "serious_events": _serious_events,
     "next_serious_event": _next_id("SAE", _serious_events),
     "checklist": _checklist,
-    "visits": _visits,
+    "visits": _all_visits,
+    "open_visits": _some_visits(ParticipantVisits.open_on),
+    "coming_visits": _some_visits(ParticipantVisits.coming_on),
+    "visit_courses": _visit_courses,
+    "reminder_steps": _reminder_steps,
     "reasons": _codes(_END_REASONS),
     "target_names": _codes(_TARGET_NAMES),
-    "countries": _codes(country_codes()),
-    "zones": _codes(place_zones()),
+    "countries": _countries,
+    "zones": _zones,
 }

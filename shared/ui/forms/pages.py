@@ -11,14 +11,18 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from shared.kernel.errors import Fault
+from shared.protocol.schedule import Visit
 from shared.ui.forms import addresses
 from shared.ui.forms.controls import Controls
 from shared.ui.forms.entries import Pair, PostedForm
 from shared.ui.forms.faults import field_name
 from shared.ui.forms.field_view import FieldView
+from shared.ui.forms.fields import offers_within
+from shared.ui.forms.offers import questions
+from shared.ui.forms.presets import NAME, preset_view
 from shared.ui.forms.reading import FormReading
-from shared.ui.forms.recording import RECORDED_ALREADY
 from shared.ui.forms.requests import form_token, keep_form_token
+from shared.ui.forms.sample_visits import sample_visits
 from shared.ui.forms.targets import FormTarget
 from shared.ui.forms.views import FormView
 from shared.ui.forms.words import FactChange, FactLine
@@ -72,6 +76,8 @@ class FormPage:
     summary: Sequence[ErrorLink] = ()
     notice: FormNotice | None = None
     focus_name: str = ""
+    visits: Sequence[Visit] = ()
+    questions_changed: bool = False
     asks_again: bool = False
     crumbs: Sequence[Link] = ()
 
@@ -118,10 +124,16 @@ def render_form(pages: Pages, request: Request, target: FormTarget, reply: FormR
     errors = _errors_by_name(target, reply.reading or FormReading(), reply.faults)
     messages = {name: list(texts) for name, texts in errors.items()}
     form, token = reply.form, form_token(request)
-    fields = FormView(Controls(target.context, form, errors, target.fixed)).build(target.form.fields)
+    controls = Controls(target.context, form, errors, target.fixed)
+    fields = (
+        [preset_view(form, target.presets, controls.take_errors(NAME))]
+        if target.presets
+        else FormView(controls).build(target.form.fields)
+    )
+    question_key = questions(target.context, offers_within(target.form.fields))
     page = FormPage(
         target=target,
-        form=replace(form, csrf=token),
+        form=replace(form, csrf=token, asked=question_key),
         token=token,
         member=request.state.caller.subject,
         action=request.url.path,
@@ -129,7 +141,9 @@ def render_form(pages: Pages, request: Request, target: FormTarget, reply: FormR
         summary=_summary(messages, fields),
         notice=reply.notice,
         focus_name=_focused_control(fields, reply.focus),
-        asks_again=RECORDED_ALREADY in reply.faults or form.again,
+        visits=sample_visits(target.form.fields, form, target.context.today),
+        questions_changed=bool(form.asked) and form.asked != question_key,
+        asks_again=target.doubt in reply.faults or form.again,
         crumbs=() if target.opens_study else crumbs(target.study_id, target.participant_id),
     )
     response = html_response(pages.render("form.html", page=page, member=page.member), reply.status)
@@ -158,7 +172,7 @@ def _errors_by_name(target: FormTarget, reading: FormReading, faults: Sequence[F
     errors: dict[str, list[str]] = {}
     for fault in faults:
         name = field_name(fault.pointer, target.form.fields, reading) if fault.pointer else ""
-        texts = errors.setdefault(name, [])
+        texts = errors.setdefault(NAME if fault.pointer == f"/{NAME}" else name, [])
         if fault.message not in texts:
             texts.append(fault.message)
     return errors

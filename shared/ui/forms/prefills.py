@@ -7,7 +7,9 @@ from typing import Any
 
 from shared.contracts.study import ProtocolAmended
 from shared.contracts.treatment import PrescriptionChanged
-from shared.ui.forms.offers import FormContext, prescribed_targets
+from shared.kernel.fact import Fact
+from shared.ui.forms.context import FormContext
+from shared.ui.forms.offers import prescribed_targets
 
 Body = Mapping[str, Any]
 
@@ -25,6 +27,18 @@ _PREFILLS: Mapping[str, Callable[[FormContext], Body]] = {
     ProtocolAmended.type_name: _protocol,
     PrescriptionChanged.type_name: _prescription,
 }
+
+
+_FIXED_MEMBERS = ("every_months", "anchor_policy")
+"""Members of the follow-up plan that no amendment changes."""
+
+
+def fixed_content(context: FormContext, fact: type[Fact]) -> dict[str, str]:
+    """Returns the values by name that the form of a fact shows and does not ask for."""
+    if fact is not ProtocolAmended or not context.protocol:
+        return {}
+    plan = context.protocol.follow_up
+    return {f"protocol.follow_up.{name}": str(getattr(plan, name)) for name in _FIXED_MEMBERS}
 
 
 def first_content(context: FormContext, type_name: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from shared.kernel.errors import Fault
 from shared.kernel.text import is_showable
-from shared.ui.forms.entries import EMPTY, NULL_TEXT, Entries, PostedForm
+from shared.ui.forms.entries import EMPTY, NULL_TEXT, Entries, PostedForm, build_entries
 from shared.ui.forms.fields import Choice, Group, Leaf, LeafKind, Mapped, Member, OneOf, Rows
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
@@ -21,6 +21,7 @@ _DECIMAL = re.compile(r"[+-]?[0-9]{1,15}([.,][0-9]{1,15})?")
 _GRAY = re.compile(r"([0-9]{1,6}(?:[.,][0-9]{1,6})?) ?Gy")
 CHOOSE_YES_OR_NO = Fault("schema-missing", "Choose yes or no.")
 GIVE_ONE_ONLY = Fault("schema-one-of", "Fill in one of these only, and leave the others empty.")
+SENT_TWICE = Fault("schema-sent-twice", "This was sent with two different values. Give one.")
 UNKNOWN_FIELD = Fault("schema-extra-forbidden", "The form has fields that this fact does not have. Open it again.")
 _CONTROL_CHARACTERS = "The text has control characters. Leave them out."
 _LEFT_OUT = object()
@@ -52,18 +53,20 @@ class FormReading:
     chosen: list[ChosenOption] = field(default_factory=list)
 
 
-def last_text(_: Member, texts: list[str]) -> str:
-    return texts[-1]
+def single_text(_: Member, texts: list[str]) -> str | Fault:
+    """Returns the text of a field; a fault for several ones, of which none may be preferred."""
+    return texts[-1] if len(set(texts)) == 1 else SENT_TWICE
 
 
 def read_form(
-    fields: Group, form: PostedForm, resolve: Resolve = last_text, *, keeps_texts: bool = False
+    fields: Group, form: PostedForm, resolve: Resolve = single_text, *, keeps_texts: bool = False
 ) -> FormReading:
     """Reads the whole form."""
     reader = _FormReader(form.box_lists, form.offered, resolve, FormReading(keeps_texts=keeps_texts))
-    entries = form.entries
+    field_names = {name for name in {name for name, _ in form.pairs} if is_showable(name) and accepts(fields, name)}
+    entries = build_entries(pair for pair in form.pairs if pair[0] in field_names)
     reader.reading.body = reader.read_group(fields, entries, "", "")
-    if any(not accepts(fields, name) for name, value in form.pairs if value.strip()):
+    if any(value.strip() for name, value in form.pairs if name not in field_names):
         reader.reading.faults.append(UNKNOWN_FIELD)
     return reader.reading
 
@@ -81,7 +84,9 @@ def _accepts(node: object, steps: list[str]) -> bool:
             return any(member.name == steps[0] and _accepts(member.node, steps[1:]) for member in members if steps)
         case Rows(item=item):
             return (
-                _accepts(item.node, steps[1:]) if steps and steps[0].isdecimal() else not steps and not _is_group(item)
+                _accepts(item.node, steps[1:])
+                if steps and Entries.is_number(steps[0])
+                else not steps and not _is_group(item)
             )
         case Mapped():
             return bool(steps)
@@ -133,33 +138,44 @@ class _FormReader:
             if member.node == Leaf("boolean"):
                 self._object(CHOOSE_YES_OR_NO, pointer)
             return _LEFT_OUT
-        text = self.resolve(member, texts)
+        keeps_text = self.reading.keeps_texts and member.node == Leaf("sealed")
+        may_be_null = member.states_null or keeps_text
+        other_texts = [text for text in texts if text.strip() != NULL_TEXT] if keeps_text else []
+        text = self.resolve(member, other_texts or texts)
         if isinstance(text, Fault):
             self._object(text, pointer)
             return _LEFT_OUT
         if not is_showable(text):
             self.reading.faults.append(Fault("schema-control-characters", _CONTROL_CHARACTERS, pointer))
             return _LEFT_OUT
-        may_be_null = member.states_null or (self.reading.keeps_texts and member.node == Leaf("sealed"))
         return None if text.strip() == NULL_TEXT and may_be_null else read_value(member, text)
 
     def _read_rows(self, item: Member, entries: Entries, name: str, pointer: str) -> list[Any]:
         rows: list[Any] = []
-        if not isinstance(item.node, Group):
-            rows += [read_value(item, text) for text in entries.values if text.strip()]
+        for text in entries.values if not _is_group(item) else ():
+            if text.strip():
+                rows.append(self._read_item(item, Entries([text]), name, f"{pointer}/{len(rows)}"))
         self.reading.row_numbers[name] = [-1] * len(rows)
         for number in entries.numbers():
             row, row_name = entries.children[str(number)], f"{name}.{number}"
             if row.is_filled(row_name, self.offered):
                 self.reading.row_numbers[name].append(number)
-                rows.append(self._read(item, row, row_name, f"{pointer}/{len(rows)}"))
+                rows.append(self._read_item(item, row, row_name, f"{pointer}/{len(rows)}"))
         return rows
+
+    def _read_item(self, item: Member, entries: Entries, name: str, pointer: str) -> Any:
+        """Returns an item of a list; null in the place of one that is objected to, so that others keep theirs."""
+        value = self._read(item, entries, name, pointer)
+        return None if value is _LEFT_OUT else value
 
     def _read_map(self, member: Member, item: Member, entries: Entries, pointer: str) -> Any:
         body = {}
+        texts: dict[str, list[str]] = {}
         for key, text in entries.names():
             if key and text.strip():
-                body[key] = self._read_value(item, Entries([text]), f"{pointer}/{key}")
+                texts.setdefault(key, []).append(text)
+        for key, values in texts.items():
+            body[key] = self._read_value(item, Entries(values), f"{pointer}/{key}")
         return body if body or member.is_required else _LEFT_OUT
 
     def _read_one_of(self, options: tuple[Member, ...], entries: Entries, name: str, pointer: str) -> Any:
@@ -186,7 +202,7 @@ def _part(option: Member, entries: Entries) -> Entries:
             names = {member.name for member in members}
             return Entries([], {step: child for step, child in entries.children.items() if step in names})
         case Rows():
-            return Entries([], {step: child for step, child in entries.children.items() if step.isdecimal()})
+            return Entries([], {step: child for step, child in entries.children.items() if Entries.is_number(step)})
         case _:
             return Entries(entries.values)
 

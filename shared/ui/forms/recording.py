@@ -14,7 +14,7 @@ from shared.contracts.event import Event
 from shared.eventstore.command import RecordedFacts, RecordFacts, VersionGuard
 from shared.eventstore.request_key import RequestKey
 from shared.eventstore.role_check import retry_while_unknown
-from shared.kernel.errors import Fault, FormRejected
+from shared.kernel.errors import FormRejected
 from shared.kernel.fact import Correction, Fact
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.faults import validation_faults
@@ -26,8 +26,6 @@ from shared.web.entity_tags import version_tag
 from shared.web.fact_recording import request_identity
 from shared.web.request_body import BodyReader, ParsedBody, declared_members
 from shared.web.service import get_service
-
-RECORDED_ALREADY = Fault("recorded-already", "An equal fact stands already. Record it again only if it happened twice.")
 
 
 def read_facts(request: Request, target: FormTarget, reading: FormReading) -> tuple[Sequence[Fact], ParsedBody]:
@@ -60,7 +58,7 @@ async def record_form(
     facts, parsed = read_facts(request, target, reading)
     command = form_command(request, target, form, facts, parsed)
     if not form.again and not dry_run and _stands_already(request, target, command):
-        raise FormRejected(RECORDED_ALREADY.message, faults=[RECORDED_ALREADY])
+        raise FormRejected(target.doubt.message, faults=[target.doubt])
     service = get_service(request)
     return await retry_while_unknown(
         lambda: service.record(replace(command, dry_run=dry_run, key=None if dry_run else command.key)),
@@ -72,7 +70,7 @@ def form_command(
     request: Request, target: FormTarget, form: PostedForm, facts: Sequence[Fact], parsed: ParsedBody
 ) -> RecordFacts:
     """Returns the command of a form, which is that of the JSON route."""
-    version = int(form.version) if form.version.isdecimal() and len(form.version) < 10 else None
+    version = int(form.version) if form.version else None
     if_match = "" if version is None else version_tag(version)
     return RecordFacts(
         study_id=target.study_id,
@@ -89,7 +87,7 @@ def form_command(
 
 
 def recorded_under_key(request: Request, target: FormTarget, command: RecordFacts) -> Event | None:
-    """Returns the first event that a form with this key recorded in the stream; None if it recorded none."""
+    """Returns the first event that a form with this key recorded; None if it recorded none."""
     service = get_service(request)
     key = RequestKey(command, service.name, service.command_handler.event_key)
     event_ids = set(key.event_ids(target.context.site_id))
@@ -97,9 +95,11 @@ def recorded_under_key(request: Request, target: FormTarget, command: RecordFact
 
 
 def _stands_already(request: Request, target: FormTarget, command: RecordFacts) -> bool:
-    """Returns whether an equal fact stands that another form recorded. Sealed texts are not compared."""
-    if recorded_under_key(request, target, command):
+    """Returns whether a fact that is alike stands, which another form recorded. Sealed texts are not compared."""
+    fact = command.facts[0]
+    if isinstance(fact, Correction) or recorded_under_key(request, target, command):
         return False
-    record = target.context.own if target.participant_id else target.context.study
-    stated = [fact.model_dump(mode="json") for fact in command.facts[:1] if not isinstance(fact, Correction)]
-    return any(fact.model_dump(mode="json") in stated for fact in record.facts_of(type(command.facts[0])))
+    members = set(target.alike_by) if target.alike_by else None
+    stated = fact.model_dump(mode="json", include=members)
+    earlier_facts = target.earlier_facts(type(fact))
+    return any(earlier.model_dump(mode="json", include=members) == stated for earlier in earlier_facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Coroutine, Mapping
+from email.message import Message
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -106,9 +107,11 @@ def _leads_to_sealed(member: Member, steps: list[str]) -> bool:
 
 
 def _require_form(request: Request) -> None:
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != MEDIA_TYPE or request.headers.get("content-encoding", "identity") != "identity":
-        raise UnsupportedMediaType(f"The body is not a form. Send {MEDIA_TYPE}, uncompressed.")
+    media = Message()
+    media["Content-Type"] = request.headers.get("content-type", "")
+    is_form = media.get_content_type() == MEDIA_TYPE and media.get_content_charset("utf-8") == "utf-8"
+    if not is_form or request.headers.get("content-encoding", "identity") != "identity":
+        raise UnsupportedMediaType(f"The body is not a form. Send {MEDIA_TYPE} in UTF-8, uncompressed.")
 
 
 def form_token(request: Request) -> str:

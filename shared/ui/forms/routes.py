@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from shared.contracts.study import SiteClosed
 from shared.kernel.errors import NotFound, Unauthenticated
 from shared.kernel.fact import Fact, Stream
 from shared.ui.forms import addresses
@@ -17,8 +18,10 @@ from shared.ui.forms.answers import FormAnswers, in_turn
 from shared.ui.forms.entries import PostedForm, new_key, parse_form
 from shared.ui.forms.fields import Group, fact_fields
 from shared.ui.forms.pages import FormReply, create_form_pages, render_form, render_signed_out
-from shared.ui.forms.prefills import first_content
+from shared.ui.forms.prefills import first_content, fixed_content
+from shared.ui.forms.presets import standing_grants, with_preset
 from shared.ui.forms.requests import AfterParameter, create_form_router, fills_from_query, require_form_token
+from shared.ui.forms.site_counts import participants_by_site
 from shared.ui.forms.targets import (
     FormTarget,
     fact_form,
@@ -58,6 +61,7 @@ class Forms:
         version = "" if target.version is None else str(target.version)
         form = replace(form, pairs=(*target.prefilled, *pairs), version=version)
         note_form(request, target)
+        form = with_preset(form, target.presets)
         reply = FormReply(form=form)
         return await in_turn(request, form, lambda: render_form(self.pages, request, target, reply))
 
@@ -76,7 +80,7 @@ class Forms:
             async with traffic.turn(caller):
                 target = await load(form)
                 note_form(request, target)
-                return await self.answers.answer(request, target, form)
+                return await self.answers.answer(request, target, with_preset(form, target.presets))
 
 
 def note_form(request: Request, target: FormTarget) -> None:
@@ -107,7 +111,10 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
             if fact is None or fact is excluded:
                 raise NotFound
             sites = require_role_in_study(rights, fact)
-            context = study_context(request, study, state.record, sites)
+            context = with_typed_day(study_context(request, study, state.record, sites), fact, form.entries)
+            content = first_content(context, type_name)
+            if fact is SiteClosed:
+                context = replace(context, site_notes=await participants_by_site(request, study, state.record))
             return FormTarget(
                 service=forms.service,
                 study_id=study,
@@ -116,7 +123,10 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
                 json_path=addresses.json_path(forms.service, study, type_name),
                 context=context,
                 version=state.version,
-                prefilled=tuple(write_fields(fact_fields(fact), first_content(context, type_name))),
+                presets=standing_grants(state.record, fact),
+                fixed=fixed_content(context, fact),
+                content_before=content,
+                prefilled=tuple(write_fields(fact_fields(fact), content)),
             )
 
         return load

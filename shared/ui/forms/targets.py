@@ -15,18 +15,21 @@ from shared.eventstore.role_check import retry_while_unknown
 from shared.eventstore.store import LoadedStream
 from shared.eventstore.study_cache import StudyState
 from shared.gate.study_timeline import find_site, study_day
-from shared.kernel.errors import Forbidden, NotFound, NotKnownYet
+from shared.kernel.errors import Fault, Forbidden, NotFound, NotKnownYet
 from shared.kernel.fact import Correction, Fact
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import Record, current_record
 from shared.postgres.tenancy import EVERY_SITE
 from shared.security.grants import Rights
+from shared.ui.forms.context import FormContext
 from shared.ui.forms.entries import Entries, Pair
 from shared.ui.forms.fields import Group, fact_fields
-from shared.ui.forms.offers import FormContext
+from shared.ui.forms.present_values import present_values
+from shared.ui.forms.presets import Preset
 from shared.web.read_access import TextsByVersion, load_caller_rights, load_visible_stream
 from shared.web.service import get_service
 
+RECORDED_ALREADY = Fault("recorded-already", "An equal fact stands already. Record it again only if it happened twice.")
 _SENTENCE_END = re.compile(r"(?<=[.]) ")
 _CLAUSE_END = re.compile(r"[.:,] ")
 FactsOf = Callable[[Any], Sequence[Fact]]
@@ -62,7 +65,8 @@ class FormTarget:
     `stream_id` is None for a new participant. `json_path`: the JSON route that states the same. `fixed`: values that
     are shown and not asked for. `base`: what the form adds to the body. `prefilled`: names and values of its fields.
     `replacement`: type and version of the fact that the form corrects; None for other forms. `is_void`: that fact is
-    void now. `content_before`: its content.
+    void now. `content_before`: its content. `alike_by`: members by which an earlier fact may be the same one, so that
+    the form asks `doubt`; None: all members. `presets`: choices that fill all its fields.
     """
 
     service: str
@@ -73,6 +77,9 @@ class FormTarget:
     context: FormContext
     version: int | None = None
     events: Sequence[Event] = ()
+    presets: Sequence[Preset] = ()
+    alike_by: frozenset[str] | None = None
+    doubt: Fault = RECORDED_ALREADY
     fixed: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, Any] = field(default_factory=dict)
     prefilled: Sequence[Pair] = ()
@@ -86,6 +93,13 @@ class FormTarget:
     def participant_id(self) -> str:
         """Number of the participant; an empty text for a study's fact and for a new participant."""
         return self.stream_id if self.stream_id and self.stream_id != self.study_id else ""
+
+    def earlier_facts(self, fact: type[Fact]) -> Sequence[Fact]:
+        """Returns the facts of this kind that stand: of a new participant's, those of others that were recorded
+        today."""
+        if self.stream_id is None:
+            return [event.stated_fact().fact for event in self.events]
+        return (self.context.own if self.participant_id else self.context.study).facts_of(fact)
 
 
 def fact_heading(fact: type[Fact]) -> str:
@@ -194,19 +208,26 @@ def study_context(request: Request, study_id: str, study: Record, sites: frozens
 
 
 def with_typed_day(context: FormContext, fact: type[Fact], entries: Entries) -> FormContext:
-    """Returns what is offered on the day, and for the course, that the form gives."""
+    """Returns what is offered for the day, the course and whatever else the form gives."""
+    toxicity = entries.within("protocol").within("toxicity")
     return replace(
-        context, stated_on=_typed_date(entries, fact.date_field or ""), course_id=_text_of(entries, "course_id")
+        context,
+        stated_on=_typed_date(entries, fact.date_field or ""),
+        course_id=last_value(entries, "course_id"),
+        country=last_value(entries, "country"),
+        chosen_dictionary=last_value(toxicity, "dictionary"),
+        present_values=present_values(context.own, fact, last_value(entries, "serious_event_id")),
     )
 
 
 def _typed_date(entries: Entries, name: str) -> PartialDate | None:
     try:
-        return PartialDate.parse(_text_of(entries, name))
+        return PartialDate.parse(last_value(entries, name))
     except ValueError:
         return None
 
 
-def _text_of(entries: Entries, name: str) -> str:
-    values = entries.children.get(name, Entries()).values
+def last_value(entries: Entries, name: str) -> str:
+    """Returns the last value of a field, without blanks around it; an empty text without one."""
+    values = entries.within(name).values
     return values[-1].strip() if values else ""

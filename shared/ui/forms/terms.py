@@ -9,7 +9,7 @@ from shared.kernel.errors import Fault
 from shared.terminology import ctcae
 
 MAX_TERMS = 20
-TERM_OFFERS = ("terms", "checklist")
+TERM_OFFERS = ("terms", "checklist", "dictionary_terms")
 """Offers of members that state a term."""
 _UNRESOLVED = Fault("schema-term", "Choose one of the terms for these words, or type other words and press Find.")
 _TERM_ID = re.compile(r"[0-9.]{3,4}:[0-9]{4}")

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.kernel.presentation import Presentation
+from shared.ui.forms.context import Offered
 from shared.ui.forms.controls import Controls
+from shared.ui.forms.doses import describe_product
 from shared.ui.forms.entries import EMPTY, NULL_TEXT, Entries
 from shared.ui.forms.field_view import FieldView, Option, ViewKind
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
-from shared.ui.forms.offers import Offered
+from shared.ui.forms.offers import no_longer_asked
 from shared.ui.forms.terms import is_term_id
 from shared.ui.forms.writing import write_member
 
@@ -31,16 +33,29 @@ class FormView:
         for member in group.members:
             if member.presentation.beside:
                 self._beside[prefix + member.presentation.beside] = member.name
-        for member in group.members:
-            if member.is_asked and not member.presentation.beside:
-                views += self._member(member, entries.children.get(member.name), prefix + member.name, entries)
+        for member in sorted(group.members, key=lambda member: member.presentation.comes_last):
+            name = prefix + member.name
+            if self._is_asked(member, entries.within(member.name), name):
+                views += self._member(member, entries.children.get(member.name), name, entries)
         return views
+
+    def _is_asked(self, member: Member, entries: Entries, name: str) -> bool:
+        """Returns whether the form asks for a member: not for the course of a visit in a study with one schedule."""
+        offer = member.presentation.offers
+        has_no_choice = offer == "visit_courses" and not self.controls.offered(offer)
+        return (
+            member.is_asked
+            and not member.presentation.beside
+            and (not has_no_choice or entries.is_filled(name, frozenset()))
+        )
 
     def _member(self, member: Member, entries: Entries | None, name: str, siblings: Entries) -> Iterator[FieldView]:
         entries, is_default = self._with_default(member, entries, name)
         match member.node:
             case Leaf() | Choice():
                 view = self.controls.control(member, entries, name)
+                if product := describe_product(member, siblings):
+                    view = replace(view, note=f"{view.note} ({product})".strip())
                 yield replace(view, is_offered=(is_default and "." in name) or name in self.controls.form.offered)
             case Group() as group:
                 children = self._group(group, entries, name)
@@ -78,13 +93,14 @@ class FormView:
             name=name,
             label=label or presentation.label,
             help=presentation.help,
+            hint=self.controls.present_value(member),
             children=children,
             errors=self.controls.take_errors(name),
             is_required=member.is_required,
         )
 
     def _list(self, member: Member, item: Member, entries: Entries, name: str) -> FieldView:
-        offered = self.controls.context.offered(item.presentation.offers or member.presentation.offers)
+        offered = self.controls.offered(item.presentation.offers or member.presentation.offers)
         if isinstance(item.node, Choice):
             offered = [
                 Offered(str(code), item.presentation.over(member.presentation).word(code)) for code in item.node.values
@@ -115,9 +131,7 @@ class FormView:
                 kind="row", name=row_name, label=f"{singular} {number + 1}", children=[control], is_removable=True
             )
         key = _key_member(item.node)
-        offered = (
-            {choice.value: choice for choice in self.controls.context.offered(key.presentation.offers)} if key else {}
-        )
+        offered = {choice.value: choice for choice in self.controls.offered(key.presentation.offers)} if key else {}
         key_value = _value_of(row, key.name) if key else ""
         children = self._group(item.node, row, row_name)
         if key is None or key_value not in offered:
@@ -152,9 +166,7 @@ class FormView:
         if key is None:
             return entries
         present = {_value_of(row, key.name) for row in entries.children.values()}
-        missing = [
-            choice for choice in self.controls.context.offered(key.presentation.offers) if choice.value not in present
-        ]
+        missing = [choice for choice in self.controls.offered(key.presentation.offers) if choice.value not in present]
         numbers = entries.numbers()
         first = max(numbers, default=-1) + 1
         extended = dict(entries.children)
@@ -163,10 +175,17 @@ class FormView:
         return Entries(entries.values, extended)
 
     def _map(self, member: Member, item: Member, entries: Entries, name: str, siblings: Entries) -> FieldView:
-        offered = self.controls.context.offered(member.presentation.offers)
+        offered = self.controls.offered(member.presentation.offers)
         answers = dict(entries.names())
-        keys = [*offered, *(Offered(key, key) for key in answers if key and key not in {o.value for o in offered})]
-        rows = [self._map_row(member, item, name, choice, answers.get(choice.value, ""), siblings) for choice in keys]
+        question_ids = {choice.value for choice in offered}
+        unasked = no_longer_asked(self.controls.context, member.presentation.offers)
+        rows = [
+            self._map_row(member, item, name, choice, answers.get(choice.value, ""), siblings) for choice in offered
+        ]
+        for key in (key for key in answers if key and key not in question_ids):
+            row = self._map_row(member, item, name, Offered(key, key), answers[key], siblings)
+            is_of_other_day = key in unasked and not name.startswith("replacement.")
+            rows.append(row.hidden() if is_of_other_day else row.clearable())
         return self._fieldset("map", member, name, rows)
 
     def _map_row(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.ui.forms.controls import dose_in_gray
+from shared.ui.forms.doses import dose_in_gray
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
 from shared.ui.forms.offers import term_name
 from shared.ui.forms.terms import is_term_id

@@ -111,14 +111,20 @@ class Page:
         return {control["name"] for control in self.parser.controls if control.get("name")}
 
     def fill(self, fields: dict[str, Any]) -> None:
-        """Types and chooses values. A list ticks boxes. Raises AssertionError for a field that the page lacks."""
+        """Types and chooses values. A list ticks boxes; a text that is typed beside a box unticks it.
+
+        Raises AssertionError for a field that the page lacks.
+        """
         for name, value in fields.items():
             controls = [control for control in self.parser.controls if control.get("name") == name]
             assert controls, f"the form has no field {name}: {sorted(self.names)}"
-            if controls[0]["tag"] in ("radio", "checkbox"):
-                self._tick(controls, [value] if isinstance(value, str) else value)
-            else:
-                controls[0]["value"] = value
+            boxes = [control for control in controls if control["tag"] in ("radio", "checkbox")]
+            inputs = [control for control in controls if control not in boxes]
+            is_typed = bool(inputs) and isinstance(value, str)
+            if is_typed:
+                inputs[0]["value"] = value
+            if boxes:
+                self._tick(boxes, [] if is_typed else [value] if isinstance(value, str) else value)
 
     def _tick(self, controls: list[Attributes], values: list[str]) -> None:
         assert set(values) <= {control["value"] for control in controls}, values

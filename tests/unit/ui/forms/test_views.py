@@ -14,11 +14,11 @@ from shared.kernel.patterns import find_sentence
 from shared.kernel.record import Record
 from shared.testing.builders import facts as enrollment_facts
 from shared.testing.spec import numbered_facts
+from shared.ui.forms.context import FormContext
 from shared.ui.forms.controls import Controls
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.field_view import FieldView
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows, correction_fields, fact_fields
-from shared.ui.forms.offers import FormContext
 from shared.ui.forms.views import FormView
 from shared.ui.forms.writing import write_fields
 from tests.api.support.study import EXAMPLE_BODIES
@@ -150,3 +150,22 @@ def test_numbers_and_dates_are_text_fields() -> None:
     for kind in FACTS:
         for view in views_of(fact_fields(kind), PostedForm()):
             assert view.kind not in ("number", "date")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("inclusion", ["Fulfilled", "Not fulfilled", "Not assessed", "Waived"]),
+        ("exclusion", ["Absent", "Present", "Not assessed", "Present, waived"]),
+    ],
+)
+def test_criterion_is_answered_in_words_that_fit_its_kind(kind: str, words: list[str]) -> None:
+    """F8: an exclusion criterion is met if it is absent; half of all people would answer "met" the other way round."""
+    plan = enrollment_facts.protocol(("prior-rt",))
+    criterion = plan.criteria[0].model_copy(update={"kind": kind})
+    study = record_of(enrollment_facts.study_opened(plan.model_copy(update={"criteria": (criterion,)})))
+    context = FormContext(study=study, today=date(2024, 6, 1))
+    form = FormView(Controls(context, PostedForm())).build(fact_fields(PARTICIPANT.facts["participant.screened"]))
+    answer = next(view for view in _all(form) if view.name == "criteria.prior-rt")
+    assert [option.label for option in answer.options] == words
+    assert [option.value for option in answer.options] == ["met", "not_met", "not_assessed", "waived"]

@@ -1,0 +1,86 @@
+// Makes a form quicker: rows and terms appear without loading the page anew, and the session lasts as long as somebody
+// works. Every request is the one that the form itself would send, so a form without this script does the same.
+
+import { renew } from './session.js';
+
+const IDLE_LIMIT = 60, WARNED_BEFORE = 2; // minutes without an act of the person until the session ends; minutes of warning
+const RENEWED_EVERY = 4; // minutes
+const FINDING_DELAY = 400; // milliseconds after the last letter of a term
+const form = () => document.querySelector('form.fact-form');
+
+// Sends the form by a button, and returns the form that the server answers with; null if it answers otherwise.
+async function send(name, value) {
+  const body = new URLSearchParams(new FormData(form()));
+  body.append(name, value);
+  const answer = await fetch(form().action, { method: 'POST', body, headers: { accept: 'text/html' } });
+  if (!answer.ok || answer.redirected) return null;
+  return new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('form.fact-form');
+}
+
+// Puts the form of the answer in place of the present one, and the focus where the answer has it.
+function replaceForm(fresh) {
+  const opened = [...form().querySelectorAll('details[open] > fieldset')].map(part => part.id);
+  const focused = fresh.querySelector('[autofocus]')?.id;
+  form().replaceWith(document.adoptNode(fresh));
+  for (const id of opened) document.getElementById(id)?.closest('details')?.setAttribute('open', '');
+  document.getElementById(focused)?.focus();
+}
+
+async function changeRows(button) {
+  const fresh = await send(button.name, button.value).catch(() => null);
+  if (fresh) return replaceForm(fresh);
+  button.dataset.plain = ''; // the browser sends the form itself, and shows what the server answers
+  button.click();
+}
+
+document.addEventListener('click', event => {
+  const button = event.target.closest('form.fact-form button[name="add"], form.fact-form button[name="remove"]');
+  if (!button || 'plain' in button.dataset) return;
+  event.preventDefault();
+  changeRows(button);
+});
+
+// Shows the terms for the words that were typed, as the button "Find" does.
+async function showTerms(input) {
+  const typed = input.value;
+  const fresh = await send('find', input.name).catch(() => null);
+  if (!fresh || input.value !== typed || !input.isConnected) return;
+  const choices = fresh.querySelector(`#${CSS.escape(input.id)}`).closest('.field').querySelector('.choices-list');
+  const field = input.closest('.field');
+  field.querySelector('.choices-list')?.remove();
+  if (choices) field.append(document.adoptNode(choices));
+  announce(choices ? `${choices.querySelectorAll('input').length} terms for these words` : 'No term for these words');
+}
+
+let finding = 0;
+document.addEventListener('input', event => {
+  const input = event.target.closest('input[data-finds]');
+  if (!input) return;
+  clearTimeout(finding);
+  if (input.value.trim().length > 2) finding = setTimeout(showTerms, FINDING_DELAY, input);
+});
+
+function announce(sentence) {
+  const status = document.getElementById('form-status');
+  if (status && status.textContent !== sentence) status.textContent = sentence;
+}
+
+let activeAt = performance.now();
+for (const kind of ['pointerdown', 'keydown']) {
+  addEventListener(kind, () => (activeAt = performance.now()), { capture: true, passive: true });
+}
+
+async function keepSession() {
+  const isKept = await renew().catch(() => true); // a lost connection is no end of the session
+  if (!isKept) announce('Your session has ended. Nothing is lost: press a button of the form, and sign in.');
+}
+
+let minutes = 0;
+function watchSession() {
+  minutes += 1;
+  const idle = (performance.now() - activeAt) / 60_000;
+  if (idle >= IDLE_LIMIT - WARNED_BEFORE) announce('Your session ends soon. Press a key to go on.');
+  if (minutes % RENEWED_EVERY === 0) keepSession();
+}
+
+if (form()) setInterval(watchSession, 60_000);

@@ -1,0 +1,127 @@
+"""A form records once: double clicks, two tabs, Back and reload, and persons who were screened already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.support.form_browser import FormBrowser, form_browser, form_of, pages_of, recorded_types
+from tests.api.support.lesion_form import SCREENING, lesion_facts, open_lesion_form
+from tests.api.support.study import StudyUnderTest, open_study
+from tests.demo import Demo
+
+
+@pytest.fixture(scope="module")
+def study(demo: Demo) -> Iterator[StudyUnderTest]:
+    with open_study(demo) as study:
+        yield study
+
+
+@pytest.fixture
+def participant_id(study: StudyUnderTest) -> str:
+    return study.enroll_at("rome")
+
+
+def test_double_click_records_once_and_both_lead_to_the_same_page(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    page = open_lesion_form(study, rome, participant_id)
+    first, second = rome.press(page, "record"), rome.press(page, "record")
+    assert first.response.url == second.response.url
+    assert len(lesion_facts(study, participant_id)) == 1
+
+
+def test_form_that_was_recorded_and_changed_leads_to_what_it_recorded(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """W2: Back, another value, Record. The change is not lost, and not recorded as a second fact."""
+    page = open_lesion_form(study, rome, participant_id)
+    recorded = rome.press(page, "record")
+    page.fill({"body_site": "liver"})
+    again = rome.press(page, "record")
+    assert again.status == 409
+    assert again.value("body_site") == "liver"
+    assert str(recorded.response.url).endswith(
+        next(link for text, link in again.parser.links.items() if text.startswith("What this form recorded"))
+    )
+    assert [lesion["body_site"] for lesion in lesion_facts(study, participant_id)] == ["lung"]
+
+
+def test_second_tab_shows_what_was_recorded_meanwhile(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """W3."""
+    first = open_lesion_form(study, rome, participant_id)
+    second = open_lesion_form(study, rome, participant_id, lesion_id="L2", body_site="liver")
+    assert rome.press(first, "record").status == 200
+    stale = rome.press(second, "record")
+    assert stale.status == 412
+    assert "Tumor lesion" in " ".join(stale.parser.links)
+    assert stale.value("body_site") == "liver"
+    assert rome.press(stale, "record").status == 200
+    assert [lesion["body_site"] for lesion in lesion_facts(study, participant_id)] == ["lung", "liver"]
+
+
+def test_fact_that_stands_already_asks_for_one_more_click(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """W3: after Back, an empty form with a new key is filled in again."""
+    fields = {"performed_on": "2024-03-01", "kind": "biopsy", "body_site": "lung"}
+    address = form_of(study, participant_id, "procedure.performed")
+    assert rome.record(address, **fields).status == 200
+    again = rome.record(address, **fields)
+    assert again.status == 422
+    assert "An equal fact stands already" in again.text
+    assert rome.press(again, "record").status == 200
+    assert recorded_types(study, participant_id).count("procedure.performed") == 2
+
+
+def test_person_who_may_have_been_screened_already_is_asked_about(study: StudyUnderTest, rome: FormBrowser) -> None:
+    """W3: a new participant has no record whose version could tell; two colleagues may enter the same person."""
+    address = f"{pages_of(study)}/participants/new"
+    screening = {name.replace(".", "__"): value for name, value in SCREENING.items()}
+    twin = {**screening, "birth_year": "1931"}
+    first = rome.record(address, **twin)
+    assert first.status == 200, first.text
+    with form_browser(study, "coordinator@rome") as colleague:
+        question = colleague.record(address, **twin)
+        assert (question.status, "Record again only if this is another person" in question.text) == (422, True)
+        assert colleague.record(address, **{**twin, "birth_year": "1932"}).status == 200
+        assert colleague.press(question, "record").status == 200
+    with form_browser(study, "site@milan") as milan:
+        assert milan.record(address, **twin).status == 200
+
+
+def test_double_click_screens_one_participant_and_a_change_leads_to_the_participant(
+    study: StudyUnderTest, rome: FormBrowser
+) -> None:
+    """W2, W3: the question about a person who was screened already is not asked about the click itself."""
+    page = rome.open(f"{pages_of(study)}/participants/new")
+    page.fill({**SCREENING, "birth_year": "1933"})
+    first, second = rome.press(page, "record"), rome.press(page, "record")
+    assert first.response.url == second.response.url
+    page.fill({"birth_year": "1934"})
+    changed = rome.press(page, "record")
+    assert changed.status == 409
+    assert str(first.response.url).endswith(
+        next(link for text, link in changed.parser.links.items() if text.startswith("What this form recorded"))
+    )
+
+
+def test_reload_after_add_or_a_refusal_records_nothing(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """W7: the browser asks to send the form again; only `record` records, and once under its key."""
+    page = rome.open(form_of(study, participant_id, "systemic_therapy.started"))
+    page.fill({"on": "2024-02-10", "setting": "palliative", "agents.0.name": "Carboplatin"})
+    for _ in range(2):
+        assert rome.press(page, "add", "agents").status == 200
+        assert rome.press(page, "check").status == 200
+    page.fill({"on": "10.2.2024"})
+    for _ in range(2):
+        assert rome.press(page, "record").status == 422
+    assert "systemic_therapy.started" not in recorded_types(study, participant_id)
+    again = rome.open(form_of(study, participant_id, "systemic_therapy.started"))
+    assert again.value("form:key") != page.value("form:key")
+    assert again.value("agents.0.name") == ""

@@ -1,0 +1,180 @@
+"""Forms offer what the service knows: visits with their dates, zones of a country, present values of an event."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
+from shared.contracts.study import MemberRevoked
+from shared.contracts.toxicity import SeriousEventUpdated
+from shared.kernel.fact import Fact
+from shared.kernel.record import Record
+from shared.testing.builders import facts
+from shared.testing.builders import follow_up_facts as followup
+from shared.testing.builders import toxicity_facts as toxicity
+from shared.testing.spec import numbered_facts
+from shared.ui.forms.context import FormContext
+from shared.ui.forms.controls import Controls
+from shared.ui.forms.entries import PostedForm
+from shared.ui.forms.field_view import FieldView
+from shared.ui.forms.fields import fact_fields
+from shared.ui.forms.offers import offered
+from shared.ui.forms.present_values import present_values
+from shared.ui.forms.presets import standing_grants, with_preset
+from shared.ui.forms.sample_visits import WINDOWS, sample_visits, with_rows
+from shared.ui.forms.targets import with_typed_day
+from shared.ui.forms.views import FormView
+
+TODAY = date(2024, 12, 1)
+
+
+def record_of(*stated: Fact) -> Record:
+    return Record(tuple(numbered_facts(stated)))
+
+
+def context_of(*own: Fact, courses: tuple[Fact, ...] = (), today: date = TODAY, **plan: Any) -> FormContext:
+    """Returns the context of a participant whose index course ended on 2024-02-29, if no courses are given."""
+    ended = courses or (facts.radiotherapy_started("2024-02-01"), facts.radiotherapy_completed("2024-02-29"))
+    study = record_of(facts.study_opened(facts.protocol(follow_up=plan)))
+    return FormContext(study=study, enrollment=record_of(*ended), own=record_of(*own), today=today)
+
+
+def labels(context: FormContext, offer: Any) -> list[str]:
+    return [choice.label for choice in offered(context, offer)]
+
+
+def views_of(kind: type[Fact], context: FormContext, form: PostedForm | None = None) -> dict[str, FieldView]:
+    def within(views: Any) -> Any:
+        for view in views:
+            yield view
+            yield from within(view.children)
+
+    views = FormView(Controls(context, form or PostedForm())).build(fact_fields(kind))
+    return {view.name: view for view in within(views)}
+
+
+def test_visits_are_offered_with_their_target_and_window() -> None:
+    assert labels(context_of(), "visits")[:2] == [
+        "Visit 1: 2024-05-29, window 2024-05-15 to 2024-06-12",
+        "Visit 2: 2024-08-29, window 2024-08-15 to 2024-09-12",
+    ]
+
+
+def test_visits_without_a_known_end_of_radiotherapy_are_offered_by_their_months() -> None:
+    running = (facts.radiotherapy_started("2024-02-01"),)
+    partial = (*running, facts.radiotherapy_completed("2024-02"))
+    for courses in (running, partial):
+        assert labels(context_of(courses=courses), "open_visits")[:2] == ["Visit 1: 3 months", "Visit 2: 6 months"]
+
+
+def test_visit_may_be_declared_missed_once_it_has_opened_and_has_neither_contact_nor_declaration() -> None:
+    own = (followup.follow_up_recorded("2024-06-01"), followup.visit_missed("2024-10-01", visit=2))
+    assert [choice.value for choice in offered(context_of(*own), "open_visits")] == ["3"]
+    assert [choice.value for choice in offered(context_of(), "open_visits")] == ["1", "2", "3"]
+
+
+def test_visit_may_be_booked_until_it_is_over() -> None:
+    assert [choice.value for choice in offered(context_of(), "coming_visits")][:2] == ["3", "4"]
+
+
+def test_course_of_a_visit_is_asked_for_only_where_each_course_has_visits() -> None:
+    kind = FOLLOWUP.declared_facts["followup.visit_missed"]
+    assert "course_id" not in views_of(kind, context_of())
+    per_course = context_of(anchor_policy="per_course")
+    assert [option.value for option in views_of(kind, per_course)["course_id"].options] == ["", "RT1"]
+    assert not per_course.visits.visits
+    assert labels(replace(per_course, course_id="RT1"), "visits")[0].startswith("Visit 1: 2024-05-29")
+
+
+def test_zones_of_the_country_that_was_typed_come_first() -> None:
+    context = replace(context_of(), country="PT")
+    zones = [choice.value for choice in offered(context, "zones")]
+    assert zones[:3] == ["Europe/Lisbon", "Atlantic/Madeira", "Atlantic/Azores"]
+    assert len(zones) == len(set(zones)) > 400
+    assert "Norway" in labels(context, "countries")
+
+
+def test_report_shows_the_present_value_of_what_it_may_change() -> None:
+    own = (toxicity.serious_event_reported(grade=3), toxicity.serious_event_updated(grade=4))
+    values = present_values(record_of(*own), SeriousEventUpdated, "")
+    assert (values["grade"], values["seriousness"]) == (4, ["hospitalisation"])
+    context = replace(context_of(*own), present_values=values)
+    views = views_of(TOXICITY.declared_facts["toxicity.serious_event_updated"], context)
+    assert views["grade"].hint == "At present: 4."
+    assert views["seriousness"].hint == "At present: Hospital admission or a longer stay."
+    assert "Dysphagia" in views["term"].hint
+    assert present_values(record_of(*own), SeriousEventUpdated, "SAE9") == {}
+
+
+def test_total_dose_has_the_product_beside_it() -> None:
+    pairs = {"fractions": "30", "dose_per_fraction_cgy": "2 Gy", "total_dose_cgy": "60"}
+    form = PostedForm(pairs=tuple((f"targets.0.{name}", value) for name, value in pairs.items()))
+    views = views_of(PARTICIPANT.declared_facts["radiotherapy.started"], context_of(), form)
+    assert views["targets.0.total_dose_cgy"].note == "60 cGy = 0.6 Gy (30 × 200 = 6000 cGy)"
+
+
+def test_changed_prescription_and_end_are_of_a_running_course() -> None:
+    """A second course must not be named by mistake: the free number offered for a new one is not offered here."""
+    courses = (*(facts.radiotherapy_started("2024-02-01", name) for name in ("RT1", "RT2")),)
+    context = context_of(courses=(*courses, facts.radiotherapy_completed("2024-02-29")))
+    for type_name in ("radiotherapy.prescription_changed", "radiotherapy.completed"):
+        view = views_of(PARTICIPANT.declared_facts[type_name], context)["course_id"]
+        assert (view.kind, [option.value for option in view.options]) == ("radio", ["RT2"])
+
+
+def test_day_of_death_has_a_box_for_a_day_that_is_not_known() -> None:
+    view = views_of(FOLLOWUP.declared_facts["participant.died"], context_of(), PostedForm(pairs=(("died_on", "null"),)))
+    box = view["died_on"].null_box
+    assert (view["died_on"].value, box and (box.value, box.label, box.is_chosen)) == ("", ("null", "Not known", True))
+
+
+def test_term_of_another_dictionary_is_marked() -> None:
+    pairs = (("protocol.toxicity.dictionary", "ctcae-5.0"), ("protocol.toxicity.checklist.0", "3.0:0150"))
+    form, opened = PostedForm(pairs=pairs), STUDY.declared_facts["study.opened"]
+    context = with_typed_day(FormContext(study=Record(), today=TODAY), opened, form.entries)
+    view = views_of(opened, context, form)["protocol.toxicity.checklist.0"]
+    assert view.errors == ["The version of CTCAE by which toxicity is graded does not have this term."]
+    assert "find" not in view.label
+    assert view.kind == "term"
+
+
+def test_reminder_steps_are_boxes_of_which_the_default_is_ticked() -> None:
+    view = views_of(STUDY.declared_facts["study.opened"], context_of())["protocol.reminders.steps"]
+    assert (view.kind, [(option.value, option.is_chosen) for option in view.options]) == (
+        "boxes",
+        [("open", True), ("target", True), ("overdue", True)],
+    )
+
+
+def test_one_choice_of_a_standing_grant_fills_member_role_and_site() -> None:
+    study = record_of(
+        facts.study_opened(),
+        facts.member_granted("ada", "monitor"),
+        facts.member_granted("bea", "site", "rome"),
+        facts.member_granted("cleo", "site", "rome"),
+        facts.member_revoked("cleo", "site", "rome"),
+    )
+    grants = standing_grants(study, MemberRevoked)
+    assert [grant.label for grant in grants] == ["ada: Monitor, whole study", "bea: Site, site rome"]
+    chosen = with_preset(PostedForm(preset=grants[1].value), grants)
+    assert chosen.pairs == (("member", "bea"), ("role", "site"), ("site_id", "rome"))
+    assert with_preset(PostedForm(preset="no such"), grants).pairs == ()
+
+
+@pytest.mark.parametrize(("every", "months", "count"), [("3", "24", 8), ("6", "12", 2), ("x", "24", 1), ("0", "24", 1)])
+def test_windows_for_each_visit_are_as_many_as_the_visits(every: str, months: str, count: int) -> None:
+    pairs = (("protocol.follow_up.every_months", every), ("protocol.follow_up.for_months", months))
+    entries = with_rows(PostedForm(pairs=pairs), WINDOWS).entries
+    assert len(entries.within("protocol").within("follow_up").within("window_days").numbers()) == count
+
+
+def test_visits_of_the_plan_that_is_typed_are_shown_for_a_sample_anchor() -> None:
+    opened = fact_fields(STUDY.declared_facts["study.opened"])
+    form = PostedForm(pairs=(("protocol.follow_up.every_months", "12"),))
+    assert [visit.target for visit in sample_visits(opened, form, TODAY)] == [date(2025, 12, 1), date(2026, 12, 1)]
+    assert sample_visits(opened, PostedForm(pairs=(("protocol.follow_up.every_months", "no"),)), TODAY) == ()
+    assert sample_visits(fact_fields(MemberRevoked), form, TODAY) == ()
