@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from shared.kernel.ids import ALPHABET, check_character, normalize_participant_id
 from tests.two_years.history import (
+    INDEX_COURSE,
     ConfirmedDigest,
     DeathReport,
     EndOfActivity,
@@ -37,7 +38,7 @@ from tests.two_years.history import (
     VisitBooking,
     VisitContact,
 )
-from tests.two_years.plain_reminders import digest_moment
+from tests.two_years.plain_reminders import digest_moment, is_working_day
 from tests.two_years.plain_schedule import known_plans, months_later
 
 FIRST_DAY, LAST_DAY = date(2024, 7, 1), date(2026, 6, 30)
@@ -52,6 +53,7 @@ SITES = (
     PlainSite(site_id="tokyo", country="JP", zone="Asia/Tokyo"),
     PlainSite(site_id="london", country="GB", zone="Europe/London"),
 )
+LATER_COURSE = "RT2"
 CLOSED_SITE = "cairo"
 CLOSING = EndOfActivity(at=datetime(2026, 1, 20, 9, 0, 30, tzinfo=UTC), on=date(2026, 2, 15), site_id=CLOSED_SITE)
 AMENDMENTS = (
@@ -70,15 +72,13 @@ AMENDMENTS = (
 
 @dataclass
 class Life:
-    """A participant's life so far: what is recorded on which day, before the instants are drawn.
-
-    `sites` has the day of recording from which each site is the current one.
-    """
+    """A participant's life so far: what is recorded on which day, before the instants are drawn."""
 
     rng: Random
     anchor: date
     first_entry: date
-    sites: list[tuple[date, PlainSite]]
+    site: PlainSite
+    policy: str
     planned: list[tuple[date, str, PlainFact | None]] = field(default_factory=list)
 
     def chance(self, probability: float) -> bool:
@@ -94,8 +94,12 @@ class Life:
         """Returns the day on which something of that day is entered at the earliest."""
         return max(day, self.first_entry)
 
-    def site_on(self, day: date) -> PlainSite:
-        return [site for since, site in self.sites if since <= day][-1]
+    def course_on(self, day: date) -> str | None:
+        """Draws the course of whose visits something is stated on a day; mostly none is named."""
+        if self.policy != "per_course" or self.chance(0.5):
+            return None
+        is_known = any(name == LATER_COURSE and recorded < day for recorded, name, _ in self.planned)
+        return self.rng.choice((INDEX_COURSE, LATER_COURSE)) if is_known else INDEX_COURSE
 
     def drop(self, first: date, last: date = date.max) -> None:
         """Drops what would be recorded from a day to another."""
@@ -127,17 +131,21 @@ def draw_contact(life: Life, number: int, target: date) -> None:
         )
         return
     elif share < 0.76:
-        life.record(life.recorded(life.later(target, -10, 60)), f"missed-{number}", MissedDeclaration(visit=number))
+        day = life.recorded(life.later(target, -10, 60))
+        life.record(day, f"missed-{number}", MissedDeclaration(visit=number, course_id=life.course_on(day)))
         return
     else:
         return
     recorded = life.recorded(day + timedelta(days=delay))
-    life.record(recorded, name, VisitContact(seen_on=day, visit=declared))
+    course_id = life.course_on(recorded)
+    life.record(recorded, name, VisitContact(seen_on=day, visit=declared, course_id=course_id))
     if life.chance(0.06):
         life.record(life.later(recorded, 1, 40), name, None)
     elif life.chance(0.06):
         corrected = day - timedelta(days=rng.randint(1, 30))
-        life.record(life.later(recorded, 1, 40), name, VisitContact(seen_on=corrected, visit=declared))
+        life.record(
+            life.later(recorded, 1, 40), name, VisitContact(seen_on=corrected, visit=declared, course_id=course_id)
+        )
 
 
 def draw_silences(life: Life, number: int, target: date) -> None:
@@ -145,14 +153,17 @@ def draw_silences(life: Life, number: int, target: date) -> None:
     rng = life.rng
     for index in range(rng.choice((0, 0, 0, 1, 2))):
         day = life.later(target, -20, 25)
-        life.record(day, f"booking-{number}-{index}", VisitBooking(visit=number, on=life.later(day, 0, 25)))
+        booking = VisitBooking(visit=number, on=life.later(day, 0, 25), course_id=life.course_on(day))
+        life.record(day, f"booking-{number}-{index}", booking)
     for index in range(rng.choice((0, 0, 0, 0, 1, 2))):
         day = life.later(target, -14, 60)
         until = life.later(day, 1, 14) if life.chance(0.6) else None
-        life.record(day, f"snooze-{number}-{index}", ReminderSnooze(visit=number, until=until))
+        snooze = ReminderSnooze(visit=number, until=until, course_id=life.course_on(day))
+        life.record(day, f"snooze-{number}-{index}", snooze)
     if life.chance(0.12):
         day = life.later(target, -14, 40)
-        life.record(day, f"acknowledged-{number}", VisitAcknowledgment(visit=number))
+        acknowledgment = VisitAcknowledgment(visit=number, course_id=life.course_on(day))
+        life.record(day, f"acknowledged-{number}", acknowledgment)
         if life.chance(0.2):
             life.record(life.later(day, 1, 20), f"acknowledged-{number}", None)
 
@@ -172,6 +183,17 @@ def draw_course(life: Life) -> None:
         voided = life.later(recorded, 20, 200)
         life.record(voided, "course", None)
         life.record(life.later(voided, 1, 30), "course", EndOfCourse(ended_on=life.anchor))
+
+
+def draw_later_course(life: Life) -> None:
+    """Draws a second course, whose start and end are entered together, and a correction of the end."""
+    end = life.later(life.anchor, 10, 500)
+    recorded = life.recorded(life.later(end, 0, 20))
+    life.record(recorded, LATER_COURSE, EndOfCourse(ended_on=end, course_id=LATER_COURSE))
+    if life.chance(0.3):
+        corrected = end - timedelta(days=life.rng.randint(1, 9))
+        fact = EndOfCourse(ended_on=corrected, course_id=LATER_COURSE) if life.chance(0.7) else None
+        life.record(life.later(recorded, 1, 60), LATER_COURSE, fact)
 
 
 def draw_absence(life: Life) -> None:
@@ -212,9 +234,8 @@ def draw_end(life: Life) -> None:
 
 def draw_move(life: Life, others: Sequence[PlainSite]) -> None:
     recorded = life.later(life.first_entry, 40, 600)
-    new_site = life.rng.choice([site for site in others if site != life.sites[0][1]])
+    new_site = life.rng.choice([site for site in others if site != life.site])
     life.record(recorded, "move", MoveToSite(to_site=new_site.site_id, on=life.later(recorded, -3, -1)))
-    life.sites.append((recorded + timedelta(days=1), new_site))
 
 
 def instants(life: Life) -> list[RecordedFact]:
@@ -223,34 +244,39 @@ def instants(life: Life) -> list[RecordedFact]:
     Nothing is recorded after the last day, nor at a closed site.
     """
     entries: list[RecordedFact] = []
+    site = life.site
     for day, name, fact in sorted(life.planned, key=lambda entry: entry[0]):
-        site = life.site_on(day)
         if day > LAST_DAY or (site.site_id == CLOSED_SITE and day >= CLOSING.on):
             continue
         earliest = entries[-1].at + timedelta(minutes=1) if entries else OPENED_AT
         minutes = life.rng.randint(6 * 60, 21 * 60)
         local = datetime.combine(day, time(minutes // 60, minutes % 60, 30), ZoneInfo(site.zone))
         entries.append(RecordedFact(at=max(local.astimezone(UTC), earliest), name=name, fact=fact))
+        if isinstance(fact, MoveToSite):
+            site = next(other for other in SITES if other.site_id == fact.to_site)
     return entries
 
 
 def without_orphans(entries: Sequence[RecordedFact]) -> list[RecordedFact]:
-    """Leaves out corrections and voids whose first statement was dropped."""
+    """Leaves out what needs a statement that was dropped: corrections, voids, and visits of the later course."""
     stated: set[str] = set()
     kept_entries = []
     for entry in entries:
-        if entry.fact is not None or entry.name in stated:
+        needed = LATER_COURSE if getattr(entry.fact, "course_id", None) == LATER_COURSE else entry.name
+        if (entry.fact is not None and needed == entry.name) or needed in stated:
             stated.add(entry.name)
             kept_entries.append(entry)
     return kept_entries
 
 
-def draw_participant(rng: Random, participant_id: str, site: PlainSite) -> RecordedParticipant:
+def draw_participant(rng: Random, participant_id: str, site: PlainSite, policy: str) -> RecordedParticipant:
     anchor = FIRST_DAY + timedelta(days=rng.randint(-400, 540))
     first_entry = max(FIRST_DAY + timedelta(days=rng.randint(1, 30)), anchor)
-    life = Life(rng, anchor, first_entry, [(date.min, site)])
+    life = Life(rng, anchor, first_entry, site, policy)
     if rng.random() < 0.2:
         draw_move(life, [other for other in SITES if other.site_id != CLOSED_SITE])
+    if policy != "index" and rng.random() < 0.5:
+        draw_later_course(life)
     for number in range(1, 9):
         target = months_later(anchor, 3 * number)
         draw_contact(life, number, target)
@@ -270,15 +296,19 @@ def draw_participant(rng: Random, participant_id: str, site: PlainSite) -> Recor
     )
 
 
+def at_night(site: PlainSite, day: date) -> datetime:
+    """Returns an instant of a local day at which no digest may go."""
+    return datetime.combine(day, time(3), ZoneInfo(site.zone)).astimezone(UTC)
+
+
 def members(rng: Random) -> list[ConfirmedDigest]:
     """Draws one or two recipients at each site and two for the study; some away for weeks, some confirmed late."""
     digests = []
     for site in SITES:
         for number in range(rng.choice((1, 2))):
-            late = rng.choice((0, 0, 0, 40))
-            since = OPENED_AT + timedelta(days=late, minutes=30)
+            since = at_night(site, OPENED_AT.date() + timedelta(days=rng.choice((1, 1, 1, 40))))
             digest = ConfirmedDigest(member=f"{site.site_id}-{number}", site_id=site.site_id, since=since)
-            left = since + timedelta(days=rng.randint(100, 600))
+            left = at_night(site, since.date() + timedelta(days=rng.randint(100, 600)))
             if rng.random() < 0.4:
                 back = left.date() + timedelta(days=rng.randint(5, 40))
                 digests += [replace(digest, until=left), replace(digest, since=left, away_until=back)]
@@ -297,26 +327,53 @@ def draw_number(rng: Random) -> str:
     return normalize_participant_id(body + check_character(body))
 
 
-def draw_study(seed: int, participants: int = 40) -> RecordedStudy:
-    """Returns the study of a seed with so many participants."""
+def draw_study(seed: int, participants: int = 40, policy: str = "index") -> RecordedStudy:
+    """Returns the study of a seed with so many participants. `policy`: which course the visits are counted from."""
     rng = Random(seed)  # noqa: S311 - a seeded draw
     return RecordedStudy(
         sites=SITES,
-        amendments=AMENDMENTS,
+        plan=PlainPlan(anchor_policy=policy),
+        amendments=[replace(amendment, plan=replace(amendment.plan, anchor_policy=policy)) for amendment in AMENDMENTS],
         endings=[CLOSING],
         digests=members(rng),
         participants=[
-            draw_participant(rng, draw_number(rng), SITES[index % len(SITES)]) for index in range(participants)
+            draw_participant(rng, draw_number(rng), SITES[index % len(SITES)], policy) for index in range(participants)
         ],
     )
 
 
-def looks(study: RecordedStudy, first: date = FIRST_DAY, last: date = LAST_DAY) -> list[datetime]:
-    """Returns the instants at which the worker looks: after every site's hour, and after each fact."""
+@dataclass(frozen=True, kw_only=True)
+class Outage:
+    """A time in which the worker does not run."""
+
+    since: datetime
+    until: datetime
+
+
+def draw_outages(seed: int, count: int = 16) -> list[Outage]:
+    """Draws outages of hours and of days."""
+    rng = Random(seed)  # noqa: S311 - a seeded draw
+    outages = []
+    for _ in range(count):
+        since = OPENED_AT + timedelta(days=rng.randint(10, 720), minutes=rng.randint(0, 24 * 60))
+        hours = rng.choice((3, 6, 9, 14, 26, 75, 190))
+        outages.append(Outage(since=since, until=since + timedelta(hours=hours, seconds=7)))
+    return outages
+
+
+def looks(
+    study: RecordedStudy, first: date = FIRST_DAY, last: date = LAST_DAY, outages: Sequence[Outage] = ()
+) -> list[datetime]:
+    """Returns the instants at which the worker looks: after every site's hour, after each fact, and after an outage.
+
+    On days that are none of work at a site, it looks there in every fourth week only.
+    """
     instants_of_looks = {entry.at + timedelta(seconds=20) for person in study.participants for entry in person.facts}
     for number in range((last - first).days + 1):
         day = first + timedelta(days=number)
-        plans = known_plans(study, datetime.combine(day, time(), UTC))
-        moments = {digest_moment(site.zone, day, plans.on(day).digest_at) for site in study.sites}
-        instants_of_looks |= {moment + timedelta(seconds=61) for moment in moments}
-    return sorted(instants_of_looks)
+        plan = known_plans(study, datetime.combine(day, time(), UTC)).on(day)
+        for site in study.sites:
+            if number // 7 % 4 == 0 or is_working_day(site.country, day):
+                instants_of_looks.add(digest_moment(site.zone, day, plan.digest_at) + timedelta(seconds=61))
+    instants_of_looks |= {outage.until for outage in outages}
+    return sorted(now for now in instants_of_looks if not any(outage.since <= now < outage.until for outage in outages))

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 
+INDEX_COURSE = "RT1"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlainPlan:
-    """The visits and reminders that a protocol plans. Lengths are in months or days."""
+    """The visits and reminders that a protocol plans. Lengths are in months or days.
+
+    `anchor_policy`: `index`, `latest` or `per_course`; no amendment changes it.
+    """
 
     every_months: int = 3
     for_months: int = 24
@@ -18,6 +23,7 @@ class PlainPlan:
     digest_at: time = time(8)
     escalate_after_days: int = 21
     steps: tuple[str, ...] = ("open", "target", "overdue")
+    anchor_policy: str = "index"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,29 +70,33 @@ class ConfirmedDigest:
 
 @dataclass(frozen=True, kw_only=True)
 class EndOfCourse:
-    """The last fraction of the index course: the anchor of the visits."""
+    """The last fraction of a course. That of the index course is the anchor of the visits."""
 
     ended_on: date
+    course_id: str = INDEX_COURSE
 
 
 @dataclass(frozen=True, kw_only=True)
 class VisitContact:
-    """A contact. `visit` is the number that the site declares."""
+    """A contact. `visit` is the number that the site declares; `course_id` is that of the visit."""
 
     seen_on: date
     visit: int | None = None
+    course_id: str | None = None
     by_registry: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class MissedDeclaration:
     visit: int
+    course_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class VisitBooking:
     visit: int
     on: date
+    course_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +105,14 @@ class ReminderSnooze:
 
     visit: int
     until: date | None = None
+    course_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class VisitAcknowledgment:
     visit: int
     until: date | None = None
+    course_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,17 +9,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from infra.local.ports import LOOPBACK, free_port
 from tests.polling import wait_until
+from tests.two_years.plain_schedule import OF_THE_INDEX_COURSE
 
 DOMAIN = "mail.example"
 SERVER_SCRIPT = """
 import os, sys, time
+from contextlib import suppress
 from pathlib import Path
 from aiosmtpd.controller import Controller
 
@@ -41,7 +44,8 @@ class Mailbox:
         if victim.exists():
             pid = int(victim.read_text())
             victim.unlink()
-            os.kill(pid, 9)
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
         return "250 taken"
 
 controller = Controller(Mailbox(), hostname="127.0.0.1", port=port)
@@ -50,13 +54,16 @@ controller.start()
 while True:
     time.sleep(3600)
 """
-_VISIT = re.compile(r"^- ([0-9A-Z-]+), visit (\d+)[^:]*: target (\d{4}-\d{2}-\d{2})", re.MULTILINE)
+_VISIT = re.compile(r"^- ([0-9A-Z-]+), visit (\d+)(?: of course (\S+))?: target (\d{4}-\d{2}-\d{2})", re.MULTILINE)
 _DAY = re.compile(r"^Visits of the study \S+ on (\d{4}-\d{2}-\d{2})\.", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class VisitInMail:
+    """A visit that a digest names. `schedule`: the course, or `index`."""
+
     participant_id: str
+    schedule: str
     visit: int
     target: date
 
@@ -68,6 +75,7 @@ class ReceivedDigest:
     member: str
     site_id: str
     day: date
+    composed_at: datetime
     visits: frozenset[VisitInMail]
     message_id: str
     content: bytes
@@ -115,6 +123,10 @@ class MailServerProcess:
         """Kills a process when the next message is taken, before its sender learns of it."""
         (self._folder / "kill-after-next-mail").write_text(str(pid))
 
+    def spare(self) -> None:
+        """Kills nothing after the next message."""
+        (self._folder / "kill-after-next-mail").unlink(missing_ok=True)
+
     def received(self) -> list[ReceivedDigest]:
         """Returns the digests in the order in which they were taken."""
         return [read_digest(path.read_bytes()) for path in sorted(self._folder.glob("*.eml"))]
@@ -148,9 +160,15 @@ def read_digest(content: bytes) -> ReceivedDigest:
         member=str(message["To"]).removesuffix(f"@{DOMAIN}"),
         site_id=(subject[1] or " *")[1:],
         day=date.fromisoformat(day[1]),
+        composed_at=parsedate_to_datetime(message["Date"]),
         visits=frozenset(
-            VisitInMail(participant_id=number, visit=int(visit), target=date.fromisoformat(target))
-            for number, visit, target in _VISIT.findall(text)
+            VisitInMail(
+                participant_id=number,
+                schedule=course_id or OF_THE_INDEX_COURSE,
+                visit=int(visit),
+                target=date.fromisoformat(target),
+            )
+            for number, visit, course_id, target in _VISIT.findall(text)
         ),
         message_id=message["Message-ID"],
         content=content,

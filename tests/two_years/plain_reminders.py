@@ -33,7 +33,7 @@ from tests.two_years.plain_schedule import (
     known_plans,
     local_day,
     missed_declarations,
-    plan_visits,
+    schedules,
     visit_state,
 )
 
@@ -60,6 +60,7 @@ class PlainReminder:
     """A step of a visit, for an audience, with the target at that time."""
 
     participant_id: str
+    schedule: str
     visit: int
     step: str
     audience: str
@@ -83,7 +84,7 @@ class DigestLog:
 
     digests: list[PlainDigest] = field(default_factory=list)
     days: set[tuple[str, str, date]] = field(default_factory=set)
-    sent: dict[tuple[str, str, int], list[PlainReminder]] = field(default_factory=lambda: defaultdict(list))
+    sent: dict[tuple[str, str, str, int], list[PlainReminder]] = field(default_factory=lambda: defaultdict(list))
 
     def has_digest(self, member: str, scope: str, day: date) -> bool:
         return (member, scope, day) in self.days
@@ -92,7 +93,8 @@ class DigestLog:
         self.digests.append(digest)
         self.days.add((digest.member, digest.site_id, digest.day))
         for reminder in digest.reminders if is_accepted else ():
-            self.sent[digest.site_id, reminder.participant_id, reminder.visit].append(reminder)
+            key = (digest.site_id, reminder.participant_id, reminder.schedule, reminder.visit)
+            self.sent[key].append(reminder)
 
 
 @cache
@@ -230,27 +232,28 @@ def due_reminders(
     plans, reminders = known_plans(study, now), set()
     for recorded in study.participants:
         participant = known_participant(study, recorded, now)
-        if participant is None or participant.excluded or participant.anchor is None:
+        if participant is None or participant.excluded or scope not in (ALL_SITES, participant.site_id):
             continue
-        if scope not in (ALL_SITES, participant.site_id):
-            continue
-        zone = study.site(participant.site_id).zone
-        for visit in plan_visits(plans, participant.anchor):
-            step = current_step(visit, plans.on(digest_day), audience, participant.today)
-            if step is None:
-                continue
-            state = visit_state(participant, visit, participant.anchor)
-            before = log.sent[scope, participant.participant_id, visit.number]
-            if wants_step(participant, visit, step, state, before) and not is_held_back(participant, visit, step, zone):
-                reminders.add(
-                    PlainReminder(
-                        participant_id=participant.participant_id,
-                        visit=visit.number,
-                        step=step.name,
-                        audience=audience,
-                        target=visit.target,
+        zone, plan = study.site(participant.site_id).zone, plans.on(digest_day)
+        for schedule in schedules(plans, participant):
+            own = participant.for_schedule(schedule.name)
+            for visit in schedule.visits:
+                step = current_step(visit, plan, audience, participant.today)
+                if step is None:
+                    continue
+                state = visit_state(own, visit, schedule.anchor)
+                before = log.sent[scope, participant.participant_id, schedule.name, visit.number]
+                if wants_step(own, visit, step, state, before) and not is_held_back(own, visit, step, zone):
+                    reminders.add(
+                        PlainReminder(
+                            participant_id=participant.participant_id,
+                            schedule=schedule.name,
+                            visit=visit.number,
+                            step=step.name,
+                            audience=audience,
+                            target=visit.target,
+                        )
                     )
-                )
     return frozenset(reminders)
 
 

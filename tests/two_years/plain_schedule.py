@@ -1,17 +1,18 @@
 """Visits, windows and states by the rules of the schedule, written plainly and slowly from their text alone.
 
-The rules are V1 to V13 and the truth table of the study's design; the anchor policy is `index`.
+The rules are V1 to V13 and the truth table of the study's design.
 """
 
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tests.two_years.history import (
+    INDEX_COURSE,
     DeathReport,
     EndOfActivity,
     EndOfConsent,
@@ -27,11 +28,15 @@ from tests.two_years.history import (
     RecordedFact,
     RecordedParticipant,
     RecordedStudy,
+    ReminderSnooze,
     ReturnReport,
+    VisitAcknowledgment,
+    VisitBooking,
     VisitContact,
 )
 
 ONE_DAY = timedelta(days=1)
+OF_THE_INDEX_COURSE = "index"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +91,39 @@ class ParticipantKnown:
         return bool(self.of(EnteredInError)) or any(fact.from_data_use for fact in withdrawn)
 
     @property
-    def anchor(self) -> date | None:
-        ends = [fact.ended_on for entry in self.facts if isinstance(fact := entry.fact, EndOfCourse)]
-        return ends[0] if ends else None
+    def course_ends(self) -> dict[str, date]:
+        """The ends of the courses, by course."""
+        ends = [fact for entry in self.facts if isinstance(fact := entry.fact, EndOfCourse)]
+        return {end.course_id: end.ended_on for end in ends}
+
+    def for_schedule(self, name: str) -> ParticipantKnown:
+        """Returns the participant with what counts in a schedule: all but what is stated of visits of another one."""
+        if name == OF_THE_INDEX_COURSE:
+            return self
+        facts = [entry for entry in self.facts if _names_course(entry.fact) in (None, name)]
+        return replace(self, facts=facts)
 
     @property
     def contacts(self) -> list[VisitContact]:
         return [fact for entry in self.facts if isinstance(fact := entry.fact, VisitContact)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainSchedule:
+    """The visits that are counted from an anchor. `name`: the course, or `index` where there is one schedule."""
+
+    name: str
+    anchor: date
+    visits: Sequence[PlainVisit]
+
+
+def _names_course(fact: PlainFact | None) -> str | None:
+    """Returns the course whose visit a fact is about; None for facts about no visit, or of visits of every course."""
+    match fact:
+        case VisitContact() | MissedDeclaration() | VisitBooking() | ReminderSnooze() | VisitAcknowledgment():
+            return fact.course_id
+        case _:
+            return None
 
 
 def months_later(day: date, months: int) -> date:
@@ -107,17 +138,15 @@ def known_plans(study: RecordedStudy, now: datetime) -> PlansKnown:
     )
 
 
-def plan_visits(plans: PlansKnown, anchor: date) -> list[PlainVisit]:
-    """Returns the visits of an anchor. Each goes by the plan in force on its target; V2, V3, V4, V6."""
+def plan_visits(plans: PlansKnown, target_of: Callable[[int], date]) -> list[PlainVisit]:
+    """Returns the visits with these targets by number. Each goes by the plan in force on its target; V2, V3, V4, V6."""
     every = plans.opened.every_months
     visits = []
     for number in range(1, plans.last_number + 1):
-        target = months_later(anchor, every * number)
-        plan = plans.on(target)
+        target, next_target = target_of(number), target_of(number + 1)
+        plan, next_plan = plans.on(target), plans.on(next_target)
         if number * every > plan.for_months:
             continue
-        next_target = months_later(anchor, every * (number + 1))
-        next_plan = plans.on(next_target)
         if (number + 1) * every > next_plan.for_months:  # the last one, as if the schedule went on
             next_plan = plan
         visits.append(
@@ -130,6 +159,32 @@ def plan_visits(plans: PlansKnown, anchor: date) -> list[PlainVisit]:
             )
         )
     return visits
+
+
+def visits_from(plans: PlansKnown, anchor: date, later_ends: Iterable[date] = ()) -> list[PlainVisit]:
+    """Returns the visits of an anchor. Each later end of a course moves those that have not opened by then; V12."""
+    every = plans.opened.every_months
+    targets = {number: months_later(anchor, every * number) for number in range(1, plans.last_number + 2)}
+    for end in sorted(later_ends):
+        visits = plan_visits(plans, targets.__getitem__)
+        opened = max((visit.number for visit in visits if visit.opens <= end), default=0)
+        for number in targets:
+            if number > opened:
+                targets[number] = months_later(end, every * (number - opened))
+    return plan_visits(plans, targets.__getitem__)
+
+
+def schedules(plans: PlansKnown, participant: ParticipantKnown) -> list[PlainSchedule]:
+    """Returns the schedules of a participant by the anchor policy."""
+    ends, policy = participant.course_ends, plans.opened.anchor_policy
+    if policy == "per_course":
+        return [PlainSchedule(name=name, anchor=end, visits=visits_from(plans, end)) for name, end in ends.items()]
+    anchor = ends.get(INDEX_COURSE)
+    if anchor is None:
+        return []
+    later = [end for name, end in ends.items() if name != INDEX_COURSE and end >= anchor]
+    visits = visits_from(plans, anchor, later if policy == "latest" else ())
+    return [PlainSchedule(name=OF_THE_INDEX_COURSE, anchor=anchor, visits=visits)]
 
 
 def standing_facts(entries: Iterable[RecordedFact]) -> list[RecordedFact]:
@@ -163,7 +218,7 @@ def known_participant(study: RecordedStudy, participant: RecordedParticipant, no
 def last_day_alive(participant: ParticipantKnown, anchor: date) -> date:
     days = [contact.seen_on for contact in participant.contacts]
     days += [fact.alive_on for entry in participant.facts if isinstance(fact := entry.fact, ProofOfLife)]
-    return max([*days, anchor])
+    return max([*days, *participant.course_ends.values(), anchor])
 
 
 def absences(participant: ParticipantKnown) -> list[tuple[date, date | None]]:

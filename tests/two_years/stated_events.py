@@ -16,7 +16,7 @@ from shared.protocol.protocol import Protocol
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
 from shared.testing.builders.events import make_event, service_of
-from tests.two_years.generated_history import OPENED_AT
+from tests.two_years.generated_history import LATER_COURSE, OPENED_AT
 from tests.two_years.history import (
     DeathReport,
     EndOfActivity,
@@ -47,7 +47,12 @@ def protocol_of(plan: PlainPlan) -> Protocol:
     window = {"before": plan.before, "after": plan.after}
     return facts.protocol(
         consent_versions=[{"version": "2.1", "valid_from": "2020-01-01"}],
-        follow_up={"every_months": plan.every_months, "for_months": plan.for_months, "window_days": window},
+        follow_up={
+            "every_months": plan.every_months,
+            "for_months": plan.for_months,
+            "window_days": window,
+            "anchor_policy": plan.anchor_policy,
+        },
         reminders={
             "steps": list(plan.steps),
             "digest_at": plan.digest_at.strftime("%H:%M"),
@@ -59,19 +64,19 @@ def protocol_of(plan: PlainPlan) -> Protocol:
 def product_fact(fact: PlainFact, recorded_on: date) -> Fact:
     """Returns the fact as a service states it."""
     match fact:
-        case EndOfCourse(ended_on=day):
-            return facts.radiotherapy_completed(day.isoformat())
-        case VisitContact(seen_on=day, visit=visit, by_registry=by_registry):
+        case EndOfCourse(ended_on=day, course_id=course):
+            return facts.radiotherapy_completed(day.isoformat(), course)
+        case VisitContact(seen_on=day, visit=visit, course_id=course, by_registry=by_registry):
             mode = "registry" if by_registry else "clinic"
-            return follow_up.follow_up_recorded(day.isoformat(), visit=visit, mode=mode)
-        case MissedDeclaration(visit=visit):
-            return follow_up.visit_missed(recorded_on.isoformat(), visit)
-        case VisitBooking(visit=visit, on=day):
-            return follow_up.visit_scheduled(day.isoformat(), visit)
-        case ReminderSnooze(visit=visit, until=until):
-            return follow_up.reminder_snoozed(until.isoformat() if until else None, visit)
-        case VisitAcknowledgment(visit=visit, until=until):
-            return follow_up.reminder_acknowledged(until.isoformat() if until else None, visit)
+            return follow_up.follow_up_recorded(day.isoformat(), visit=visit, mode=mode, course_id=course)
+        case MissedDeclaration(visit=visit, course_id=course):
+            return follow_up.visit_missed(recorded_on.isoformat(), visit, course_id=course)
+        case VisitBooking(visit=visit, on=day, course_id=course):
+            return follow_up.visit_scheduled(day.isoformat(), visit, course_id=course)
+        case ReminderSnooze(visit=visit, until=until, course_id=course):
+            return follow_up.reminder_snoozed(until.isoformat() if until else None, visit, course_id=course)
+        case VisitAcknowledgment(visit=visit, until=until, course_id=course):
+            return follow_up.reminder_acknowledged(until.isoformat() if until else None, visit, course_id=course)
         case DeathReport(died_on=died_on):
             return follow_up.participant_died(died_on.isoformat() if died_on else None)
         case EndOfConsent(withdrawn_on=day, from_data_use=from_data_use):
@@ -158,6 +163,11 @@ class StatedStudy:
         first_events: dict[str, Event] = {}
         site_id = participant.site_id
         for entry in participant.facts:
+            if isinstance(entry.fact, EndOfCourse) and entry.name not in first_events and entry.name == LATER_COURSE:
+                started = facts.radiotherapy_started(
+                    (entry.fact.ended_on - timedelta(days=15)).isoformat(), LATER_COURSE, index=False
+                )
+                yield self.event(started, entry.at, participant.participant_id, "enrollment", site_id, {})
             recorded_on = local_day(entry.at, self.study.site(site_id).zone)
             fact = product_fact(entry.fact, recorded_on) if entry.fact else None
             corrected = first_events.get(entry.name)

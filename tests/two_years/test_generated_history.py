@@ -22,12 +22,13 @@ from tests.two_years.plain_schedule import local_day
 from tests.two_years.stated_events import StatedStudy
 
 SEEDS = range(5)
+POLICIES = ("index", "latest", "per_course")
 RULES: Mapping[str, Rules] = {"enrollment": participant.objections, "followup": followup_rules.objections}
 
 
 @cache
-def drawn(seed: int) -> RecordedStudy:
-    return draw_study(seed)
+def drawn(seed: int, policy: str = "index") -> RecordedStudy:
+    return draw_study(seed, policy=policy)
 
 
 def admit_study(events: Sequence[Event]) -> Record:
@@ -58,9 +59,10 @@ def admit_participant(events: Sequence[Event], study_record: Record) -> None:
         by_service[event.service] = by_service[event.service].accept([facts[event.event_id]], rules, gate)
 
 
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_rules_and_gates_admit_every_fact_when_it_is_recorded(seed: int) -> None:
-    recorded = drawn(seed)
+def test_rules_and_gates_admit_every_fact_when_it_is_recorded(seed: int, policy: str) -> None:
+    recorded = drawn(seed, policy)
     events = StatedStudy("study", recorded).events()
     study_record = admit_study([event for event in events if event.stream_id == "study"])
     for person in recorded.participants:

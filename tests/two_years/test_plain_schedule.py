@@ -9,6 +9,7 @@ import pytest
 from tests.two_years.history import (
     DeathReport,
     EndOfActivity,
+    EndOfCourse,
     LossReport,
     MissedDeclaration,
     PlainFact,
@@ -18,6 +19,7 @@ from tests.two_years.history import (
     ReturnReport,
     VisitContact,
 )
+from tests.two_years.plain_schedule import months_later
 from tests.two_years.worked_examples import (
     BERLIN,
     ROME,
@@ -197,3 +199,37 @@ def test_registry_letter_is_no_visit_and_a_visit_may_be_declared_missed_before_i
     fact: PlainFact, state: str
 ) -> None:
     assert states(study_of(anchor("2025-01-15"), entry("fact", fact, "2025-03-01")), local("2025-03-02"))[1] == state
+
+
+LATER_COURSE = entry("later", EndOfCourse(ended_on=day("2025-06-20"), course_id="RT2"), "2025-06-20")
+
+
+def test_later_course_moves_no_visit_by_the_policy_index() -> None:
+    study = study_of(anchor("2025-01-15"), LATER_COURSE)
+    assert visits_known(study, local("2025-07-01")) == visits_known(study, local("2025-06-01"))
+
+
+def test_latest_course_moves_the_visits_that_are_not_open() -> None:
+    study = study_of(anchor("2025-01-15"), LATER_COURSE, plan=PlainPlan(anchor_policy="latest"))
+    visits = visits_known(study, local("2025-07-01"))
+    assert (visits[0].opens, visits[0].target) == (day("2025-04-01"), day("2025-04-15"))
+    moved = [months_later(day("2025-06-20"), 3 * (number - 1)) for number in range(2, 9)]
+    assert [visit.target for visit in visits[1:]] == moved
+    assert visits[0].slot_ends == day("2025-09-05")  # the second visit opens on 09-06
+
+
+def test_course_before_the_anchor_moves_nothing() -> None:
+    early = entry("early", EndOfCourse(ended_on=day("2025-01-14"), course_id="RT0"), "2025-01-15")
+    study = study_of(anchor("2025-01-15"), early, plan=PlainPlan(anchor_policy="latest"))
+    assert visits_known(study, local("2025-02-01"))[0].target == day("2025-04-15")
+
+
+def test_each_course_has_visits_of_its_own() -> None:
+    contacts = (
+        entry("both", VisitContact(seen_on=day("2025-10-12")), "2025-10-12"),
+        entry("second", VisitContact(seen_on=day("2025-12-20"), course_id="RT2"), "2025-12-20"),
+    )
+    study = study_of(anchor("2025-01-15"), LATER_COURSE, *contacts, plan=PlainPlan(anchor_policy="per_course"))
+    first, second = (states(study, local("2026-02-20"), course) for course in ("RT1", "RT2"))
+    assert (first[1], first[3], first[4]) == ("missed", "done", "overdue")
+    assert (second[1], second[2]) == ("done_late", "done")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -20,10 +21,12 @@ from tests.two_years.history import (
 )
 from tests.two_years.plain_reminders import PlainDigest, list_digests
 from tests.two_years.plain_schedule import (
+    OF_THE_INDEX_COURSE,
+    PlainSchedule,
     PlainVisit,
     known_participant,
     known_plans,
-    plan_visits,
+    schedules,
     visit_state,
 )
 
@@ -72,6 +75,14 @@ def study_of(
     )
 
 
+def with_number(study: RecordedStudy, participant_id: str) -> RecordedStudy:
+    """Returns the study with its participant under a number that the product takes, enrolled in July 2024."""
+    participant = replace(
+        study.participants[0], participant_id=participant_id, enrolled_at=local("2024-07-01", "09:00")
+    )
+    return replace(study, participants=[participant])
+
+
 def mornings(first: str, last: str, *, zones: Iterable[str] = (BERLIN.zone,), clock: str = "08:01") -> list[datetime]:
     """Returns the instant after the digest's hour of every day, in every zone."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
@@ -96,15 +107,22 @@ def sent(study: RecordedStudy, looks: Sequence[datetime], only: str | None = Non
     return [line.removesuffix(f" {only}") for line in lines(digests) if line.endswith(f" {only}")]
 
 
+def schedules_known(study: RecordedStudy, now: datetime) -> list[PlainSchedule]:
+    participant = known_participant(study, study.participants[0], now)
+    assert participant
+    return schedules(known_plans(study, now), participant)
+
+
 def visits_known(study: RecordedStudy, now: datetime) -> list[PlainVisit]:
-    participant = known_participant(study, study.participants[0], now)
-    assert participant
-    return plan_visits(known_plans(study, now), participant.anchor) if participant.anchor else []
+    """Returns the visits of the only schedule."""
+    [schedule] = schedules_known(study, now)
+    return list(schedule.visits)
 
 
-def states(study: RecordedStudy, now: datetime) -> dict[int, str]:
-    """Returns the state of each visit at an instant, by number."""
+def states(study: RecordedStudy, now: datetime, course_id: str = OF_THE_INDEX_COURSE) -> dict[int, str]:
+    """Returns the state of each visit of a schedule at an instant, by number."""
     participant = known_participant(study, study.participants[0], now)
     assert participant
-    assert participant.anchor
-    return {visit.number: visit_state(participant, visit, participant.anchor) for visit in visits_known(study, now)}
+    [schedule] = [schedule for schedule in schedules_known(study, now) if schedule.name == course_id]
+    own = participant.for_schedule(course_id)
+    return {visit.number: visit_state(own, visit, schedule.anchor) for visit in schedule.visits}
