@@ -26,12 +26,15 @@ from services.analytics.queries import api as queries_api
 from services.analytics.queries.service import QueryService
 from services.analytics.reminders import health as reminders_health
 from services.analytics.reminders import worklist_calendar
+from services.analytics.reminders.calendar_feed import api as calendar_feed_api
+from services.analytics.reminders.calendar_feed.service import CalendarService
 from services.analytics.reminders.digest import MailSettings
 from services.analytics.reminders.links import LinksKey
 from services.analytics.reminders.listing import api as reminders_api
 from services.analytics.reminders.listing.service import ReminderListService
 from services.analytics.reminders.requested_digests import RequestedDigests
 from services.analytics.reminders.subscriptions import api as subscriptions_api
+from services.analytics.reminders.subscriptions.calendar_addresses import CalendarAddresses
 from services.analytics.reminders.subscriptions.service import Mailing, SubscriptionService
 from services.analytics.schedule import api as schedule_api
 from services.analytics.schedule.service import WorklistService
@@ -94,6 +97,10 @@ async def _open_resources(
                 requested_digests=RequestedDigests(
                     system_pool, reader.studies, clock, mailing.settings if mailing else None
                 ),
+                calendar_addresses=CalendarAddresses(
+                    pool, reader.studies, _links(settings), settings.public_url, clock.now
+                ),
+                calendars=CalendarService(system_pool, reader, clock.now),
                 live_updates=live_updates,
                 pages=[module.PAGE for module in PAGE_MODULES],
                 live_parts=LIVE_PARTS,
@@ -105,13 +112,18 @@ async def _open_resources(
             await asyncio.gather(listener, return_exceptions=True)
 
 
+def _links(settings: Settings) -> LinksKey | None:
+    return LinksKey.load(settings.links_key) if settings.links_key else None
+
+
 def _mailing(settings: Settings) -> Mailing | None:
     """Returns the means to send mail; None where no mail server is set."""
-    if settings.mail_server is None or settings.links_key is None:
+    links = _links(settings)
+    if links is None or settings.mail_server is None:
         return None
     return Mailing(
         settings=MailSettings(mail_from=settings.mail_from, url=settings.public_url, detail=settings.mail_detail),
-        links=LinksKey.load(settings.links_key),
+        links=links,
         domains=settings.mail_domains,
     )
 
@@ -140,6 +152,7 @@ def create_app(
         reminders_api.routes,
         reminders_health.routes,
         subscriptions_api.routes,
+        calendar_feed_api.routes,
         worklist_calendar.routes,
         operations_api.routes,
         read_log_routes("analytics"),

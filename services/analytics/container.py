@@ -8,6 +8,7 @@ from services.analytics.figures.api import FigureResources
 from services.analytics.live.api import LiveResources
 from services.analytics.participants.api import ParticipantResources
 from services.analytics.queries.api import QueryResources
+from services.analytics.reminders.calendar_feed.api import CalendarResources
 from services.analytics.reminders.listing.api import ReminderResources
 from services.analytics.reminders.subscriptions.api import SubscriptionResources
 from services.analytics.schedule.api import WorklistResources
@@ -25,6 +26,7 @@ class Analytics(
     ReminderResources,
     TimelineResources,
     SubscriptionResources,
+    CalendarResources,
     LiveResources,
 ):
     """The resources of all features. Each feature reads its own base class, and so does not depend on the others."""

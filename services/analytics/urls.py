@@ -84,6 +84,11 @@ def confirmation_url(token: str) -> str:
     return _with_query("/analytics/subscriptions/confirm", {"token": token})
 
 
+def calendar_url(secret: str) -> str:
+    """The calendar feed at a secret address."""
+    return f"/analytics/calendars/{secret}.ics"
+
+
 def live_url(study: str) -> str:
     """The event stream that names the parts of the study's pages that have changed."""
     return f"{_api_url(study)}/live"

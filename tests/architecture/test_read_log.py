@@ -23,6 +23,7 @@ READS_WITHOUT_PARTICIPANTS = {
     "/analytics/v1/studies/{study_id}/live",
     "/analytics/v1/studies/{study_id}/subscription",
     "/analytics/v1/studies/{study_id}/subscription/digest",
+    "/analytics/v1/studies/{study_id}/subscription/calendar",
     "/analytics/studies/{study_id}/subscription",
     "/analytics/v1/studies/{study_id}/dead-addresses",
 }

@@ -43,6 +43,8 @@ MAY_HOLD_SQL = (
     "services/analytics/reminders/subscriptions/repository",
     "services/analytics/reminders/repository",
     "services/analytics/reminders/listing/repository",
+    "services/analytics/reminders/subscriptions/calendar_addresses",
+    "services/analytics/reminders/calendar_feed/repository",
     "services/analytics/operations/repository",
     "services/enrollment/sign_in/repository",
     "services/enrollment/sign_in/migrations/",
@@ -64,6 +66,7 @@ MAY_IMPORT_ASYNCPG = (
     "services/analytics/reminders/currency.py",
     "services/analytics/reminders/restoring.py",
     "services/analytics/reminders/health.py",
+    "services/analytics/reminders/calendar_feed/",
     "infra/cli/clock.py",
     "infra/cli/relay.py",
 )

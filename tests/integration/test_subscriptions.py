@@ -51,6 +51,7 @@ async def test_a_subscription_is_answered_as_it_was_written(study: AnalyticsStud
         "site_id": None,
         "confirmed": False,
         "confirmed_email": None,
+        "calendar_url": None,
         "ends_on": (datetime.now(UTC) + timedelta(days=365)).date().isoformat(),
     }
     assert (await call(study, "GET", "subscription")).json() == written.json()

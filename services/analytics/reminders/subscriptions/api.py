@@ -11,6 +11,7 @@ from fastapi import Request, Response
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool
 
 from services.analytics.reminders.requested_digests import RequestedDigests
+from services.analytics.reminders.subscriptions.calendar_addresses import CalendarAddresses
 from services.analytics.reminders.subscriptions.service import SubscriptionService
 from services.analytics.reminders.subscriptions.subscription import Subscription, SubscriptionChoice
 from shared.contracts.study import Subject
@@ -67,10 +68,13 @@ class SubscriptionAnswer(NamedSchema):
     site_id: str | None
     confirmed: bool
     confirmed_email: str | None = Field(description="the address to which messages go; null: none yet")
+    calendar_url: str | None = Field(
+        description="the address of the calendar, which needs no other credential; null: no calendar is wanted"
+    )
     ends_on: date = Field(description="the day on which it ends unless it is written or confirmed again")
 
     @classmethod
-    def of(cls, subscription: Subscription) -> "SubscriptionAnswer":
+    def of(cls, subscription: Subscription, calendar_url: str | None) -> "SubscriptionAnswer":
         choice = subscription.choice
         return cls(
             email=choice.email,
@@ -80,8 +84,15 @@ class SubscriptionAnswer(NamedSchema):
             site_id=choice.site_id,
             confirmed=subscription.is_confirmed,
             confirmed_email=subscription.confirmed_address,
+            calendar_url=calendar_url,
             ends_on=subscription.ends_at.date(),
         )
+
+
+class CalendarAddressAnswer(NamedSchema):
+    """The address of the caller's calendar. It needs no other credential."""
+
+    calendar_url: str
 
 
 class DeadAddress(NamedSchema):
@@ -98,6 +109,7 @@ class SubscriptionResources(Resources):
 
     subscriptions: SubscriptionService
     requested_digests: RequestedDigests
+    calendar_addresses: CalendarAddresses
 
 
 def _service(request: Request) -> SubscriptionService:
@@ -116,7 +128,7 @@ async def read_subscription(request: Request, study: StudyIdPath) -> Response:
     subscription = await _service(request).read(study, request.state.caller.subject)
     if subscription is None:
         raise NotFound("You have no subscription in this study.")
-    return model_response(SubscriptionAnswer.of(subscription))
+    return await _answer(request, study, subscription)
 
 
 @routes.put(
@@ -129,7 +141,29 @@ async def read_subscription(request: Request, study: StudyIdPath) -> Response:
 async def write_subscription(request: Request, study: StudyIdPath, wish: SubscriptionRequest) -> Response:
     """Writes the caller's subscription, and renews it for 12 months. A new address is mailed a link to confirm it."""
     subscription = await _service(request).write(study, request.state.caller.subject, wish.to_choice())
-    return model_response(SubscriptionAnswer.of(subscription))
+    return await _answer(request, study, subscription)
+
+
+async def _answer(request: Request, study: str, subscription: Subscription) -> Response:
+    addresses = get_container(request).get_resources(SubscriptionResources).calendar_addresses
+    url = await addresses.own_url(study, request.state.caller.subject)
+    return model_response(SubscriptionAnswer.of(subscription, url))
+
+
+@routes.post(
+    "/subscription/calendar",
+    name="renew_calendar",
+    summary="New address of the own calendar",
+    response_model=CalendarAddressAnswer,
+    tags=["subscriptions"],
+)
+async def renew_calendar(request: Request, study: StudyIdPath) -> Response:
+    """Gives the caller's calendar a new secret address. The old one does not exist from then on."""
+    addresses = get_container(request).get_resources(SubscriptionResources).calendar_addresses
+    url = await addresses.own_url(study, request.state.caller.subject, renews=True)
+    if url is None:
+        raise NotFound("You have no subscription with a calendar in this study. Subscribe first.")
+    return model_response(CalendarAddressAnswer(calendar_url=url))
 
 
 @routes.delete("/subscription", name="end_subscription", summary="Unsubscribe", status_code=204, tags=["subscriptions"])

@@ -40,6 +40,7 @@ class SubscriptionView:
     """The form, with what stands or what was typed.
 
     `sites`: those to choose from; empty for members of sites. `detail`: None in an installation that sends no mail.
+    `calendar_url`: the address of the calendar; None where none is wanted.
     """
 
     subscription: Subscription | None
@@ -47,6 +48,7 @@ class SubscriptionView:
     sites: Mapping[str, str]
     token: str
     detail: MailDetail | None
+    calendar_url: str | None
     error: str = ""
     notice: str = ""
 
@@ -72,8 +74,10 @@ async def change_subscription(request: Request, study: StudyIdPath) -> Response:
         elif form.button[0] == "find":
             await get_container(request).get_resources(SubscriptionResources).requested_digests.send(study, member)
             address = f"{address}?sent=true"
+        elif form.button == ("record", "calendar"):
+            await _calendar_url(request, study, renews=True)
         else:
-            await service.write(study, member, _read_form(form, before).to_choice())
+            await service.write(study, member, _read_form(form).to_choice())
     except ValidationError as error:
         return await _show(request, study, before, dict(form.pairs), error=_sentence(error))
     except _SHOWN_REFUSALS as refusal:
@@ -110,13 +114,18 @@ def _service(request: Request) -> SubscriptionService:
     return get_container(request).get_resources(SubscriptionResources).subscriptions
 
 
-def _read_form(form: PostedForm, before: Subscription | None) -> SubscriptionRequest:
+async def _calendar_url(request: Request, study: str, *, renews: bool = False) -> str | None:
+    addresses = get_container(request).get_resources(SubscriptionResources).calendar_addresses
+    return await addresses.own_url(study, request.state.caller.subject, renews=renews)
+
+
+def _read_form(form: PostedForm) -> SubscriptionRequest:
     typed = {name: value.strip() for name, value in form.pairs}
     return SubscriptionRequest.model_validate(
         {
             "email": typed.get("email", ""),
             "digest": "digest" in typed,
-            "calendar": before.choice.calendar if before else False,
+            "calendar": "calendar" in typed,
             "away_until": typed.get("away_until") or None,
             "site_id": typed.get("site_id") or None,
         }
@@ -133,7 +142,8 @@ def _written(subscription: Subscription | None) -> Mapping[str, str]:
         "away_until": choice.away_until.isoformat() if choice.away_until else "",
         "site_id": choice.site_id or "",
     }
-    return fields | ({"digest": "on"} if choice.digest else {})
+    boxes = {"digest": choice.digest, "calendar": choice.calendar}
+    return fields | {name: "on" for name, is_ticked in boxes.items() if is_ticked}
 
 
 def _sentence(error: ValidationError) -> str:
@@ -170,6 +180,7 @@ async def _show(
         sites=_sites_to_choose(state, request.state.caller.subject),
         token=token,
         detail=_service(request).detail,
+        calendar_url=await _calendar_url(request, study),
         error=error,
         notice=notice,
     )
