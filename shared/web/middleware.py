@@ -66,12 +66,17 @@ class ResponseMiddleware:
 
 class _ResponseSender:
     """Sends one response. Holds the start back until the first piece of the body, so that a body in one piece can be
-    compressed or left out."""
+    compressed or left out.
+
+    A program may store what it reads. A browser stores nothing that it reads with the cookie of a session: its history
+    would show that again after the sign-out, without a request.
+    """
 
     def __init__(self, service: str, method: str, scope: Scope, send: Send) -> None:
         self._labels, self._send = (service, method if method in _METHODS else "other"), send
         self._is_read, self._without_content = method in ("GET", "HEAD"), method == "HEAD"
         self._request_headers = Headers(scope=scope)
+        self._is_of_session = "cookie" in self._request_headers and "authorization" not in self._request_headers
         self._start: Message = {}
         self.has_begun, self.is_stream = False, asyncio.Event()
 
@@ -90,6 +95,8 @@ class _ResponseSender:
         is_page = headers.get("content-type", "").startswith("text/html")
         for name, value in (SECURITY_HEADERS | PAGE_HEADERS if is_page else SECURITY_HEADERS).items():
             headers.setdefault(name, value)
+        if self._is_of_session:
+            headers["Cache-Control"] = headers["Cache-Control"].replace("private, no-cache", "no-store")
         if self._is_read and self._start["status"] == 200 and not message.get("more_body", False):
             message = await self._fit_to_client(headers, message)
         self.has_begun = True

@@ -113,6 +113,20 @@ async def test_cached_response_is_not_sent_again(http: httpx.AsyncClient, path: 
     assert (await http.get(path, headers={"If-None-Match": '"other"'})).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/rows", "/rows/versioned", "/rows/sealed"])
+async def test_browser_stores_nothing_that_a_session_reads(http: httpx.AsyncClient, path: str) -> None:
+    session, token = {"Cookie": "quartal-session-8000=a"}, {"Authorization": "Bearer a"}
+    of_program, of_both = await http.get(path, headers=token), await http.get(path, headers=token | session)
+    of_session = await http.get(path, headers=session)
+    assert of_session.headers["cache-control"] in ("no-store", "no-store, no-transform")
+    assert ("no-transform" in of_session.headers["cache-control"]) == (path == "/rows/sealed")
+    for response in (of_program, of_both):
+        assert response.headers["cache-control"].startswith("private, no-cache")
+        assert response.headers["etag"] == of_session.headers["etag"]
+    public = await http.get("/problems", headers=session)
+    assert public.headers["cache-control"] == "public, no-cache"
+
+
 async def test_large_response_is_compressed_and_keeps_its_etag(http: httpx.AsyncClient) -> None:
     plain = await http.get("/rows/versioned", headers={"Accept-Encoding": "gzip;q=0"})
     async with http.stream("GET", "/rows/versioned", headers={"Accept-Encoding": "br, gzip"}) as packed:
