@@ -13,11 +13,10 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
 from shared.kernel.errors import RequestError, Unauthenticated
+from shared.ui.navigation import limit_address
 from shared.ui.pages import Pages, html_response
 from shared.web.problems import MEDIA_TYPE
 
-MAX_NEXT_LENGTH = 500
-"""Characters of the address that signing in leads back to."""
 ExceptionHandler = Callable[[Request, Any], Awaitable[Response]]
 _API_PATH = re.compile(r"/[a-z]+/v[0-9]+/")
 _PRESERVED_HEADERS = ("WWW-Authenticate", "Allow", "Retry-After")
@@ -87,5 +86,4 @@ def _redirect_to_sign_in(request: Request) -> Response:
 def _sign_in_url(request: Request) -> str:
     """Returns the address of the form, which leads back to the requested page."""
     path, query = request.url.path, request.url.query
-    full_path = f"{path}?{query}" if query else path
-    return f"/session?{urlencode({'next': full_path if len(full_path) <= MAX_NEXT_LENGTH else path})}"
+    return f"/session?{urlencode({'next': limit_address(f'{path}?{query}' if query else path)})}"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from posixpath import normpath
+from urllib.parse import unquote
+
+MAX_RETURN_LENGTH = 500
+"""Characters of the address that signing in leads back to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +56,25 @@ class StudyHeader:
 
 def return_address(address: str) -> str:
     """Returns the local address that a sign-in leads back to; of the pages about the session only `/session`."""
-    local = local_address(address)
-    is_about_session = local.partition("?")[0].startswith("/session")
-    return "/session" if is_about_session else local
+    local = limit_address(local_address(address))
+    return "/session" if is_about_session(local) else local
 
 
 def local_address(address: str) -> str:
     """Returns the address if it leads to a page of this server, otherwise `/`, so that it leads to no other server."""
     path_alone = address.startswith("/") and not address.startswith(("//", "/\\"))
     return address if path_alone and address.isprintable() else "/"
+
+
+def limit_address(address: str) -> str:
+    """Returns the address, without its query if it is long, since it is kept in a cookie; `/` if it is still long."""
+    return next((text for text in (address, address.partition("?")[0]) if len(text) <= MAX_RETURN_LENGTH), "/")
+
+
+def is_about_session(address: str) -> bool:
+    """Returns whether a browser that is sent to the local address opens `/session` or a page below it.
+
+    Browsers take a backslash for a slash and resolve `..`, also where it is encoded; the server decodes all else.
+    """
+    path = normpath(unquote(re.split("[?#]", address, maxsplit=1)[0]).replace("\\", "/"))
+    return path == "/session" or path.startswith("/session/")

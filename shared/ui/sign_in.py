@@ -9,8 +9,8 @@ from fastapi.responses import Response
 
 from shared.security.issuer_keys import KeysUnavailable
 from shared.security.tokens import BadToken
-from shared.ui.html_errors import MAX_NEXT_LENGTH, Problem
-from shared.ui.navigation import return_address
+from shared.ui.html_errors import Problem
+from shared.ui.navigation import MAX_RETURN_LENGTH, return_address
 from shared.ui.pages import Pages, create_page_router, html_response
 from shared.ui.session import redirect_with_session, redirect_without_session
 from shared.web.container import Resources, get_container
@@ -34,7 +34,7 @@ def token_sign_in_routes(pages: Pages) -> APIRouter:
     async def create_session(
         request: Request,
         token: Annotated[str, Form(max_length=8192)],
-        next: Annotated[str, Form(max_length=MAX_NEXT_LENGTH)] = "/",  # noqa: A002 - the form field's name
+        next: Annotated[str, Form(max_length=MAX_RETURN_LENGTH)] = "/",  # noqa: A002 - the form field's name
     ) -> Response:
         """Begins a session if the token is valid; it lasts no longer than a token."""
         try:
