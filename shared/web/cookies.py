@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fastapi.responses import Response
@@ -19,7 +20,18 @@ class Cookies:
     port: int = 8000
 
     def name(self, purpose: str) -> str:
-        return f"quartal-{purpose}-{self.port}" if self.plain_http else f"__Host-quartal-{purpose}"
+        before, after = self._affixes
+        return f"{before}{purpose}{after}"
+
+    def purposes(self, names: Iterable[str]) -> list[str]:
+        """Returns the purposes of those of the names that are names of this installation."""
+        before, after = self._affixes
+        own = [name for name in names if name.startswith(before) and name.endswith(after)]
+        return [name.removeprefix(before).removesuffix(after) for name in own]
+
+    @property
+    def _affixes(self) -> tuple[str, str]:
+        return ("quartal-", f"-{self.port}") if self.plain_http else ("__Host-quartal-", "")
 
     def set(self, response: Response, purpose: str, value: str, seconds: int) -> None:
         """Sets a cookie that is sent with links from anywhere (`Lax`), and with nothing else that another site does."""

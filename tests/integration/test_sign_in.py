@@ -8,11 +8,15 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from services.enrollment.sign_in.pending import MAX_PENDING
 from tests.conftest import Database
 from tests.identity_provider import IdentityProvider
 from tests.identity_provider.browser import Browser, with_parameters
 from tests.integration.support.quartal_server import QuartalServer
 from tests.integration.support.sign_in import add_study, open_provider, quartal_server, running, sessions_of
+
+BROWSER_LIMIT = 4096
+"""Bytes of the name and value of a cookie; browsers drop longer ones."""
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +169,20 @@ def test_two_windows_sign_in_side_by_side(visitor: Browser) -> None:
     first, second = (visitor.stop_before_callback("anna", f"/{name}") for name in ("first", "second"))
     assert visitor.get(first).headers["location"] == "/first"
     assert visitor.get(second).headers["location"] == "/second"
+
+
+def test_abandoned_sign_ins_do_not_fill_the_requests_of_a_browser(visitor: Browser) -> None:
+    for number in range(3 * MAX_PENDING):
+        visitor.get(f"/session/sign-in?next=/{number}")
+    begun = [cookie for cookie in visitor.http.cookies.jar if "sign-in" in cookie.name]
+    assert len(begun) == MAX_PENDING
+    assert visitor.sign_in("anna", "/session").status_code == 200
+
+
+def test_long_address_does_not_keep_anybody_out(visitor: Browser) -> None:
+    visitor.get(f"/session/sign-in?next=/{'a' * 4000}")
+    (begun,) = visitor.http.cookies.jar
+    assert len(begun.name + str(begun.value)) < BROWSER_LIMIT
 
 
 async def test_database_holds_no_token_of_the_provider_and_no_handle(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -12,6 +13,9 @@ from services.enrollment.sign_in.sealing import PENDING, SignInCipher
 from shared.security.vault import TamperedCiphertext
 
 PENDING_MAX_AGE = timedelta(minutes=10)
+MAX_PENDING = 4
+"""Sign-ins under way in one browser: servers and proxies refuse requests with several kilobytes of cookies."""
+_PURPOSE = "sign-in-"
 
 
 class NoPendingSignIn(Exception):
@@ -39,14 +43,22 @@ class PendingSignIn:
         return cookie_of(self.state)
 
     def seal(self, cipher: SignInCipher) -> str:
-        box = cipher.seal(PENDING, self.state.encode(), json.dumps(asdict(self)).encode())
+        box = cipher.seal(PENDING, self.state.encode(), json.dumps(asdict(self), ensure_ascii=False).encode())
         return base64.urlsafe_b64encode(box).decode()
 
 
 def cookie_of(state: str) -> str:
     """Returns the purpose of the cookie, one for each sign-in: windows may sign in side by side."""
     letters = "".join(letter for letter in state[:12] if letter.isascii() and letter.isalnum())
-    return f"sign-in-{letters}"
+    return f"{_PURPOSE}{letters}"
+
+
+def surplus_cookies(purposes: Iterable[str]) -> list[str]:
+    """Returns the cookies of abandoned sign-ins that have to go before another one begins.
+
+    `purposes`: those of the browser's cookies, the oldest first, as browsers send them.
+    """
+    return [purpose for purpose in purposes if purpose.startswith(_PURPOSE)][: -(MAX_PENDING - 1)]
 
 
 def open_pending(cipher: SignInCipher, cookie: str, state: str, *, now: datetime) -> PendingSignIn:

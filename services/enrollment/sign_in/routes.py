@@ -17,7 +17,14 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from services.enrollment.sign_in.id_token import BadIdToken
-from services.enrollment.sign_in.pending import PENDING_MAX_AGE, NoPendingSignIn, PendingSignIn, cookie_of, open_pending
+from services.enrollment.sign_in.pending import (
+    PENDING_MAX_AGE,
+    NoPendingSignIn,
+    PendingSignIn,
+    cookie_of,
+    open_pending,
+    surplus_cookies,
+)
 from services.enrollment.sign_in.provider import ProviderRefused, ProviderUnavailable, SignedIn
 from services.enrollment.sign_in.repository import SESSION_MAX_AGE
 from services.enrollment.sign_in.session_token import SessionToken
@@ -163,7 +170,10 @@ class _SignInPages:
             return self._refusal_page(UNAVAILABLE, 503, pending.next_address)
         response = RedirectResponse(url, 303)
         sealed, seconds = pending.seal(self._sign_in.cipher), int(PENDING_MAX_AGE.total_seconds())
-        get_container(request).cookies.set(response, pending.cookie, sealed, seconds)
+        cookies = get_container(request).cookies
+        for purpose in surplus_cookies(cookies.purposes(request.cookies)):
+            cookies.delete(response, purpose)
+        cookies.set(response, pending.cookie, sealed, seconds)
         return response
 
     async def finish(self, request: Request, answer: ProviderAnswer) -> Response:

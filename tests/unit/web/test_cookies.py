@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from fastapi.responses import Response
 
 from shared.web.cookies import Cookies
@@ -37,3 +38,10 @@ def test_cookie_that_ends_has_the_same_attributes() -> None:
     Cookies().delete(response, "session")
     parts = set(response.headers["set-cookie"].split("; "))
     assert {"Max-Age=0", "Path=/", "Secure", "HttpOnly", "SameSite=lax"} <= parts
+
+
+@pytest.mark.parametrize("cookies", [Cookies(), Cookies(plain_http=True, port=8001)])
+def test_purposes_are_those_of_this_installation(cookies: Cookies) -> None:
+    own = [cookies.name(purpose) for purpose in ("session", "sign-in-abc")]
+    foreign = ["session", "quartal-session-8002", "_ga", "__Host-other-session"]
+    assert cookies.purposes([*own, *foreign]) == ["session", "sign-in-abc"]
