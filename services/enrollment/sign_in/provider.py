@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from shared.kernel.clock import Clock
 from shared.security.issuer_keys import HttpKeys, KeysUnavailable
 
 TIMEOUT_SECONDS = 10.0
+"""Limit on the connection, and on each wait for a piece of an answer."""
+RENEWAL_SECONDS = 12.0
+"""Limit on a whole renewal, at whose end no other request has asked the provider yet (`CLAIM_MAX_AGE`)."""
 METADATA_MAX_AGE_SECONDS = 3600.0
 _DISCOVERY_PATH = "/.well-known/openid-configuration"
 _log = logging.getLogger(__name__)
@@ -82,8 +86,10 @@ class _Discovery:
 class Provider:
     """The provider of one registration. Its discovery document is kept for an hour, and longer while it is away."""
 
-    def __init__(self, registration: ClientRegistration, clock: Clock) -> None:
-        self.registration, self._clock = registration, clock
+    def __init__(
+        self, registration: ClientRegistration, clock: Clock, *, renewal_seconds: float = RENEWAL_SECONDS
+    ) -> None:
+        self.registration, self._clock, self._renewal_seconds = registration, clock, renewal_seconds
         self._discovery: _Discovery | None = None
 
     async def metadata(self) -> Metadata:
@@ -142,6 +148,14 @@ class Provider:
 
     async def refresh(self, former: SignedIn) -> SignedIn:
         """Returns the renewed sign-in of the same person. Raises ProviderRefused, ProviderUnavailable, BadIdToken."""
+        try:
+            async with asyncio.timeout(self._renewal_seconds):
+                return await self._refresh(former)
+        except TimeoutError:
+            _log.warning("The provider has not answered in time.")
+            raise ProviderUnavailable from None
+
+    async def _refresh(self, former: SignedIn) -> SignedIn:
         metadata = await self.metadata()
         body = prepare_token_request("refresh_token", refresh_token=former.refresh_token)
         token = await self._post(metadata, metadata.token_endpoint, body)
