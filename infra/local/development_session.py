@@ -11,13 +11,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Message, Scope, Send
 
 from infra.issuer import Issuer
-from shared.ui.session import SESSION_SECONDS
 from shared.web.authentication import SESSION
 from shared.web.cookies import Cookies
 
 RENEWED_AFTER = timedelta(minutes=5)
 MAX_IDLE = timedelta(minutes=60)
 MAX_AGE = timedelta(hours=12)
+COOKIE_SECONDS = int(MAX_IDLE.total_seconds())
+"""Seconds for which a browser keeps the cookie: longer than its token is valid, which the next request replaces."""
 
 
 class DevelopmentSessions:
@@ -56,7 +57,7 @@ class DevelopmentSessions:
                 name = f"{self._cookies.name(SESSION)}="
                 if not any(value.startswith(name) for value in headers.getlist("set-cookie")):  # signed in or out
                     response = Response()
-                    self._cookies.set(response, SESSION, token, SESSION_SECONDS)
+                    self._cookies.set(response, SESSION, token, COOKIE_SECONDS)
                     headers.append("set-cookie", response.headers["set-cookie"])
             await send(message)
 

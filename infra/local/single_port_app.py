@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from infra.issuer import Issuer
 from infra.local.demo_links import demo_links
-from infra.local.development_session import DevelopmentSessions
+from infra.local.development_session import COOKIE_SECONDS, DevelopmentSessions
 from infra.local.outbox.kept_mails import KeptMails
 from infra.local.outbox.mail_server import run_mail_server
 from infra.local.outbox.page import OUTBOX_LINK, outbox_routes
@@ -194,7 +194,7 @@ def _development_routes(settings: Settings, folder: Path) -> APIRouter:
         require_own_navigation(request)
         now = settings.study_clock().now()
         token = Issuer.load(folder).token(subject(study, role, site), now=now, signed_in_at=now)
-        return redirect_with_session(request, token, return_address(next))
+        return redirect_with_session(request, token, return_address(next), seconds=COOKIE_SECONDS)
 
     return router
 

@@ -12,10 +12,12 @@ SESSION_SECONDS = 15 * 60
 """The longest that an access token is valid."""
 
 
-def redirect_with_session(request: Request, token: str, address: str) -> RedirectResponse:
-    """Begins a session with `token`, and redirects to `address`."""
+def redirect_with_session(
+    request: Request, token: str, address: str, *, seconds: int = SESSION_SECONDS
+) -> RedirectResponse:
+    """Begins a session with `token`, and redirects to `address`. The browser keeps the cookie for that many seconds."""
     response = RedirectResponse(address, 303)
-    get_container(request).cookies.set(response, SESSION, token, SESSION_SECONDS)
+    get_container(request).cookies.set(response, SESSION, token, seconds)
     return response
 
 

@@ -50,6 +50,7 @@ async def test_token_older_than_five_minutes_is_replaced_in_the_request_and_in_t
         renewed, cookies = await answer(issuer, token, minutes)
         assert renewed != token
         assert [cookie.partition(";")[0] for cookie in cookies] == [f"{NAME}={renewed}"]
+        assert "Max-Age=3600" in cookies[0]  # the browser has it as long as it can be renewed
         clock = ManualClock(NOON + timedelta(minutes=minutes))
         verifier = Verifier(FileKeys(issuer.jwks), ISSUER, AUDIENCE, now=clock)
         assert (await verifier.verify(renewed)).subject == "anna"
