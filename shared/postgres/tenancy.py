@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -75,6 +75,26 @@ async def transaction(pool: asyncpg.Pool[Any], tenant: Tenant) -> AsyncIterator[
     async with pool.acquire() as connection, connection.transaction():
         await set_tenant(connection, tenant)
         yield connection
+
+
+class TenantSnapshot:
+    """One state of the database, which several tenants read one after another, as often as they like."""
+
+    def __init__(self, connection: PooledConnection, tenants: Sequence[Tenant]) -> None:
+        self._connection, self._tenants = connection, tenants
+
+    async def __aiter__(self) -> AsyncIterator[PooledConnection]:
+        """Yields the connection as each tenant in turn."""
+        for tenant in self._tenants:
+            await set_tenant(self._connection, tenant)
+            yield self._connection
+
+
+@asynccontextmanager
+async def open_snapshot(pool: asyncpg.Pool[Any], tenants: Sequence[Tenant]) -> AsyncIterator[TenantSnapshot]:
+    """Opens a transaction that only reads. Nothing that is committed meanwhile moves a row from tenant to tenant."""
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        yield TenantSnapshot(connection, tenants)
 
 
 async def set_tenant(connection: PooledConnection, tenant: Tenant) -> None:

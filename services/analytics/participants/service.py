@@ -44,8 +44,8 @@ class ParticipantService:
         current = await self._reader.projection_position(study_id)  # before the rows: none derived since is missed
         rights, study = await self._reader.participant_rights(study_id, member)
         visible = list[ListedParticipant]()
-        for tenant in self._reader.tenants(study_id, rights):
-            async with tenant as connection:
+        async with self._reader.open_snapshot(study_id, rights) as snapshot:
+            async for connection in snapshot:
                 visible += await load_page(connection, study_id, after, limit + 1)
         ordered = sorted(visible, key=lambda participant: participant.participant_id)
         page = ordered[:limit]

@@ -51,8 +51,8 @@ class QueryService:
         """Returns the number of open queries of each of these participants that has any."""
         todays = self._todays(study_id, study)
         counts = dict[str, int]()
-        for tenant in self._reader.tenants(study_id, rights):
-            async with tenant as connection:
+        async with self._reader.open_snapshot(study_id, rights) as snapshot:
+            async for connection in snapshot:
                 counts |= await count_open_queries(connection, study_id, todays, participant_ids)
         return counts
 
@@ -62,8 +62,8 @@ class QueryService:
         todays = self._todays(study_id, study)
         current = await self._reader.projection_position(study_id)  # before the rows: none derived since is missed
         rows = list[QueryWithStatus]()
-        for tenant in self._reader.tenants(study_id, rights):
-            async with tenant as connection:
+        async with self._reader.open_snapshot(study_id, rights) as snapshot:
+            async for connection in snapshot:
                 rows += await load_queries_of_tenant(connection, study_id, todays, query_filter)
         return current, sorted(rows, key=lambda row: (row.participant_id, row.key))
 

@@ -28,7 +28,7 @@ from services.analytics.snapshot.study_reader import StudyReader
 from shared.gate.study_timeline import require_site
 from shared.kernel.errors import RowsBeingPrepared
 from shared.kernel.record import Record
-from shared.postgres.tenancy import EVERY_SITE
+from shared.postgres.tenancy import EVERY_SITE, TenantSnapshot
 from shared.protocol.schedule import INDEX_SCHEDULE, PlanPeriod
 from shared.protocol.visit_status import VisitState
 from shared.security.grants import Rights, readable_tenants
@@ -102,16 +102,17 @@ class WorklistService:
         if not current.has_current_rows:
             raise RowsBeingPrepared
         entries = list[WorklistEntry]()
-        for tenant in self._reader.tenants(study_id, rights):
-            async with tenant as connection:
+        async with self._reader.open_snapshot(study_id, rights) as snapshot:
+            async for connection in snapshot:
                 entries += await load_entries(connection, selection, after, limit + 1)
-        ordered = in_order(entries)
-        page = ordered[:limit]
-        visits = [entry for entry in page if isinstance(entry, WorklistVisit)]
+            ordered = in_order(entries)
+            page = ordered[:limit]
+            visits = [entry for entry in page if isinstance(entry, WorklistVisit)]
+            rows = await self._complete(study_id, snapshot, selection, visits)
         return WorklistPage(
             current=current,
             on=selection.on,
-            rows=await self._complete(study_id, rights, selection, visits),
+            rows=rows,
             no_schedule=tuple(entry for entry in page if isinstance(entry, UnscheduledParticipant)),
             next=page[-1].key if len(ordered) > limit else None,
         )
@@ -120,8 +121,8 @@ class WorklistService:
         """Returns the number of visits that were missed within the last 14 days. Raises as `list_page` does."""
         rights, study = await self._authorize(study_id, member, request)
         selection, count = self._select(study_id, study, rights, request), 0
-        for tenant in self._reader.tenants(study_id, rights):
-            async with tenant as connection:
+        async with self._reader.open_snapshot(study_id, rights) as snapshot:
+            async for connection in snapshot:
                 count += await count_recently_missed(connection, selection)
         return count
 
@@ -152,17 +153,16 @@ class WorklistService:
         )
 
     async def _complete(
-        self, study_id: str, rights: Rights, selection: WorklistSelection, visits: Sequence[WorklistVisit]
+        self, study_id: str, snapshot: TenantSnapshot, selection: WorklistSelection, visits: Sequence[WorklistVisit]
     ) -> tuple[WorklistRow, ...]:
         """Returns the visits with their courses, and with the last contacts and open queries of their participants."""
         words = await self._reader.words({visit.schedule for visit in visits}, ["contact", "registry"])
         codes = {word: code for code, word in words.items()}
         ids = sorted({visit.participant_id for visit in visits})
         contacts, queries = dict[str, date](), dict[str, int]()
-        for tenant in self._reader.tenants(study_id, rights) if ids else ():
-            async with tenant as connection:
-                contacts |= await load_last_contacts(connection, study_id, ids, codes)
-                queries |= await count_open_queries(connection, study_id, selection.todays, ids)
+        async for connection in snapshot:
+            contacts |= await load_last_contacts(connection, study_id, ids, codes)
+            queries |= await count_open_queries(connection, study_id, selection.todays, ids)
         return tuple(
             WorklistRow(
                 visit=visit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -32,7 +32,7 @@ from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.clock import Clock
 from shared.kernel.errors import NotFound, NothingPublished, UnreadableFacts
 from shared.kernel.record import Record
-from shared.postgres.tenancy import PooledConnection, Tenant, transaction
+from shared.postgres.tenancy import Tenant, TenantSnapshot, open_snapshot
 from shared.security.grants import Rights, readable_tenants
 
 
@@ -124,11 +124,9 @@ class StudyReader:
 
     async def visible_participants(self, study_id: str, rights: Rights) -> ParticipantIds:
         """Returns the participants whom the member sees, by their current site, as row-level security decides it."""
-        visible = [np.array([], dtype=PARTICIPANT_DTYPE)]
-        for tenant in self.tenants(study_id, rights):
-            async with tenant as connection:
-                visible.append(await repository.visible_participants(connection, study_id))
-        return np.concatenate(visible)
+        async with self.open_snapshot(study_id, rights) as snapshot:
+            visible = [await repository.visible_participants(connection, study_id) async for connection in snapshot]
+        return np.concatenate([np.array([], dtype=PARTICIPANT_DTYPE), *visible])
 
     async def words(self, codes: Iterable[int], words: Iterable[str] = ()) -> dict[int, str]:
         """Returns the words of these codes of derived rows, and these words, by their codes."""
@@ -172,10 +170,12 @@ class StudyReader:
         """Returns the participants who are in no analysis today."""
         return await repository.excluded_participants(self._system_pool, study_id)
 
-    def tenants(self, study_id: str, rights: Rights) -> Iterator[AbstractAsyncContextManager[PooledConnection]]:
-        """Yields a transaction as each tenant as which the member may read participants. Raises Forbidden."""
-        for site in readable_tenants(rights):
-            yield transaction(self._app_pool, Tenant(study_id, site))
+    def open_snapshot(self, study_id: str, rights: Rights) -> AbstractAsyncContextManager[TenantSnapshot]:
+        """Opens a state of the database, and reads it as each tenant as which the member may read participants.
+
+        A participant who is transferred meanwhile is seen once. Raises Forbidden.
+        """
+        return open_snapshot(self._app_pool, [Tenant(study_id, site) for site in readable_tenants(rights)])
 
     async def visible_facts(self, study_id: str, rights: Rights, position: int) -> list[Event]:
         """Returns the facts at the position of the participants whom the member sees, by their current site.
@@ -183,8 +183,8 @@ class StudyReader:
         They are read under row-level security.
         """
         events = []
-        for site in readable_tenants(rights):
-            async with transaction(self._app_pool, Tenant(study_id, site)) as connection:
+        async with self.open_snapshot(study_id, rights) as snapshot:
+            async for connection in snapshot:
                 events += await repository.facts_at(connection, study_id, position)
         return events
 
@@ -211,19 +211,18 @@ class StudyReader:
 
     async def is_shown(self, study_id: str, participant_id: str, rights: Rights, service: str, version: int) -> bool:
         """Returns whether analyses have an event of a participant whom the member may see."""
-        current = await self.projection_position(study_id)
-        for tenant in self.tenants(study_id, rights):
-            async with tenant as connection:
-                source = f"/studies/{study_id}/{service}"
+        current, source = await self.projection_position(study_id), f"/studies/{study_id}/{service}"
+        async with self.open_snapshot(study_id, rights) as snapshot:
+            async for connection in snapshot:
                 position = await repository.event_position(connection, source, participant_id, version)
-            if position is not None:
-                return position <= current.position
+                if position is not None:
+                    return position <= current.position
         return False
 
     async def require_participant(self, study_id: str, participant_id: str, rights: Rights) -> None:
         """Raises NotFound as `participant_facts` does, for a participant whom the member does not see."""
-        for tenant in self.tenants(study_id, rights):
-            async with tenant as connection:
+        async with self.open_snapshot(study_id, rights) as snapshot:
+            async for connection in snapshot:
                 if await repository.is_visible(connection, study_id, participant_id):
                     return
         raise NotFound
@@ -232,8 +231,8 @@ class StudyReader:
         self, study_id: str, participant_id: str, rights: Rights, position: int
     ) -> ParticipantEvents:
         """Reads under the first of the member's tenants that can see the participant; empty if none can."""
-        for site in readable_tenants(rights):
-            async with transaction(self._app_pool, Tenant(study_id, site)) as connection:
+        async with self.open_snapshot(study_id, rights) as snapshot:
+            async for connection in snapshot:
                 events = await repository.facts_of_participants(connection, study_id, [participant_id], position)
                 if events:
                     corrected = await repository.corrected_event_ids(connection, study_id, participant_id, position)

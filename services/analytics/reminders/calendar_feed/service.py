@@ -133,8 +133,8 @@ class CalendarService:
     async def _load_visits(self, scope: _CalendarScope) -> list[CalendarVisit]:
         coded = list[CodedVisit]()
         window = max(map(longest_window, scope.plans.follow_up))
-        for tenant in self._reader.tenants(scope.study_id, scope.rights):
-            async with tenant as connection:
+        async with self._reader.open_snapshot(scope.study_id, scope.rights) as snapshot:
+            async for connection in snapshot:
                 coded += await repository.load_visits(connection, scope.study_id, scope.todays, window, MAX_EVENTS)
         visits = await self._with_words(coded)
         return [visit for visit in visits if is_within_range(visit, scope.todays[visit.site_id])]
@@ -159,9 +159,11 @@ class CalendarService:
         ]
 
     async def _awaited_visits(self, scope: _CalendarScope, participant_ids: set[str]) -> set[VisitKey]:
+        if not participant_ids:
+            return set()
         coded = list[CodedVisit]()
-        for tenant in self._reader.tenants(scope.study_id, scope.rights) if participant_ids else ():
-            async with tenant as connection:
+        async with self._reader.open_snapshot(scope.study_id, scope.rights) as snapshot:
+            async for connection in snapshot:
                 coded += await repository.load_visits_of(connection, scope.study_id, scope.todays, participant_ids)
         visits = await self._with_words(coded)
         return {(visit.site_id, visit.participant_id, visit.schedule, visit.number) for visit in visits}

@@ -121,8 +121,8 @@ class ReminderListService:
         start = (after.day, after.reminder_id) if after and after.day and after.reminder_id else None
         reminders = list[Reminder]()
         deliveries = dict[UUID, list[Delivery]]()
-        for tenant in self._reader.tenants(selection.study_id, rights):
-            async with tenant as connection:
+        async with self._reader.open_snapshot(selection.study_id, rights) as snapshot:
+            async for connection in snapshot:
                 of_tenant = await repository.load_log(connection, selection, start, limit + 1)
                 ids = [reminder.reminder_id for reminder in of_tenant]
                 deliveries |= await repository.load_deliveries(connection, selection.study_id, ids)
@@ -143,8 +143,8 @@ class ReminderListService:
         todays = self._reader.today_by_site(selection.study_id, study)
         todays = {site: today for site, today in todays.items() if selection.site in (None, site)}
         visits, reminders = list[ComingVisit](), list[Reminder]()
-        for tenant in self._reader.tenants(selection.study_id, rights):
-            async with tenant as connection:
+        async with self._reader.open_snapshot(selection.study_id, rights) as snapshot:
+            async for connection in snapshot:
                 of_tenant = await repository.load_coming_visits(connection, selection, todays, start, limit + 1)
                 ids = sorted({visit.participant_id for visit in of_tenant})
                 reminders += await repository.load_reminders_of(connection, selection.study_id, ids)
