@@ -226,6 +226,13 @@ def test_proxy_sends_the_session_to_enrollment_and_the_start_page_to_analytics()
     assert re.search(r"location / \{\s+proxy_pass \$analytics;", proxy)
 
 
+def test_proxy_writes_no_address_into_a_log() -> None:
+    for proxy in (DOCKER / "nginx.conf", ROOT / "docs" / "guides" / "deployment.md"):
+        text = proxy.read_text("utf-8")
+        assert re.findall(r"^ *access_log (?:off|\S+ without_address);", text, re.MULTILINE)
+        assert re.findall(r"^ *error_log \S+ crit;", text, re.MULTILINE)
+
+
 def test_realm_of_keycloak_knows_the_addresses_of_the_sign_in() -> None:
     keycloak = SERVICES["keycloak"]
     text = (ROOT / "infra" / "keycloak" / "realm.json").read_text("utf-8")
