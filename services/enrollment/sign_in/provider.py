@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,9 +23,7 @@ from shared.kernel.clock import Clock
 from shared.security.issuer_keys import HttpKeys, KeysUnavailable
 
 TIMEOUT_SECONDS = 10.0
-"""Limit on the connection, and on each wait for a piece of an answer."""
-RENEWAL_SECONDS = 12.0
-"""Limit on a whole renewal, at whose end no other request has asked the provider yet (`CLAIM_MAX_AGE`)."""
+"""The longest that one step of a sign-in waits for the provider, however many requests it takes."""
 METADATA_MAX_AGE_SECONDS = 3600.0
 _DISCOVERY_PATH = "/.well-known/openid-configuration"
 _log = logging.getLogger(__name__)
@@ -87,22 +86,36 @@ class Provider:
     """The provider of one registration. Its discovery document is kept for an hour, and longer while it is away."""
 
     def __init__(
-        self, registration: ClientRegistration, clock: Clock, *, renewal_seconds: float = RENEWAL_SECONDS
+        self, registration: ClientRegistration, clock: Clock, *, timeout_seconds: float = TIMEOUT_SECONDS
     ) -> None:
-        self.registration, self._clock, self._renewal_seconds = registration, clock, renewal_seconds
+        self.registration, self._clock, self._timeout_seconds = registration, clock, timeout_seconds
         self._discovery: _Discovery | None = None
 
     async def metadata(self) -> Metadata:
         """Returns the discovery document. Raises ProviderUnavailable if it was never read."""
-        return (await self._discover()).metadata
+        async with self._deadline():
+            return (await self._discover()).metadata
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        """Raises ProviderUnavailable when the time for an answer is over. The time-outs of httpx bound single reads."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                yield
+        except TimeoutError:
+            _log.warning("The provider has not answered within %g s.", self._timeout_seconds)
+            raise ProviderUnavailable from None
 
     async def _discover(self) -> _Discovery:
         former, now = self._discovery, self._clock.now()
         if former and (now - former.read_at).total_seconds() < METADATA_MAX_AGE_SECONDS:
             return former
         try:
-            metadata = await self._fetch_metadata()
-        except (httpx.HTTPError, httpx.InvalidURL, ValidationError, ProviderUnavailable) as error:
+            async with asyncio.timeout(
+                self._timeout_seconds / 2
+            ):  # the rest is for the request that needs the document
+                metadata = await self._fetch_metadata()
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValidationError, ProviderUnavailable) as error:
             _log.warning("The discovery document of the provider cannot be read (%s).", type(error).__name__)
             if former:
                 return former
@@ -140,29 +153,21 @@ class Provider:
 
     async def redeem(self, code: str, *, nonce: str, verifier: str) -> SignedIn:
         """Returns who signed in. Raises ProviderRefused, ProviderUnavailable, BadIdToken."""
-        metadata = await self.metadata()
         body = prepare_token_request(
             "authorization_code", redirect_uri=self.registration.redirect_uri, code=code, code_verifier=verifier
         )
-        return await self._signed_in(await self._post(metadata, metadata.token_endpoint, body), nonce=nonce)
+        async with self._deadline():
+            return await self._signed_in(await self._request_tokens(body), nonce=nonce)
 
     async def refresh(self, former: SignedIn) -> SignedIn:
         """Returns the renewed sign-in of the same person. Raises ProviderRefused, ProviderUnavailable, BadIdToken."""
-        try:
-            async with asyncio.timeout(self._renewal_seconds):
-                return await self._refresh(former)
-        except TimeoutError:
-            _log.warning("The provider has not answered in time.")
-            raise ProviderUnavailable from None
-
-    async def _refresh(self, former: SignedIn) -> SignedIn:
-        metadata = await self.metadata()
         body = prepare_token_request("refresh_token", refresh_token=former.refresh_token)
-        token = await self._post(metadata, metadata.token_endpoint, body)
-        refresh_token = _text(token, "refresh_token") or former.refresh_token
-        if not _text(token, "id_token"):
-            return SignedIn(former.subject, former.id_token, refresh_token)
-        renewed = await self._signed_in(token, nonce="")
+        async with self._deadline():
+            token = await self._request_tokens(body)
+            refresh_token = _text(token, "refresh_token") or former.refresh_token
+            if not _text(token, "id_token"):
+                return SignedIn(former.subject, former.id_token, refresh_token)
+            renewed = await self._signed_in(token, nonce="")
         if renewed.subject != former.subject:
             raise BadIdToken("subject")
         return SignedIn(renewed.subject, renewed.id_token, refresh_token)
@@ -173,13 +178,18 @@ class Provider:
         The person is signed out of Quartal whatever the provider answers.
         """
         try:
-            metadata = await self.metadata()
-            if metadata.revocation_endpoint and signed_in.refresh_token:
-                body, _ = prepare_revoke_token_request(signed_in.refresh_token, "refresh_token")
-                await self._post(metadata, metadata.revocation_endpoint, body)
+            async with self._deadline():
+                metadata = (await self._discover()).metadata
+                if metadata.revocation_endpoint and signed_in.refresh_token:
+                    body, _ = prepare_revoke_token_request(signed_in.refresh_token, "refresh_token")
+                    await self._post(metadata, metadata.revocation_endpoint, body)
         except (ProviderUnavailable, ProviderRefused):
             _log.warning("The refresh token of a session that ended could not be revoked.")
         return self._end_session_url(signed_in.id_token)
+
+    async def _request_tokens(self, body: str) -> Mapping[str, Any]:
+        metadata = (await self._discover()).metadata
+        return await self._post(metadata, metadata.token_endpoint, body)
 
     def _end_session_url(self, id_token: str) -> str:
         endpoint = self._discovery.metadata.end_session_endpoint if self._discovery else ""

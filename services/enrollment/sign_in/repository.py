@@ -17,7 +17,7 @@ SESSION_MAX_IDLE = timedelta(minutes=60)
 FRESH = timedelta(seconds=30)
 """The provider is not asked again within this time: the windows of a browser renew one session together."""
 CLAIM_MAX_AGE = timedelta(seconds=15)
-"""A request that asks the provider for longer than this has ended, whatever became of it."""
+"""A claim is void after this time. No request asks the provider for so long, so the one that claimed has ended."""
 _QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
 
 
