@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from joserfc import jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
@@ -173,9 +173,14 @@ def _parse_timestamp(value: object) -> float:
 
 def _subject(claims: Mapping[str, Any]) -> str:
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_LENGTH or not subject.isprintable():
+    if not is_subject(subject):
         raise BadToken("subject")
     return subject
+
+
+def is_subject(value: object) -> TypeGuard[str]:
+    """Returns whether a value can name a person or a program: a printable text of at most 255 characters."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_SUBJECT_LENGTH and value.isprintable()
 
 
 class AlgorithmRegistry(jws.JWSRegistry):

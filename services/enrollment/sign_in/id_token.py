@@ -13,7 +13,7 @@ from joserfc.errors import JoseError
 from joserfc.util import urlsafe_b64decode
 
 from shared.security.issuer_keys import KeySource, PublicKey
-from shared.security.tokens import CLOCK_LEEWAY_SECONDS, MAX_SUBJECT_LENGTH, AlgorithmRegistry
+from shared.security.tokens import CLOCK_LEEWAY_SECONDS, AlgorithmRegistry, is_subject
 
 MAX_ID_TOKEN_LENGTH = 64 * 1024
 _REGISTRY = AlgorithmRegistry(strict_check_header=False)
@@ -49,7 +49,7 @@ async def verify_id_token(token: str, keys: KeySource, expected: Expected, *, no
     claims = _signed_claims(token, header, key)
     _validate(claims, header, expected, int(now.timestamp()))
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_LENGTH or not subject.isprintable():
+    if not is_subject(subject):
         raise BadIdToken("subject")
     return subject
 
