@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 
 class KeysUnavailable(Exception):
-    """No key set was read from the source yet, so that no token can be verified."""
+    """No key set has been read from the source yet, so no token can be verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class KeySource(Protocol):
 
 
 def parse_keys(document: bytes) -> dict[str, PublicKey]:
-    """Returns the keys of a JWK set (RFC 7517) that may verify tokens, by id, and ignore other keys.
+    """Returns the keys of a JWK set (RFC 7517) that may verify tokens, by id. Other keys are ignored.
 
     Raises ValueError for anything but a JWK set.
     """
@@ -140,5 +140,5 @@ class HttpKeys:
                 response = await client.get(self._url)
             self._keys = parse_keys(response.raise_for_status().content)
             self._fetched_at = self._clock()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             _logger.warning("The issuer's public keys could not be fetched (%s).", type(error).__name__)

@@ -65,7 +65,7 @@ def _parse_header(token: str) -> dict[str, Any]:
 
 
 def _signed_claims(token: str, header: dict[str, Any], key: PublicKey) -> dict[str, Any]:
-    if header.get("alg") not in key.algorithms:
+    if str(header.get("alg")) not in key.algorithms:
         raise BadIdToken("algorithm")
     try:
         claims = json.loads(jws.deserialize_compact(token, key.key, registry=_REGISTRY).payload)

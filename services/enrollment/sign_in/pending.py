@@ -65,7 +65,7 @@ def open_pending(cipher: SignInCipher, cookie: str, state: str, *, now: datetime
     """Returns the sign-in of that state. Raises NoPendingSignIn."""
     try:
         pending = PendingSignIn(**json.loads(cipher.open(PENDING, state.encode(), base64.urlsafe_b64decode(cookie))))
-    except (TamperedCiphertext, ValueError):
+    except (TamperedCiphertext, TypeError, ValueError):  # also if another version has sealed other members
         raise NoPendingSignIn from None
     if now.timestamp() - pending.begun_at > PENDING_MAX_AGE.total_seconds():
         raise NoPendingSignIn

@@ -128,6 +128,11 @@ async def test_fetched_keys_are_cached_for_ten_minutes(issuer: KeyServer) -> Non
     assert issuer.request_count == 2
 
 
+async def test_address_that_is_no_url_has_no_keys() -> None:
+    with pytest.raises(KeysUnavailable):
+        await HttpKeys("http://[").key("x")
+
+
 async def test_unknown_key_is_fetched_at_most_once_in_30_seconds(issuer: KeyServer) -> None:
     keys = issuer.keys()
     assert await keys.key(str(EC.kid)) is not None

@@ -138,6 +138,8 @@ async def test_token_of_an_unknown_key_or_another_algorithm_is_refused() -> None
     assert await subject_or_reason(sign_token({"alg": "RS256"}, CLAIMS, RSA, "RS256")) == "refused: unknown-key"
     other = sign_token({"alg": "RS512", "kid": RSA.kid}, CLAIMS, RSA, "RS512")
     assert await subject_or_reason(other) == "refused: algorithm"
+    several = sign_token({"alg": ["RS256"], "kid": RSA.kid}, CLAIMS, RSA, "RS256")
+    assert await subject_or_reason(several) == "refused: algorithm"
 
 
 @pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "é.b.c", "W10.W10.W10", "e30.e30.e30", "x" * 100_000])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 
 import pytest
 
 from services.enrollment.sign_in.pending import NoPendingSignIn, PendingSignIn, cookie_of, open_pending
-from services.enrollment.sign_in.sealing import SignInCipher
+from services.enrollment.sign_in.sealing import PENDING, SignInCipher
 from shared.security.vault import KeyEncryptionKey
 from tests.unit.security.signed_tokens import NOON
 
@@ -35,6 +36,12 @@ def test_cookie_of_another_sign_in_or_installation_opens_nothing(pending: Pendin
     for cookie in (another.seal(CIPHER), pending.seal(foreign), "", "x", "é", pending.seal(CIPHER)[:-4]):
         with pytest.raises(NoPendingSignIn):
             open_pending(CIPHER, cookie, pending.state, now=NOON)
+
+
+def test_cookie_that_another_version_sealed_opens_nothing(pending: PendingSignIn) -> None:
+    box = CIPHER.seal(PENDING, pending.state.encode(), b'{"state": "x"}')
+    with pytest.raises(NoPendingSignIn):
+        open_pending(CIPHER, base64.urlsafe_b64encode(box).decode(), pending.state, now=NOON)
 
 
 def test_each_sign_in_has_secrets_of_its_own(pending: PendingSignIn) -> None:
