@@ -28,7 +28,7 @@ class BadIdToken(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class ExpectedClaims:
     """The values that a token must carry. An empty nonce is not compared: renewals have none."""
 
     issuer: str
@@ -37,7 +37,7 @@ class Expected:
     access_token: str
 
 
-async def verify_id_token(token: str, keys: KeySource, expected: Expected, *, now: datetime) -> str:
+async def verify_id_token(token: str, keys: KeySource, expected: ExpectedClaims, *, now: datetime) -> str:
     """Returns the subject of a token of this issuer, for this client and this sign-in.
 
     Raises BadIdToken, KeysUnavailable.
@@ -76,7 +76,7 @@ def _signed_claims(token: str, header: dict[str, Any], key: PublicKey) -> dict[s
     return claims
 
 
-def _validate(claims: dict[str, Any], header: dict[str, Any], expected: Expected, now: int) -> None:
+def _validate(claims: dict[str, Any], header: dict[str, Any], expected: ExpectedClaims, now: int) -> None:
     parameters = {"client_id": expected.client_id, "access_token": expected.access_token, "nonce": expected.nonce}
     options: dict[str, Any] = {
         "iss": {"essential": True, "value": expected.issuer},

@@ -28,21 +28,24 @@ class PendingSignIn:
 
     state: str
     nonce: str
-    verifier: str
+    code_verifier: str
     next_address: str
     renews: bool
     begun_at: float  # seconds since 1970
 
     @classmethod
     def begin(cls, next_address: str, *, renews: bool, now: datetime) -> PendingSignIn:
-        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        return cls(state, nonce, verifier, next_address, renews, now.timestamp())
+        """Begins a sign-in with secrets of its own."""
+        state, nonce, code_verifier = (secrets.token_urlsafe(32) for _ in range(3))
+        return cls(state, nonce, code_verifier, next_address, renews, now.timestamp())
 
     @property
     def cookie(self) -> str:
+        """The purpose of its cookie."""
         return cookie_of(self.state)
 
     def seal(self, cipher: SignInCipher) -> str:
+        """Returns the value of its cookie. `open_pending` is the inverse."""
         box = cipher.seal(PENDING, self.state.encode(), json.dumps(asdict(self), ensure_ascii=False).encode())
         return base64.urlsafe_b64encode(box).decode()
 

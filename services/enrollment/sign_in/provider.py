@@ -18,7 +18,7 @@ from authlib.oauth2.rfc6749.parameters import prepare_token_request
 from authlib.oauth2.rfc7009 import prepare_revoke_token_request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.enrollment.sign_in.id_token import BadIdToken, Expected, verify_id_token
+from services.enrollment.sign_in.id_token import BadIdToken, ExpectedClaims, verify_id_token
 from shared.kernel.clock import Clock
 from shared.security.issuer_keys import HttpKeys, KeysUnavailable
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class ProviderUnavailable(Exception):
-    """The provider does not answer, or answers with what is no answer; the person can try again."""
+    """The provider does not answer, or its answer cannot be read; the person can try again."""
 
 
 class ProviderRefused(Exception):
@@ -65,8 +65,8 @@ class Metadata(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
-    """The person whom the provider signed in, and the tokens that belong to it; `refresh_token` may be empty."""
+class ProviderTokens:
+    """The tokens that the provider gave for a person, the `subject`; `refresh_token` is empty if it gave none."""
 
     subject: str
     id_token: str
@@ -107,9 +107,9 @@ class Provider:
             raise ProviderUnavailable from None
 
     async def _discover(self) -> _Discovery:
-        former, now = self._discovery, self._clock.now()
-        if former and (now - former.read_at).total_seconds() < METADATA_MAX_AGE_SECONDS:
-            return former
+        cached, now = self._discovery, self._clock.now()
+        if cached and (now - cached.read_at).total_seconds() < METADATA_MAX_AGE_SECONDS:
+            return cached
         try:
             async with asyncio.timeout(
                 self._timeout_seconds / 2
@@ -117,12 +117,12 @@ class Provider:
                 metadata = await self._fetch_metadata()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValidationError, ProviderUnavailable) as error:
             _log.warning("The discovery document of the provider cannot be read (%s).", type(error).__name__)
-            if former:
-                return former
+            if cached:
+                return cached
             raise ProviderUnavailable from None
-        is_same = former is not None and former.metadata.jwks_uri == metadata.jwks_uri
+        is_same = cached is not None and cached.metadata.jwks_uri == metadata.jwks_uri
         # Only tokens of the provider itself name a key, so an unknown one is asked for at once.
-        keys = former.keys if former and is_same else HttpKeys(metadata.jwks_uri, refetch_seconds=0.0)
+        keys = cached.keys if cached and is_same else HttpKeys(metadata.jwks_uri, refetch_seconds=0.0)
         self._discovery = _Discovery(metadata, keys, now)
         return self._discovery
 
@@ -135,7 +135,7 @@ class Provider:
             raise ProviderUnavailable
         return metadata
 
-    async def authorization_url(self, *, state: str, nonce: str, verifier: str, prompt: str = "") -> str:
+    async def authorization_url(self, *, state: str, nonce: str, code_verifier: str, prompt: str = "") -> str:
         """Returns the address at the provider that a browser is sent to. Raises ProviderUnavailable."""
         metadata, registration = await self.metadata(), self.registration
         client = OAuth2Client(
@@ -147,32 +147,32 @@ class Provider:
         )
         prompts = {"prompt": prompt} if prompt else {}
         url, _ = client.create_authorization_url(
-            metadata.authorization_endpoint, state, verifier, nonce=nonce, **prompts
+            metadata.authorization_endpoint, state, code_verifier, nonce=nonce, **prompts
         )
         return str(url)
 
-    async def redeem(self, code: str, *, nonce: str, verifier: str) -> SignedIn:
-        """Returns who signed in. Raises ProviderRefused, ProviderUnavailable, BadIdToken."""
+    async def redeem(self, code: str, *, nonce: str, code_verifier: str) -> ProviderTokens:
+        """Returns the tokens for an authorization code. Raises ProviderRefused, ProviderUnavailable, BadIdToken."""
         body = prepare_token_request(
-            "authorization_code", redirect_uri=self.registration.redirect_uri, code=code, code_verifier=verifier
+            "authorization_code", redirect_uri=self.registration.redirect_uri, code=code, code_verifier=code_verifier
         )
         async with self._deadline():
-            return await self._signed_in(await self._request_tokens(body), nonce=nonce)
+            return await self._verify(await self._request_tokens(body), nonce=nonce)
 
-    async def refresh(self, former: SignedIn) -> SignedIn:
-        """Returns the renewed sign-in of the same person. Raises ProviderRefused, ProviderUnavailable, BadIdToken."""
-        body = prepare_token_request("refresh_token", refresh_token=former.refresh_token)
+    async def refresh(self, tokens: ProviderTokens) -> ProviderTokens:
+        """Returns new tokens of the same person. Raises ProviderRefused, ProviderUnavailable, BadIdToken."""
+        body = prepare_token_request("refresh_token", refresh_token=tokens.refresh_token)
         async with self._deadline():
-            token = await self._request_tokens(body)
-            refresh_token = _text(token, "refresh_token") or former.refresh_token
-            if not _text(token, "id_token"):
-                return SignedIn(former.subject, former.id_token, refresh_token)
-            renewed = await self._signed_in(token, nonce="")
-        if renewed.subject != former.subject:
+            answer = await self._request_tokens(body)
+            refresh_token = _text(answer, "refresh_token") or tokens.refresh_token
+            if not _text(answer, "id_token"):
+                return ProviderTokens(tokens.subject, tokens.id_token, refresh_token)
+            new_tokens = await self._verify(answer, nonce="")
+        if new_tokens.subject != tokens.subject:
             raise BadIdToken("subject")
-        return SignedIn(renewed.subject, renewed.id_token, refresh_token)
+        return ProviderTokens(new_tokens.subject, new_tokens.id_token, refresh_token)
 
-    async def sign_out(self, signed_in: SignedIn) -> str:
+    async def sign_out(self, tokens: ProviderTokens) -> str:
         """Revokes the refresh token, and returns the address that ends the session at the provider; empty without one.
 
         The person is signed out of Quartal whatever the provider answers.
@@ -180,12 +180,12 @@ class Provider:
         try:
             async with self._deadline():
                 metadata = (await self._discover()).metadata
-                if metadata.revocation_endpoint and signed_in.refresh_token:
-                    body, _ = prepare_revoke_token_request(signed_in.refresh_token, "refresh_token")
+                if metadata.revocation_endpoint and tokens.refresh_token:
+                    body, _ = prepare_revoke_token_request(tokens.refresh_token, "refresh_token")
                     await self._post(metadata, metadata.revocation_endpoint, body)
         except (ProviderUnavailable, ProviderRefused):
             _log.warning("The refresh token of a session that ended could not be revoked.")
-        return self._end_session_url(signed_in.id_token)
+        return self._end_session_url(tokens.id_token)
 
     async def _request_tokens(self, body: str) -> Mapping[str, Any]:
         metadata = (await self._discover()).metadata
@@ -202,19 +202,19 @@ class Provider:
         }
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
-    async def _signed_in(self, token: Mapping[str, Any], *, nonce: str) -> SignedIn:
-        discovery, id_token = await self._discover(), _text(token, "id_token")
-        expected = Expected(
+    async def _verify(self, answer: Mapping[str, Any], *, nonce: str) -> ProviderTokens:
+        discovery, id_token = await self._discover(), _text(answer, "id_token")
+        expected = ExpectedClaims(
             issuer=discovery.metadata.issuer,
             client_id=self.registration.client_id,
             nonce=nonce,
-            access_token=_text(token, "access_token"),
+            access_token=_text(answer, "access_token"),
         )
         try:
             subject = await verify_id_token(id_token, discovery.keys, expected, now=self._clock.now())
         except KeysUnavailable:
             raise ProviderUnavailable from None
-        return SignedIn(subject, id_token, _text(token, "refresh_token"))
+        return ProviderTokens(subject, id_token, _text(answer, "refresh_token"))
 
     async def _post(self, metadata: Metadata, endpoint: str, body: str) -> Mapping[str, Any]:
         """Returns the members of the answer; none of an empty one. Raises ProviderRefused, ProviderUnavailable."""
@@ -244,6 +244,6 @@ class Provider:
         return ClientAuth(quote_plus(client_id), quote_plus(secret), "client_secret_basic")  # RFC 6749, section 2.3.1
 
 
-def _text(token: Mapping[str, Any], member: str) -> str:
-    value = token.get(member)
+def _text(answer: Mapping[str, Any], member: str) -> str:
+    value = answer.get(member)
     return value if isinstance(value, str) else ""

@@ -14,7 +14,7 @@ from shared.postgres.named_queries import load_queries
 
 SESSION_MAX_AGE = timedelta(hours=12)
 SESSION_MAX_IDLE = timedelta(minutes=60)
-FRESH = timedelta(seconds=30)
+MIN_RENEWAL_INTERVAL = timedelta(seconds=30)
 """The provider is not asked again within this time: the windows of a browser renew one session together."""
 CLAIM_MAX_AGE = timedelta(seconds=15)
 """A claim is void after this time. No request asks the provider for so long, so the one that claimed has ended."""
@@ -59,14 +59,17 @@ class SessionRepository:
 
     async def find(self, handle_hash: bytes) -> SessionRow | None:
         """Returns the session; None if there is none or it has ended."""
-        row = await self._pool.fetchrow(_QUERIES["find_session"], handle_hash, SESSION_MAX_AGE, SESSION_MAX_IDLE, FRESH)
+        row = await self._pool.fetchrow(
+            _QUERIES["find_session"], handle_hash, SESSION_MAX_AGE, SESSION_MAX_IDLE, MIN_RENEWAL_INTERVAL
+        )
         return SessionRow(row["subject"], float(row["seconds_left"]), row["sealed"], row["is_fresh"]) if row else None
 
     async def claim_renewal(self, handle_hash: bytes) -> bool:
-        """Returns whether this request may ask the provider, because no other does."""
+        """Claims the renewal for this request. Returns False if another request has claimed it."""
         return bool(await self._pool.fetchval(_QUERIES["claim_renewal"], handle_hash, CLAIM_MAX_AGE))
 
     async def release_claim(self, handle_hash: bytes) -> None:
+        """Ends the claim of a renewal that failed."""
         await self._pool.execute(_QUERIES["release_claim"], handle_hash)
 
     async def finish_renewal(self, handle_hash: bytes, sealed: bytes) -> None:
@@ -78,7 +81,7 @@ class SessionRepository:
         await self._pool.execute(_QUERIES["replace_sealed"], handle_hash, sealed)
 
     async def note_activity(self, handle_hash: bytes, idle: timedelta) -> None:
-        """Notes that the person was there so long ago, from which idle time counts."""
+        """Notes that the person was last active `idle` ago, from which the time to the end of the session counts."""
         await self._pool.execute(_QUERIES["note_activity"], handle_hash, idle)
 
     async def end(self, handle_hash: bytes) -> bytes | None:
@@ -88,22 +91,23 @@ class SessionRepository:
 
 
 class KeyRepository:
-    """The keys that were made within `max_age`; after `published` every service has read them."""
+    """The keys that were made within `max_age`; after `propagation_time` every service has read them."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], *, max_age: timedelta, published: timedelta) -> None:
-        self._pool, self._max_age, self._published = pool, max_age, published
+    def __init__(self, pool: asyncpg.Pool[Any], *, max_age: timedelta, propagation_time: timedelta) -> None:
+        self._pool, self._max_age, self._propagation_time = pool, max_age, propagation_time
 
     async def keys(self) -> Sequence[KeyRow]:
         """Returns the keys, the newest first."""
         return [
-            KeyRow(**row) for row in await self._pool.fetch(_QUERIES["signing_keys"], self._max_age, self._published)
+            KeyRow(**row)
+            for row in await self._pool.fetch(_QUERIES["signing_keys"], self._max_age, self._propagation_time)
         ]
 
     async def add(self, make_key: MakeKey, *, newest: str | None) -> None:
         """Adds a key unless another process has added one since `newest` was the newest; deletes the oldest ones."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(_QUERIES["lock_signing_keys"])
-            row = await connection.fetchrow(_QUERIES["signing_keys"], self._max_age, self._published)
+            row = await connection.fetchrow(_QUERIES["signing_keys"], self._max_age, self._propagation_time)
             if (row["kid"] if row else None) == newest:
                 await connection.execute(_QUERIES["add_signing_key"], *make_key())
                 await connection.execute(_QUERIES["delete_old_keys"], self._max_age)

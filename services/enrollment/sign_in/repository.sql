@@ -14,7 +14,7 @@ select subject, extract(epoch from least(began_at + $2::interval, active_at + $3
  where handle_hash = $1 and began_at > now() - $2::interval and active_at > now() - $3::interval
 
 -- name: claim_renewal
--- Returns true if this request may ask the provider: no other has begun to within $2.
+-- Claims the renewal for a request. Returns true unless another one has claimed it within $2.
 update sessions set renewal_claimed_at = now()
  where handle_hash = $1 and (renewal_claimed_at is null or renewal_claimed_at <= now() - $2::interval)
 returning true
@@ -32,7 +32,7 @@ update sessions set sealed = $2, renewal_claimed_at = null where handle_hash = $
 update sessions set renewal_claimed_at = null where handle_hash = $1
 
 -- name: note_activity
--- Notes that the person was there so long ago.
+-- Notes that the person was last active $2 ago.
 update sessions set active_at = greatest(active_at, now() - $2::interval) where handle_hash = $1
 
 -- name: end_session

@@ -25,7 +25,7 @@ from services.enrollment.sign_in.pending import (
     open_pending,
     surplus_cookies,
 )
-from services.enrollment.sign_in.provider import ProviderRefused, ProviderUnavailable, SignedIn
+from services.enrollment.sign_in.provider import ProviderRefused, ProviderTokens, ProviderUnavailable
 from services.enrollment.sign_in.repository import SESSION_MAX_AGE
 from services.enrollment.sign_in.session_token import SessionToken
 from services.enrollment.sign_in.sessions import NoRefreshToken, SessionEnded
@@ -92,7 +92,7 @@ def provider_routes(sign_in: SignIn) -> APIRouter:
 
     @routes.get("/session/keys")
     async def keys(request: Request) -> Response:
-        return JSONResponse(await sign_in.keys(request).published())
+        return JSONResponse(await sign_in.keys(request).public_key_set())
 
     return routes
 
@@ -164,7 +164,10 @@ class _SignInPages:
         pending = PendingSignIn.begin(next_address, renews=renews, now=now)
         try:
             url = await self._sign_in.provider.authorization_url(
-                state=pending.state, nonce=pending.nonce, verifier=pending.verifier, prompt="none" if renews else ""
+                state=pending.state,
+                nonce=pending.nonce,
+                code_verifier=pending.code_verifier,
+                prompt="none" if renews else "",
             )
         except ProviderUnavailable:
             return self._refusal_page(UNAVAILABLE, 503, pending.next_address)
@@ -194,8 +197,8 @@ class _SignInPages:
             await self._sign_in.sessions(request).end(_cookie(request, HANDLE))
             return _without_session(request, self._sign_in_page(address, ENDED))
         try:
-            signed_in = await self._redeem(pending, answer)
-            return await self._signed_in(request, pending, signed_in)
+            tokens = await self._redeem(pending, answer)
+            return await self._begin_or_renew(request, pending, tokens)
         except ProviderRefused:
             return self._refusal_page(NOT_GRANTED, 403, address)
         except ProviderUnavailable:
@@ -206,34 +209,36 @@ class _SignInPages:
         except SessionEnded:
             return _without_session(request, self._sign_in_page(address, ENDED))
 
-    async def _redeem(self, pending: PendingSignIn, answer: ProviderAnswer) -> SignedIn:
-        """Returns who signed in. Raises ProviderRefused, ProviderUnavailable, BadIdToken."""
+    async def _redeem(self, pending: PendingSignIn, answer: ProviderAnswer) -> ProviderTokens:
+        """Returns the tokens of the person who signed in. Raises ProviderRefused, ProviderUnavailable, BadIdToken."""
         metadata = await self._sign_in.provider.metadata()
-        unnamed = None if metadata.names_issuer else metadata.issuer
-        if (answer.issuer or unnamed) != metadata.issuer:  # RFC 9207: another provider's answer
+        assumed_issuer = None if metadata.names_issuer else metadata.issuer
+        if (answer.issuer or assumed_issuer) != metadata.issuer:  # RFC 9207: another provider's answer
             raise BadIdToken("iss")
         if not answer.code:
             raise ProviderRefused
-        return await self._sign_in.provider.redeem(answer.code, nonce=pending.nonce, verifier=pending.verifier)
+        return await self._sign_in.provider.redeem(
+            answer.code, nonce=pending.nonce, code_verifier=pending.code_verifier
+        )
 
-    async def _signed_in(self, request: Request, pending: PendingSignIn, signed_in: SignedIn) -> Response:
-        sessions, former = self._sign_in.sessions(request), _cookie(request, HANDLE)
+    async def _begin_or_renew(self, request: Request, pending: PendingSignIn, tokens: ProviderTokens) -> Response:
+        sessions, handle = self._sign_in.sessions(request), _cookie(request, HANDLE)
         response = RedirectResponse(pending.next_address, 303)
         if pending.renews:
-            return _with_token(request, response, await sessions.renew_at_provider(former, signed_in))
-        if former:
-            await sessions.end(former)
-        handle, token = await sessions.begin(signed_in)
+            return _with_token(request, response, await sessions.renew_at_provider(handle, tokens))
+        if handle:
+            await sessions.end(handle)
+        new_handle, token = await sessions.begin(tokens)
         seconds = int(SESSION_MAX_AGE.total_seconds())
-        get_container(request).cookies.set(response, HANDLE, handle, seconds)
+        get_container(request).cookies.set(response, HANDLE, new_handle, seconds)
         return _with_token(request, response, token)
 
     async def end(self, request: Request) -> Response:
         """Signs out, here and at the provider."""
         require_own_navigation(request)
         handle, url = _cookie(request, HANDLE), ""
-        if handle and (signed_in := await self._sign_in.sessions(request).end(handle)):
-            url = await self._sign_in.provider.sign_out(signed_in)
+        if handle and (tokens := await self._sign_in.sessions(request).end(handle)):
+            url = await self._sign_in.provider.sign_out(tokens)
         return _without_session(request, RedirectResponse(url or SIGNED_OUT, 303))
 
     def _sign_in_page(self, address: str, note: str = "") -> Response:

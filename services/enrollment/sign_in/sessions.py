@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, replace
 from datetime import timedelta
 
 from services.enrollment.sign_in.id_token import BadIdToken
-from services.enrollment.sign_in.provider import Provider, ProviderRefused, ProviderUnavailable, SignedIn
+from services.enrollment.sign_in.provider import Provider, ProviderRefused, ProviderTokens, ProviderUnavailable
 from services.enrollment.sign_in.repository import CLAIM_MAX_AGE, SessionRepository, SessionRow
 from services.enrollment.sign_in.sealing import PROVIDER_TOKENS, SignInCipher
 from services.enrollment.sign_in.session_token import SessionToken
@@ -49,11 +49,11 @@ class Sessions:
     ) -> None:
         self._repository, self._cipher, self._provider, self._keys = repository, cipher, provider, keys
 
-    async def begin(self, signed_in: SignedIn) -> tuple[str, SessionToken]:
+    async def begin(self, tokens: ProviderTokens) -> tuple[str, SessionToken]:
         """Begins a session; returns its handle and its first token."""
         handle = secrets.token_urlsafe(32)
-        await self._repository.begin(_hash(handle), signed_in.subject, self._seal(handle, signed_in))
-        return handle, await self._keys.sign(signed_in.subject, MAX_LIFETIME_SECONDS)
+        await self._repository.begin(_hash(handle), tokens.subject, self._seal(handle, tokens))
+        return handle, await self._keys.sign(tokens.subject, MAX_LIFETIME_SECONDS)
 
     async def subject(self, handle: str) -> str:
         """Returns the subject of a session. Raises SessionEnded."""
@@ -70,19 +70,19 @@ class Sessions:
         await self._repository.note_activity(_hash(handle), idle)
         return Renewal(await self._token(await self._find(handle)), is_repeated=row.is_fresh)
 
-    async def renew_at_provider(self, handle: str, signed_in: SignedIn) -> SessionToken:
+    async def renew_at_provider(self, handle: str, tokens: ProviderTokens) -> SessionToken:
         """Returns a new token for a session whose person the provider has just confirmed in the browser.
 
         Raises SessionEnded, also if the provider names another person.
         """
         row = await self._find(handle)
-        if row.subject != signed_in.subject:
+        if row.subject != tokens.subject:
             raise SessionEnded
-        await self._repository.finish_renewal(_hash(handle), self._seal(handle, signed_in))
+        await self._repository.finish_renewal(_hash(handle), self._seal(handle, tokens))
         await self._repository.note_activity(_hash(handle), timedelta())
         return await self._token(await self._find(handle))
 
-    async def end(self, handle: str) -> SignedIn | None:
+    async def end(self, handle: str) -> ProviderTokens | None:
         """Ends a session; returns what the provider gave, so that it can be ended there too."""
         sealed = await self._repository.end(_hash(handle))
         try:
@@ -105,21 +105,21 @@ class Sessions:
 
     async def _refresh(self, handle: str, sealed: bytes) -> None:
         try:
-            signed_in = self._open(handle, sealed)
-            if not signed_in.refresh_token:
+            tokens = self._open(handle, sealed)
+            if not tokens.refresh_token:
                 raise NoRefreshToken
-            renewed = await self._provider.refresh(signed_in)
+            new_tokens = await self._provider.refresh(tokens)
         except TamperedCiphertext:  # sealed under another key-encryption key
             await self._repository.end(_hash(handle))
             raise SessionEnded from None
         except (ProviderRefused, BadIdToken):
-            remaining = self._seal(handle, replace(signed_in, refresh_token=""))
+            remaining = self._seal(handle, replace(tokens, refresh_token=""))
             await self._repository.replace_sealed(_hash(handle), remaining)
             raise NoRefreshToken from None
         except (ProviderUnavailable, NoRefreshToken):
             await self._repository.release_claim(_hash(handle))
             raise
-        await self._repository.finish_renewal(_hash(handle), self._seal(handle, renewed))
+        await self._repository.finish_renewal(_hash(handle), self._seal(handle, new_tokens))
 
     async def _find(self, handle: str) -> SessionRow:
         row = await self._repository.find(_hash(handle))
@@ -133,12 +133,12 @@ class Sessions:
             raise SessionEnded
         return await self._keys.sign(row.subject, seconds)
 
-    def _seal(self, handle: str, signed_in: SignedIn) -> bytes:
-        return self._cipher.seal(PROVIDER_TOKENS, _hash(handle), json.dumps(astuple(signed_in)).encode())
+    def _seal(self, handle: str, tokens: ProviderTokens) -> bytes:
+        return self._cipher.seal(PROVIDER_TOKENS, _hash(handle), json.dumps(astuple(tokens)).encode())
 
-    def _open(self, handle: str, sealed: bytes) -> SignedIn:
+    def _open(self, handle: str, sealed: bytes) -> ProviderTokens:
         """Returns what was sealed. Raises TamperedCiphertext."""
-        return SignedIn(*json.loads(self._cipher.open(PROVIDER_TOKENS, _hash(handle), sealed)))
+        return ProviderTokens(*json.loads(self._cipher.open(PROVIDER_TOKENS, _hash(handle), sealed)))
 
 
 def _hash(handle: str) -> bytes:

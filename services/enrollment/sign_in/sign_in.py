@@ -11,7 +11,7 @@ from services.enrollment.sign_in.provider import ClientRegistration, Provider
 from services.enrollment.sign_in.repository import KeyRepository, SessionRepository
 from services.enrollment.sign_in.sealing import SignInCipher
 from services.enrollment.sign_in.sessions import Sessions
-from services.enrollment.sign_in.signing_keys import DELETED_AFTER, PUBLISHED_AFTER, SigningKeys
+from services.enrollment.sign_in.signing_keys import KEY_MAX_AGE, PROPAGATION_TIME, SigningKeys
 from shared.kernel.clock import Clock
 from shared.security.vault import BadKeyFile, KeyEncryptionKey
 from shared.settings import Settings
@@ -46,7 +46,7 @@ class SignIn:
 
     def keys(self, request: Request) -> SigningKeys:
         pool = get_container(request).get_resources(Resources).pool
-        repository = KeyRepository(pool, max_age=DELETED_AFTER, published=PUBLISHED_AFTER)
+        repository = KeyRepository(pool, max_age=KEY_MAX_AGE, propagation_time=PROPAGATION_TIME)
         issuer, audience = self.settings.session_issuer, self.settings.audience
         return SigningKeys(repository, self.cipher, issuer=issuer, audience=audience, clock=self.clock)
 

@@ -22,10 +22,10 @@ from shared.security.issuer_keys import KEY_SET_MAX_AGE_SECONDS
 from shared.security.tokens import MAX_LIFETIME_SECONDS
 from shared.security.vault import TamperedCiphertext
 
-REPLACED_AFTER = timedelta(days=30)
-PUBLISHED_AFTER = timedelta(seconds=2 * KEY_SET_MAX_AGE_SECONDS)
-"""Time after which every service has read a new key: they read the key set every ten minutes."""
-DELETED_AFTER = REPLACED_AFTER + PUBLISHED_AFTER + timedelta(seconds=2 * MAX_LIFETIME_SECONDS)
+ROTATION_INTERVAL = timedelta(days=30)
+PROPAGATION_TIME = timedelta(seconds=2 * KEY_SET_MAX_AGE_SECONDS)
+"""Time until every service has read a new key: they read the key set every ten minutes."""
+KEY_MAX_AGE = ROTATION_INTERVAL + PROPAGATION_TIME + timedelta(seconds=2 * MAX_LIFETIME_SECONDS)
 CLIENT_ID = "quartal-session"
 
 
@@ -51,14 +51,14 @@ class SigningKeys:
         )
         return SessionToken(token, seconds, subject)
 
-    async def published(self) -> dict[str, Any]:
+    async def public_key_set(self) -> dict[str, Any]:
         """Returns the public keys as a JWK set (RFC 7517)."""
         return {"keys": [json.loads(row.public_key) for row in await self._repository.keys()]}
 
     async def _signing_key(self) -> ECKey:
         """Returns the newest key that every service has read, or the first one. Makes a key when it is time."""
         rows = await self._repository.keys()
-        if not rows or self._open(rows[0]) is None or rows[0].made_at <= self._clock.now() - REPLACED_AFTER:
+        if not rows or self._open(rows[0]) is None or rows[0].made_at <= self._clock.now() - ROTATION_INTERVAL:
             await self._repository.add(self._make_key, newest=rows[0].kid if rows else None)
             rows = await self._repository.keys()
         keys = [key for row in order_by_preference(rows) if (key := self._open(row))]
@@ -83,5 +83,5 @@ class SigningKeys:
 
 def order_by_preference(rows: Sequence[KeyRow]) -> list[KeyRow]:
     """Orders keys, the newest first, for signing: those that every service has read, then the others by age."""
-    read = [row for row in rows if row.is_known_everywhere]
-    return read + [row for row in reversed(rows) if not row.is_known_everywhere]
+    usable = [row for row in rows if row.is_known_everywhere]
+    return usable + [row for row in reversed(rows) if not row.is_known_everywhere]

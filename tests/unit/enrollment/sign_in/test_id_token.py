@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.enrollment.sign_in.id_token import BadIdToken, Expected, verify_id_token
+from services.enrollment.sign_in.id_token import BadIdToken, ExpectedClaims, verify_id_token
 from shared.security.issuer_keys import PublicKey, parse_keys
 from tests.unit.security.signed_tokens import (
     EC,
@@ -25,7 +25,7 @@ from tests.unit.security.signed_tokens import (
 )
 
 PROVIDER, CLIENT = "https://elsewhere.example", "quartal"
-EXPECTED = Expected(issuer=PROVIDER, client_id=CLIENT, nonce="n-0", access_token="")
+EXPECTED = ExpectedClaims(issuer=PROVIDER, client_id=CLIENT, nonce="n-0", access_token="")
 HEADER = {"alg": "RS256", "kid": RSA.kid}
 CLAIMS = {"iss": PROVIDER, "aud": CLIENT, "sub": "anna", "iat": NOW, "exp": NOW + 300, "nonce": "n-0"}
 
@@ -40,7 +40,7 @@ class KnownKeys:
         return self._keys.get(kid)
 
 
-async def subject_or_reason(token: str, expected: Expected = EXPECTED) -> str:
+async def subject_or_reason(token: str, expected: ExpectedClaims = EXPECTED) -> str:
     try:
         return await verify_id_token(token, KnownKeys(), expected, now=NOON)
     except BadIdToken as error:
@@ -107,12 +107,12 @@ async def test_token_of_several_audiences_names_the_one_that_it_was_issued_to() 
 
 
 async def test_renewed_token_needs_no_nonce() -> None:
-    expected = Expected(issuer=PROVIDER, client_id=CLIENT, nonce="", access_token="")
+    expected = ExpectedClaims(issuer=PROVIDER, client_id=CLIENT, nonce="", access_token="")
     assert await subject_or_reason(sign(without(CLAIMS, "nonce")), expected) == "anna"
 
 
 async def test_token_belongs_to_the_access_token_beside_it() -> None:
-    expected = Expected(issuer=PROVIDER, client_id=CLIENT, nonce="n-0", access_token="one")
+    expected = ExpectedClaims(issuer=PROVIDER, client_id=CLIENT, nonce="n-0", access_token="one")
     assert (
         await subject_or_reason(sign({**CLAIMS, "at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}), expected)
     ) == "refused: at_hash"

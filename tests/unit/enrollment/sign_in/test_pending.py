@@ -46,7 +46,7 @@ def test_cookie_that_another_version_sealed_opens_nothing(pending: PendingSignIn
 
 def test_each_sign_in_has_secrets_of_its_own(pending: PendingSignIn) -> None:
     another = PendingSignIn.begin("/", renews=False, now=NOON)
-    texts = {value for sign_in in (pending, another) for value in (sign_in.state, sign_in.nonce, sign_in.verifier)}
+    texts = {value for sign_in in (pending, another) for value in (sign_in.state, sign_in.nonce, sign_in.code_verifier)}
     assert len(texts) == 6
     assert all(len(text) >= 43 for text in texts)  # 256 bits; a code verifier has 43 characters at least (RFC 7636)
     assert pending.cookie != another.cookie

@@ -13,13 +13,13 @@ from services.enrollment.sign_in.provider import (
     TIMEOUT_SECONDS,
     ClientRegistration,
     Provider,
+    ProviderTokens,
     ProviderUnavailable,
-    SignedIn,
 )
 from services.enrollment.sign_in.repository import CLAIM_MAX_AGE
 from shared.kernel.clock import Clock
 
-SIGNED_IN = SignedIn("anna", "id-token", "refresh-token")
+TOKENS = ProviderTokens("anna", "id-token", "refresh-token")
 
 
 @asynccontextmanager
@@ -63,9 +63,9 @@ async def slow_provider(*, slow_path: str) -> AsyncIterator[Provider]:
 
 
 STEPS: dict[str, Callable[[Provider], Awaitable[object]]] = {
-    "begin": lambda provider: provider.authorization_url(state="s", nonce="n", verifier="v" * 43),
-    "redeem": lambda provider: provider.redeem("code", nonce="n", verifier="v" * 43),
-    "refresh": lambda provider: provider.refresh(SIGNED_IN),
+    "begin": lambda provider: provider.authorization_url(state="s", nonce="n", code_verifier="v" * 43),
+    "redeem": lambda provider: provider.redeem("code", nonce="n", code_verifier="v" * 43),
+    "refresh": lambda provider: provider.refresh(TOKENS),
 }
 
 
@@ -81,7 +81,7 @@ async def test_answer_that_never_ends_is_no_answer(step: str, slow_path: str) ->
 
 async def test_sign_out_does_not_wait_for_an_answer_that_never_ends() -> None:
     async with asyncio.timeout(20), slow_provider(slow_path="/token") as provider:
-        assert await provider.sign_out(SIGNED_IN) == ""
+        assert await provider.sign_out(TOKENS) == ""
 
 
 def test_claim_of_a_renewal_lasts_longer_than_its_request() -> None:

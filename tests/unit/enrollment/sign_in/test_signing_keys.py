@@ -3,7 +3,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.enrollment.sign_in.repository import KeyRow
-from services.enrollment.sign_in.signing_keys import DELETED_AFTER, PUBLISHED_AFTER, REPLACED_AFTER, order_by_preference
+from services.enrollment.sign_in.signing_keys import (
+    KEY_MAX_AGE,
+    PROPAGATION_TIME,
+    ROTATION_INTERVAL,
+    order_by_preference,
+)
 from shared.security.issuer_keys import KEY_SET_MAX_AGE_SECONDS
 from shared.security.tokens import MAX_LIFETIME_SECONDS
 from tests.unit.security.signed_tokens import NOON
@@ -25,6 +30,6 @@ def test_oldest_key_signs_while_no_service_has_read_one() -> None:
 
 
 def test_key_is_published_before_its_first_token_and_after_its_last() -> None:
-    assert timedelta(seconds=KEY_SET_MAX_AGE_SECONDS) < PUBLISHED_AFTER
-    last_token_expires = REPLACED_AFTER + PUBLISHED_AFTER + timedelta(seconds=MAX_LIFETIME_SECONDS)
-    assert last_token_expires < DELETED_AFTER
+    assert timedelta(seconds=KEY_SET_MAX_AGE_SECONDS) < PROPAGATION_TIME
+    last_token_expires = ROTATION_INTERVAL + PROPAGATION_TIME + timedelta(seconds=MAX_LIFETIME_SECONDS)
+    assert last_token_expires < KEY_MAX_AGE
