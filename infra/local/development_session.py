@@ -11,13 +11,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Message, Scope, Send
 
 from infra.issuer import Issuer
+from shared.ui.session import SESSION_MAX_AGE, SESSION_MAX_IDLE
 from shared.web.authentication import SESSION
 from shared.web.cookies import Cookies
 
 RENEWED_AFTER = timedelta(minutes=5)
-MAX_IDLE = timedelta(minutes=60)
-MAX_AGE = timedelta(hours=12)
-COOKIE_SECONDS = int(MAX_IDLE.total_seconds())
+COOKIE_SECONDS = int(SESSION_MAX_IDLE.total_seconds())
 """Seconds for which a browser keeps the cookie: longer than its token is valid, which the next request replaces."""
 
 
@@ -33,7 +32,9 @@ class DevelopmentSessions:
         Both are unchanged if the token is new, or the session has ended or is none.
         """
         former = self._token(scope)
-        token = self._issuer.renew(former, now=self._now(), after=RENEWED_AFTER, max_idle=MAX_IDLE, max_age=MAX_AGE)
+        token = self._issuer.renew(
+            former, now=self._now(), after=RENEWED_AFTER, max_idle=SESSION_MAX_IDLE, max_age=SESSION_MAX_AGE
+        )
         if not token:
             return scope, send
         headers = [

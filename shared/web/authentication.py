@@ -80,7 +80,7 @@ def _is_of_form(request: Request) -> bool:
 
 
 def _count_refusal(service: str, reason: TokenRefusalReason) -> Unauthenticated:
-    """Counts and log the reason, which is a code: no token and no subject."""
+    """Counts and logs the reason, which is a code: no token and no subject."""
     REFUSED_TOKENS.labels(service, reason).inc()
     _log.info("token refused: %s", reason)
     return Unauthenticated(*describe_refusal(reason))

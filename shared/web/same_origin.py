@@ -1,7 +1,7 @@
 """Protects pages against cross-site request forgery.
 
-`SameSite=strict` cookies are not enough: signing in needs no cookie, so a foreign page could sign a user in under
-another name. The API itself accepts only bearer tokens, which no browser adds by itself.
+`SameSite` cookies are not enough: signing in needs no cookie, so a foreign page could sign a user in under another
+name. The JSON routes that record facts accept only bearer tokens, which no browser adds by itself.
 """
 
 from __future__ import annotations

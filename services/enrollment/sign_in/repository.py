@@ -11,9 +11,8 @@ from typing import Any
 import asyncpg
 
 from shared.postgres.named_queries import load_queries
+from shared.ui.session import SESSION_MAX_AGE, SESSION_MAX_IDLE
 
-SESSION_MAX_AGE = timedelta(hours=12)
-SESSION_MAX_IDLE = timedelta(minutes=60)
 MIN_RENEWAL_INTERVAL = timedelta(seconds=30)
 """The provider is not asked again within this time: the windows of a browser renew one session together."""
 CLAIM_MAX_AGE = timedelta(seconds=15)

@@ -26,13 +26,13 @@ from services.enrollment.sign_in.pending import (
     surplus_cookies,
 )
 from services.enrollment.sign_in.provider import ProviderRefused, ProviderTokens, ProviderUnavailable
-from services.enrollment.sign_in.repository import SESSION_MAX_AGE
 from services.enrollment.sign_in.session_token import SessionToken
 from services.enrollment.sign_in.sessions import NoRefreshToken, SessionEnded
 from services.enrollment.sign_in.sign_in import CALLBACK, SIGNED_OUT, SignIn
 from shared.kernel.errors import ServiceUnavailable, Unauthenticated
 from shared.ui.navigation import return_address
 from shared.ui.pages import Pages, create_page_router, html_response
+from shared.ui.session import SESSION_MAX_AGE
 from shared.web.authentication import SESSION
 from shared.web.container import get_container
 from shared.web.query_parameters import refuse_unknown_parameters
