@@ -30,11 +30,11 @@ class Anchor:
 
 
 def find_anchor(plan: FollowUpPlan, courses: Sequence[CourseDates], course_id: str | None = None) -> Anchor | None:
-    """Finds the anchor of a visit: the end of the index course, or of `course_id` in a plan with a schedule per course.
+    """Returns the anchor of a visit: the end of the index course, or of `course_id` where each course has a schedule.
 
-    None before that course has ended, and for a participant without either course.
+    Returns None before that course has ended, and for a participant without either course.
     """
-    named = [course for course in courses if plan.anchor_policy == "per_course" and course.course_id == course_id]
+    own = [course for course in courses if plan.anchor_policy == "per_course" and course.course_id == course_id]
     index = [course for course in courses if course.is_index]
-    course = next(iter([*named, *index]), None)
+    course = next(iter([*own, *index]), None)
     return Anchor(course.course_id, course.ended_on) if course and course.ended_on else None

@@ -105,7 +105,7 @@ def _visits_from(plans: tuple[PlanPeriod, ...], anchor: date) -> tuple[Visit, ..
 def planned_visits(plans: Sequence[PlanPeriod], anchor: date) -> tuple[Visit, ...]:
     """Returns every visit that is counted from the anchor alone, by number.
 
-    A visit that the plan in force on its target day does not plan does not exist, so numbers may be missing. Slots of
+    The plan in force on its target day decides whether a visit exists, so numbers may be missing. Slots of
     an unbroken run of numbers follow each other without gaps. The last one ends on the day before a further visit would
     open.
     """
@@ -147,8 +147,8 @@ def _versions(plans: Sequence[PlanPeriod], anchors: Sequence[tuple[date, str]]) 
     """
     targets: list[_PlannedTarget] = []
     for (anchor, course_id), (next_anchor, _) in pairwise([*anchors, (date.max, "")]):
-        opened = [target for target in targets if target.opens <= anchor]
-        targets = [*opened, *_targets(plans, anchor, opened[-1].number if opened else 0)]
+        unchanged = [target for target in targets if target.opens <= anchor]
+        targets = [*unchanged, *_targets(plans, anchor, unchanged[-1].number if unchanged else 0)]
         last_day = next_anchor if next_anchor == date.max else next_anchor - _ONE_DAY
         yield Schedule(INDEX_SCHEDULE, course_id, anchor, anchor, last_day, _visits(targets))
 
@@ -183,12 +183,12 @@ def _visits(targets: Sequence[_PlannedTarget]) -> tuple[Visit, ...]:
 
 
 def _slot_limit(target: _PlannedTarget, following: _PlannedTarget | None) -> date:
-    """The first day after the slot."""
+    """Returns the first day after the slot."""
     if following and following.number == target.number + 1:
         return following.opens
     return target.next_opens
 
 
 def _window(plan: FollowUpPlan, number: int) -> VisitWindow:
-    """The window of a visit; that of the last visit for one beyond the plan."""
+    """Returns the window of a visit; that of the last visit for one beyond the plan."""
     return plan.windows[min(number, len(plan.windows)) - 1]

@@ -30,12 +30,14 @@ def sign_access_token(
     seconds: int = MAX_LIFETIME_SECONDS,
     signed_in_at: datetime | None = None,
 ) -> str:
-    """Returns a token that is valid for `seconds` from `now`; services refuse one that is valid for longer than 15
-    minutes. `signed_in_at` is the time at which the person signed in (`auth_time`).
+    """Returns a token that is valid for `seconds` from `now`.
+
+    Services refuse a token that is valid for longer than 15 minutes. `signed_in_at` is the time at which the person
+    signed in (`auth_time`).
     """
     issued = int(now.timestamp())
     header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": key.kid}
     claims = {"iss": issuer, "aud": audience, "sub": subject, "iat": issued, "exp": issued + seconds}
-    signed_in = {"auth_time": int(signed_in_at.timestamp())} if signed_in_at else {}
-    identified = {**claims, **signed_in, "jti": str(uuid4()), "client_id": client_id}
-    return jws.serialize_compact(header, json.dumps(identified), key, [ALGORITHM])
+    optional_claims = {"auth_time": int(signed_in_at.timestamp())} if signed_in_at else {}
+    payload = {**claims, **optional_claims, "jti": str(uuid4()), "client_id": client_id}
+    return jws.serialize_compact(header, json.dumps(payload), key, [ALGORITHM])

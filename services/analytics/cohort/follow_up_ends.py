@@ -16,36 +16,36 @@ from shared.protocol.visit_status import Absence, FollowUpEnd, FollowUpEnds, ear
 
 
 class StatedAbsence(NamedTuple):
-    """A loss to follow-up with the first resumption on or after its day; `resumed` is None before there is one."""
+    """A loss to follow-up, and the first resumption on or after its day; `resumption_day` is None without one."""
 
     loss: LostToFollowUp
-    lost: AnalysisDay
-    resumed: AnalysisDay | None
+    loss_day: AnalysisDay
+    resumption_day: AnalysisDay | None
 
 
 def stated_absences(participant: Participant) -> list[StatedAbsence]:
     """Returns the losses to follow-up that analyses count, the earliest first."""
-    resumptions = [participant.analysis_day(resumption) for resumption in participant.counted(FollowUpResumed)]
+    resumption_days = [participant.analysis_day(resumption) for resumption in participant.counted(FollowUpResumed)]
     absences = list[StatedAbsence]()
     for loss in participant.counted(LostToFollowUp):
-        lost = participant.analysis_day(loss)
-        resumed = min((day for day in resumptions if day.on >= lost.on), default=None)
-        absences.append(StatedAbsence(loss, lost, resumed))
+        loss_day = participant.analysis_day(loss)
+        resumption_day = min((day for day in resumption_days if day.on >= loss_day.on), default=None)
+        absences.append(StatedAbsence(loss, loss_day, resumption_day))
     return absences
 
 
 def follow_up_ends(participant: Participant, plans: StudyPlans) -> FollowUpEnds:
     """Returns what ends and interrupts the follow-up of a participant, at the current site.
 
-    A death without a date ends follow-up on the last day known alive.
+    A death without a date ends follow-up on the last day known alive, which is not before the anchor of any visit.
     """
     absences = tuple(
-        Absence(absence.lost.on, absence.resumed.on if absence.resumed else None)
+        Absence(absence.loss_day.on, absence.resumption_day.on if absence.resumption_day else None)
         for absence in stated_absences(participant)
     )
-    lost = standing_loss(absences)
+    loss = standing_loss(absences)
     return FollowUpEnds(
-        ended=earliest_end([*_stated_ends(participant), *([lost] if lost else [])]),
+        ended=earliest_end([*_stated_ends(participant), *([loss] if loss else [])]),
         closing=earliest_end(_closings(participant, plans)),
         absences=absences,
     )

@@ -162,14 +162,14 @@ def _precisions_of_course_ends(participant: Participant) -> dict[str, int]:
 
 def derive_symptoms(participant: Participant) -> Iterator[SymptomRow]:
     """Yields the severity of each symptom at baseline, and the changes of symptoms at contacts, by symptom and day."""
-    name = participant.participant_id
+    participant_id = participant.participant_id
     rows = [
-        SymptomRow(name, symptom.symptom, *analysis_day(participant, baseline), str(symptom.severity), "")
+        SymptomRow(participant_id, symptom.symptom, *analysis_day(participant, baseline), str(symptom.severity), "")
         for baseline in participant.counted(BaselineRecorded)[:1]
         for symptom in baseline.symptoms
     ]
     rows += [
-        SymptomRow(name, symptom.symptom, *analysis_day(participant, contact), "", symptom.change)
+        SymptomRow(participant_id, symptom.symptom, *analysis_day(participant, contact), "", symptom.change)
         for contact in participant.counted(FollowUpRecorded)
         for symptom in contact.symptoms
     ]

@@ -236,13 +236,13 @@ def derive_absences(participant: Participant) -> Iterator[AbsenceRow]:
     """Yields each loss to follow-up with the first resumption on or after its day."""
     absences = stated_absences(participant)
     proofs = proofs_of_life(participant) if absences else []
-    for loss, lost, resumed in absences:
+    for loss, loss_day, resumption_day in absences:
         yield AbsenceRow(
             participant_id=participant.participant_id,
-            lost_on=lost.on,
-            lost_precision=lost.precision,
-            resumed_on=(resumed or NO_DAY).on,
-            resumed_precision=(resumed or NO_DAY).precision,
+            lost_on=loss_day.on,
+            lost_precision=loss_day.precision,
+            resumed_on=(resumption_day or NO_DAY).on,
+            resumed_precision=(resumption_day or NO_DAY).precision,
             reason=loss.reason_code,
-            alive_before=max((proof.on for proof in proofs if proof.on <= lost.on), default=date.min),
+            alive_before=max((proof.on for proof in proofs if proof.on <= loss_day.on), default=date.min),
         )
