@@ -19,6 +19,7 @@ from services.analytics.live.change_listener import listen
 from services.analytics.live.parts import LIVE_PARTS
 from services.analytics.operations import api as operations_api
 from services.analytics.operations.metrics import collect_metrics
+from services.analytics.own_studies import list_own_studies
 from services.analytics.page_registry import PAGE_MODULES
 from services.analytics.participants import api as participants_api
 from services.analytics.participants.service import ParticipantService
@@ -158,7 +159,7 @@ def create_app(
         read_log_routes("analytics"),
     ]
     page_routers = [
-        home_routes(pages, study_links),
+        home_routes(pages, study_links, list_own_studies),
         static_routes("analytics"),
         *(module.routes for module in PAGE_MODULES),
     ]

@@ -265,8 +265,7 @@ class TooManyMails(RequestError):
 
 
 class InternalError(RequestError):
-    status, code = 500, "unforeseen"
-    title = "The service failed, and recorded nothing. Its log says where it failed."
+    status, code, title = 500, "unforeseen", "The service failed, and recorded nothing. Its log says where it failed."
 
 
 class UnreadableFacts(RequestError):
@@ -299,5 +298,4 @@ class ServiceUnavailable(RequestError):
 
 
 class NoMailServer(RequestError):
-    status, code = 503, "no-mail-server"
-    title = "This installation sends no mail. Its administrator has to set a mail server."
+    status, code, title = 503, "no-mail-server", "This installation sends no mail. An administrator sets a mail server."

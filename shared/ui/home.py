@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -12,14 +12,19 @@ from shared.ui.navigation import Link
 from shared.ui.pages import Pages, create_page_router, html_response
 from shared.web.container import get_container
 
+ListStudies = Callable[[Request], Awaitable[Sequence[Link]]]
+"""Returns links to the studies of the person who has signed in."""
 
-def home_routes(pages: Pages, study_links: Mapping[str, Sequence[Link]]) -> APIRouter:
-    """Returns the route `/`: the start page, with `study_links` under their headings."""
+
+def home_routes(pages: Pages, study_links: Mapping[str, Sequence[Link]], list_own_studies: ListStudies) -> APIRouter:
+    """Returns the route `/`: the start page, with the person's own studies, and `study_links` under their headings."""
     routes = create_page_router()
 
     @routes.get("/")
     async def home(request: Request) -> Response:
-        return html_response(pages.render("home.html", links=study_links, member=await _signed_in_member(request)))
+        member = await _signed_in_member(request)
+        own_studies = await list_own_studies(request) if member else ()
+        return html_response(pages.render("home.html", links=study_links, own_studies=own_studies, member=member))
 
     return routes
 

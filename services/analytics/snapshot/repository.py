@@ -162,3 +162,8 @@ def _events_from_rows(study_id: str, rows: Sequence[asyncpg.Record]) -> list[Eve
         )
         for row in rows
     ]
+
+
+async def studies_with_grants(connection: Connection, member: str) -> list[str]:
+    """Returns the studies in which a member was granted a role, by id. The grant may have been revoked since."""
+    return [row["study_id"] for row in await connection.fetch(SQL["studies_with_grants"], member)]

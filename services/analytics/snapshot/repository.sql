@@ -78,3 +78,12 @@ select position from journal where source = $1 and subject = $2 and version = $3
 -- The participants that the tenant of the transaction sees, joined by commas: one text is read much faster than as many
 -- rows. Null if there are none.
 select string_agg(participant_id, ',') from derived_subject where study_id = $1
+
+-- name: studies_with_grants
+-- The studies in which a member was granted a role, by id. The grant may have been revoked since.
+select p.study_id from study_position p
+ where exists (
+    select from fact f
+     where f.study_id = p.study_id and f.type = 'study.member_granted' and f.to_position is null
+       and f.data->>'member' = $1
+ ) order by p.study_id

@@ -11,6 +11,7 @@ from shared.ui.pages import Pages, format_timestamp, keep_together
 from shared.ui.sign_in import render_sign_in
 
 PAGES = Pages("enrollment")
+HOSTILE = Link("/a", "<b>", "<i>")
 RECORDED_AT = "2026-11-23T18:40:12.5+01:00"
 
 
@@ -25,13 +26,13 @@ def test_pages_escape_html() -> None:
     rendered = [
         PAGES.render("problem.html", problem=problem),
         render_sign_in(PAGES, "/", problem),
-        PAGES.render("home.html", links={"<s>": [Link("/a", "<b>", "<i>")]}),
+        PAGES.render("home.html", links={"<s>": [HOSTILE]}, own_studies=[HOSTILE]),
     ]
     assert not any(re.search(r"<[bius]>", page) for page in rendered)
 
 
 def test_pages_link_to_the_static_files_of_their_service() -> None:
-    html = PAGES.render("home.html", links={})
+    html = PAGES.render("home.html", links={}, own_studies=[])
     assert set(re.findall(r'(?:href|src)="([^"]*static[^"]*)"', html)) == {
         "/enrollment/static/app.css",
         "/enrollment/static/favicon.svg",
