@@ -28,6 +28,16 @@ async def test_the_server_gets_the_bytes_of_the_message() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "greeting"),
+    [("x.example", "x.example"), ("10.0.0.1", "[10.0.0.1]"), ("::1", "[IPv6:::1]")],
+)
+async def test_we_introduce_ourselves_by_the_name_of_the_installation(host: str, greeting: str) -> None:
+    async with run_picky_server() as server:
+        assert await SmtpSender(server.at(), own_host=host)(SENDER, ADDRESS, MESSAGE) == SENT
+    assert server.greetings == [greeting]
+
+
+@pytest.mark.parametrize(
     ("answers", "attempt"),
     [
         ({"RCPT": "550 5.1.1 unknown"}, Attempt("refused", "550", is_of_address=True)),

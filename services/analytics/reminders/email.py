@@ -10,6 +10,7 @@ import logging
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Literal, Protocol
 
 import aiosmtplib
@@ -49,11 +50,12 @@ class SendMessage(Protocol):
 class SmtpSender:
     """Sends messages over a mail server, each over a connection of its own.
 
+    `own_host`: the name by which we introduce ourselves. Without it a name would be looked up for each connection.
     A connection that cannot be opened, encrypted or authenticated counts as no answer: the message was not looked at.
     """
 
-    def __init__(self, server: MailServer, *, seconds: float = ATTEMPT_SECONDS) -> None:
-        self._server, self._seconds = server, seconds
+    def __init__(self, server: MailServer, *, own_host: str = "localhost", seconds: float = ATTEMPT_SECONDS) -> None:
+        self._server, self._own_host, self._seconds = server, own_host, seconds
 
     async def __call__(self, sender: str, address: str, message: bytes) -> Attempt:
         client = self._client()
@@ -76,6 +78,7 @@ class SmtpSender:
         return aiosmtplib.SMTP(
             hostname=server.host,
             port=server.port,
+            local_hostname=_introduce(self._own_host),
             use_tls=server.encryption == "tls",
             start_tls=server.encryption == "starttls",
             username=server.user or None,
@@ -83,6 +86,15 @@ class SmtpSender:
             tls_context=None if server.encryption == "none" else ssl.create_default_context(),
             timeout=self._seconds,
         )
+
+
+def _introduce(host: str) -> str:
+    """Returns a host as servers take it in EHLO: an address in brackets (RFC 5321, section 4.1.3)."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return f"[{'IPv6:' if address.version == 6 else ''}{host}]"
 
 
 async def _transfer(client: aiosmtplib.SMTP, sender: str, address: str, message: bytes) -> Attempt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from functools import partial
+from urllib.parse import urlsplit
 
 from services.analytics.reminders.email import SmtpSender
 from services.analytics.reminders.outcomes import record_outcome
@@ -29,7 +30,8 @@ async def run_mail_sender(settings: Settings, stop: asyncio.Event) -> None:
     server, clock = settings.mail_server, settings.study_clock()
     database = settings.database_url("analytics", "system")
     pool = await retry_while_unavailable(lambda: open_pool(database, max_size=5))
-    send = SmtpSender(server) if server else None
+    own_host = urlsplit(settings.public_url).hostname or "localhost"
+    send = SmtpSender(server, own_host=own_host) if server else None
     store_outcome = partial(record_outcome, shards=settings.relay_shards)
     sender = MailSender(pool, settings.mail_from, send, store_outcome, clock.now) if send else None
     studies, tidy_at = ReplicatedStudies(pool), clock.now()

@@ -39,6 +39,7 @@ class PickyServer:
     tried: list[str] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
+    greetings: list[str] = field(default_factory=list)
     after_taking: Callable[[], None] = lambda: None
 
     def at(self, encryption: Encryption = "none", user: str = "", password: str = "") -> MailServer:
@@ -47,6 +48,7 @@ class PickyServer:
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        self.greetings.append(str(session.host_name))
         envelope.mail_from = address
         return self.answers.get("MAIL", OK)
 

@@ -46,6 +46,11 @@ class Subscription:
         return self.confirmed_at is not None and self.address == self.choice.email
 
     @property
+    def is_dead(self) -> bool:
+        """Returns whether the address was confirmed once, and messages to it were refused or stopped since."""
+        return self.confirmed_at is None and self.address == self.choice.email
+
+    @property
     def confirmed_address(self) -> str | None:
         """The address to which messages go; None while they go nowhere."""
         return self.address if self.confirmed_at else None
