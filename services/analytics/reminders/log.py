@@ -125,7 +125,7 @@ def _settle_audience(
     if decision and current:
         if (settled := _settled(current, decision, occasion, reach)) != current:
             yield settled
-    elif decision and _has_row(decision, occasion, seen_until):
+    elif decision and _has_row(decision, occasion, own, seen_until):
         yield _settled(_new_row(visit, decision.step, addressee), decision, occasion, reach)
     passed = passed_steps(occasion.visit, plan, audience, occasion.today)
     for row in own:
@@ -155,10 +155,16 @@ def _find(rows: Sequence[Reminder], step: Step, addressee: str, occasion: VisitO
     )
 
 
-def _has_row(decision: Decision, occasion: VisitOnDay, seen_until: date | None) -> bool:
-    """Returns whether a step without a row gets one: it is sent, its visit is awaited, or its day has just begun."""
+def _has_row(decision: Decision, occasion: VisitOnDay, own: Sequence[Reminder], seen_until: date | None) -> bool:
+    """Returns whether a step without a row gets one.
+
+    A step that is sent does, and one of a visit that is awaited. Of a visit that was awaited before, the next step says
+    why it no longer is; the steps after it would only repeat that.
+    """
+    if decision.reason is None or occasion.state in ("due", "overdue"):
+        return True
     has_begun = seen_until is not None and decision.step.day > seen_until
-    return decision.reason is None or occasion.state in ("due", "overdue") or has_begun
+    return has_begun and bool(own) and all(row.reason != decision.reason for row in own)
 
 
 def _settled(row: Reminder, decision: Decision, occasion: VisitOnDay, reach: Reach) -> Reminder:

@@ -92,13 +92,14 @@ async def store_progress(connection: PooledConnection, study_id: str, sites: Seq
 
 async def load_begun_participants(connection: PooledConnection, study_id: str, sites: Sequence[SiteDay]) -> set[str]:
     """Returns the participants of whose visits the day of a step has begun since the sites were looked at."""
+    escalations = [site.plan.escalate_after_days for site in sites]
     rows = await connection.fetch(
         SQL["begun_participants"],
         study_id,
-        [site.site_id for site in sites],
-        [site.today for site in sites],
-        [site.seen_until or date.min for site in sites],
-        [site.plan.escalate_after_days for site in sites],
+        min(site.seen_until or date.min for site in sites),
+        max(site.today for site in sites),
+        min(escalations),
+        max(escalations),
     )
     return {row["participant_id"] for row in rows}
 

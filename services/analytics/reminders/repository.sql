@@ -25,22 +25,29 @@ select $1, site_id, seen_on, $4 from unnest($2::text[], $3::date[]) as s (site_i
 on conflict (study_id, site_id) do update set seen_on = excluded.seen_on, revision = excluded.revision
 
 -- name: begun_participants
--- The participants of sites with a visit of which a step's day lies after `seen`, up to today.
+-- The participants with a visit of which a step's day lies after `seen`, up to `today`, as far as it is or was awaited:
+-- of one that is not any more, the end of the slot, and the first other step. Sites whose days differ are looked at
+-- together: whoever is found needlessly is left as is.
 select distinct v.participant_id
-  from derived_visit v
-  join unnest($2::text[], $3::date[], $4::date[], $5::integer[]) as d (site_id, today, seen, escalate_after)
-       on d.site_id = v.site_id
- where v.study_id = $1 and d.today between v.valid_from and v.valid_to
-   and v.opens <= d.today and v.slot_ends >= d.today - 15
+  from derived_visit v, (select $2::date as seen, $3::date as today) d
+ where v.study_id = $1 and v.opens <= d.today and v.slot_ends >= d.seen - 15
+   and d.today >= v.valid_from and d.seen <= v.valid_to
    and (v.opens > d.seen
         or (v.target > d.seen and v.target <= d.today)
-        or (v.closes + 1 > d.seen and v.closes + 1 <= d.today)
+        or (v.closes >= d.seen and v.closes < d.today)
         or (v.closes + 15 > d.seen and v.closes + 15 <= d.today)
         or (v.closes + 29 > d.seen and v.closes + 29 <= d.today)
         or (v.closes + 43 > d.seen and v.closes + 43 <= d.today)
-        or (least(v.closes + d.escalate_after, v.slot_ends) > d.seen
-            and least(v.closes + d.escalate_after, v.slot_ends) <= d.today)
-        or (v.slot_ends + 1 > d.seen and v.slot_ends + 1 <= d.today))
+        or (least(v.closes + $4::integer, v.slot_ends) > d.seen and least(v.closes + $4::integer, v.slot_ends) <= d.today)
+        or (least(v.closes + $5::integer, v.slot_ends) > d.seen and least(v.closes + $5::integer, v.slot_ends) <= d.today)
+        or (v.slot_ends >= d.seen and v.slot_ends < d.today))
+   and ((v.contact_on = 'infinity' and v.ends_on = 'infinity')
+        or exists (select from reminder r
+                    where r.study_id = v.study_id and r.participant_id = v.participant_id and r.visit = v.number
+                   having bool_or(r.state <> 'suppressed')
+                      and ((v.slot_ends >= d.seen and v.slot_ends < d.today)
+                           or not bool_or(coalesce(r.reason in ('reported', 'died', 'withdrew', 'lost', 'study_ended',
+                                                                'site_closed', 'declared_missed'), false)))))
 
 -- name: changed_participants
 -- The participants whose rows were derived anew after a revision.
