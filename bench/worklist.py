@@ -13,6 +13,7 @@ from bench.analytics_study import ReplicatedCohort, analytics_pools, analyze_dat
 from bench.environment import bench_environment
 from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
 from infra.reference.study import subject
+from services.analytics.reminders.next_reminders import load_next_reminders
 from services.analytics.schedule.service import PAGE_SIZE, WorklistRequest, WorklistService
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.clock import Clock
@@ -44,7 +45,7 @@ async def run(size: Size) -> Measurements:
     async with bench_environment(broker=False) as stack, analytics_pools(stack) as (app, system):
         await ReplicatedCohort.fill(system, STUDY, size.choose(100_000, 40), TABLES)
         await analyze_database(stack)
-        service = WorklistService(StudyReader(app, system, Clock.parse(f"{STUDY}={TODAY}")))
+        service = WorklistService(StudyReader(app, system, Clock.parse(f"{STUDY}={TODAY}")), load_next_reminders)
         member = subject(STUDY, "investigator", None)
         keys = [tuple(row) for row in await system.fetch(_RANDOM_KEYS, STUDY, PAGE_SIZE)]
 

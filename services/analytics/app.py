@@ -33,6 +33,7 @@ from services.analytics.reminders.digest import MailSettings
 from services.analytics.reminders.links import LinksKey
 from services.analytics.reminders.listing import api as reminders_api
 from services.analytics.reminders.listing.service import ReminderListService
+from services.analytics.reminders.next_reminders import load_next_reminders
 from services.analytics.reminders.requested_digests import RequestedDigests
 from services.analytics.reminders.subscriptions import api as subscriptions_api
 from services.analytics.reminders.subscriptions.calendar_addresses import CalendarAddresses
@@ -91,7 +92,7 @@ async def _open_resources(
                 figures=FigureService(reader),
                 queries=queries,
                 participants=ParticipantService(reader, queries),
-                worklist=WorklistService(reader),
+                worklist=WorklistService(reader, load_next_reminders),
                 reminders=ReminderListService(reader),
                 timelines=TimelineService(reader, TermNames()),
                 subscriptions=SubscriptionService(pool, system_pool, reader.studies, mailing, clock.now),

@@ -251,12 +251,8 @@ def parameter_error(parameter: str, message: str) -> ParameterRejected:
 
 
 class TooManyRequests(RequestError):
-    status, code, title, retry_after = (
-        429,
-        "too-many-requests",
-        "Too many requests are under way. Send this one again in a moment.",
-        1,
-    )
+    status, code, retry_after = 429, "too-many-requests", 1
+    title = "Too many requests are under way. Send this one again in a moment."
 
 
 class TooManyMails(RequestError):

@@ -42,6 +42,7 @@ MAY_HOLD_SQL = (
     "services/analytics/reminders/digest_repository",
     "services/analytics/reminders/subscriptions/repository",
     "services/analytics/reminders/repository",
+    "services/analytics/reminders/next_reminders",
     "services/analytics/reminders/listing/repository",
     "services/analytics/reminders/subscriptions/calendar_addresses",
     "services/analytics/reminders/calendar_feed/repository",

@@ -67,7 +67,7 @@ async def test_coordinator_reads_what_is_overdue_due_and_opening(study: Analytic
         "scheduled_on": None,
         "declared": None,
         "last_contact": None,
-        "next_step": None,
+        "next_step": {"step": "overdue", "day": "2025-01-31"},
         "open_queries": first["open_queries"],
     }
 
@@ -375,10 +375,10 @@ async def test_table_has_the_whole_list(study: AnalyticsStudy, monkeypatch: pyte
     assert [(row["participant_id"], row["state"]) for row in rows] == list(
         zip(ids, ("overdue", "due", "no_schedule"), strict=True)
     )
-    assert (rows[0]["days"], rows[0]["closes"], rows[0]["next_step"], rows[2]["enrolled_on"]) == (
+    assert (rows[0]["days"], rows[0]["closes"], rows[0]["next_step_on"], rows[2]["enrolled_on"]) == (
         "-16",
         "2025-01-29",
-        "",
+        TODAY,
         "2024-09-01",
     )
     monkeypatch.setattr(api, "MAX_TABLE_ENTRIES", 2)

@@ -62,7 +62,7 @@ class WorklistVisitAnswer(BaseModel):
             scheduled_on=visit.scheduled_on,
             declared=visit.declared_on,
             last_contact=row.last_contact,
-            next_step=None,
+            next_step=NextStep(step=row.next_reminder.step, day=row.next_reminder.day) if row.next_reminder else None,
             open_queries=row.open_queries,
         )
 

@@ -27,6 +27,7 @@ from services.analytics.schedule.worklist import GROUPS, VISIT_STATES, Unschedul
 from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.api import StudyResources
 from services.analytics.study_header import StudyPage, build_study_header
+from services.analytics.wording.reminder_steps import describe_step
 from shared.contracts.study import SiteActivated
 from shared.eventstore.study_cache import StudyState
 from shared.postgres.tenancy import EVERY_SITE
@@ -46,7 +47,7 @@ routes = create_page_router()
 pages = Pages(
     "analytics",
     Path(__file__).with_name("templates"),
-    filters={"days": describe_days, "reason": describe_reason},
+    filters={"days": describe_days, "reason": describe_reason, "step": describe_step},
     functions={"participant_url": urls.participant_url, "queries_url": urls.queries_url},
 )
 VIEWS: Mapping[str, Sequence[VisitState]] = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import NamedTuple, Protocol
 
 from services.analytics.cohort.study_plans import StudyPlans
 from services.analytics.queries.repository import count_open_queries
@@ -28,7 +29,8 @@ from services.analytics.snapshot.study_reader import StudyReader
 from shared.gate.study_timeline import require_site
 from shared.kernel.errors import RowsBeingPrepared
 from shared.kernel.record import Record
-from shared.postgres.tenancy import EVERY_SITE, TenantSnapshot
+from shared.postgres.tenancy import EVERY_SITE, PooledConnection, TenantSnapshot
+from shared.protocol.reminder_steps import StepName
 from shared.protocol.schedule import INDEX_SCHEDULE, PlanPeriod
 from shared.protocol.visit_status import VisitState
 from shared.security.grants import Rights, readable_tenants
@@ -50,15 +52,43 @@ class WorklistRequest:
     on: date | None = None
 
 
+class NextReminder(NamedTuple):
+    """The next reminder of a visit to its site, and the day on which it is sent."""
+
+    step: StepName
+    day: date
+
+
+class ScheduleVisit(NamedTuple):
+    """A visit with the word of its schedule: the course that it is counted from, or `index`."""
+
+    visit: WorklistVisit
+    schedule: str
+
+
+VisitRowKey = tuple[str, int]
+"""A participant and the number of a derived visit."""
+
+
+class LoadNextReminders(Protocol):
+    """Reads the next reminders of visits that the connection's tenant sees; it has none for others."""
+
+    async def __call__(
+        self, connection: PooledConnection, study_id: str, study: Record, visits: Sequence[ScheduleVisit]
+    ) -> Mapping[VisitRowKey, NextReminder]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorklistRow:
     """A visit with what is known of its participant. `course_id`: the course of the schedule; None for the study's.
 
-    `last_contact`: the day of the participant's last contact. `open_queries`: the number of open data queries.
+    `next_reminder`: None for a visit without a further one. `last_contact`: the day of the participant's last contact.
+    `open_queries`: the number of open data queries.
     """
 
     visit: WorklistVisit
     course_id: str | None
+    next_reminder: NextReminder | None
     last_contact: date | None
     open_queries: int
 
@@ -78,10 +108,13 @@ class WorklistPage:
 
 
 class WorklistService:
-    """Lists the visits that await something at the sites that a member sees."""
+    """Lists the visits that await something at the sites that a member sees.
 
-    def __init__(self, reader: StudyReader) -> None:
-        self._reader = reader
+    `load_next_reminders` reads the reminders, which are built on this package.
+    """
+
+    def __init__(self, reader: StudyReader, load_next_reminders: LoadNextReminders) -> None:
+        self._reader, self._load_next_reminders = reader, load_next_reminders
 
     async def list_page(
         self,
@@ -108,7 +141,7 @@ class WorklistService:
             ordered = in_order(entries)
             page = ordered[:limit]
             visits = [entry for entry in page if isinstance(entry, WorklistVisit)]
-            rows = await self._complete(study_id, snapshot, selection, visits)
+            rows = await self._complete(study, snapshot, selection, visits)
         return WorklistPage(
             current=current,
             on=selection.on,
@@ -153,20 +186,24 @@ class WorklistService:
         )
 
     async def _complete(
-        self, study_id: str, snapshot: TenantSnapshot, selection: WorklistSelection, visits: Sequence[WorklistVisit]
+        self, study: Record, snapshot: TenantSnapshot, selection: WorklistSelection, visits: Sequence[WorklistVisit]
     ) -> tuple[WorklistRow, ...]:
-        """Returns the visits with their courses, and with the last contacts and open queries of their participants."""
+        """Returns the visits with their courses and next reminders, and what is known of their participants."""
+        study_id = selection.study_id
         words = await self._reader.words({visit.schedule for visit in visits}, ["contact", "registry"])
         codes = {word: code for code, word in words.items()}
         ids = sorted({visit.participant_id for visit in visits})
-        contacts, queries = dict[str, date](), dict[str, int]()
+        contacts, queries, reminders = dict[str, date](), dict[str, int](), dict[VisitRowKey, NextReminder]()
+        scheduled = [ScheduleVisit(visit, words[visit.schedule]) for visit in visits]
         async for connection in snapshot:
             contacts |= await load_last_contacts(connection, study_id, ids, codes)
             queries |= await count_open_queries(connection, study_id, selection.todays, ids)
+            reminders |= await self._load_next_reminders(connection, study_id, study, scheduled)
         return tuple(
             WorklistRow(
                 visit=visit,
                 course_id=None if words[visit.schedule] == INDEX_SCHEDULE else words[visit.schedule],
+                next_reminder=reminders.get((visit.participant_id, visit.sequence)),
                 last_contact=contacts.get(visit.participant_id),
                 open_queries=queries.get(visit.participant_id, 0),
             )

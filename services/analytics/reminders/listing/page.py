@@ -14,10 +14,11 @@ from pydantic import Field, field_validator
 from services.analytics import urls
 from services.analytics.reminders.listing.api import ReminderPageParameters, read_reminders
 from services.analytics.reminders.listing.service import PAGE_SIZE, ReminderEntry, ReminderPage
-from services.analytics.reminders.listing.wording import STATE_LABELS, describe_reason, describe_step
+from services.analytics.reminders.listing.wording import STATE_LABELS, describe_reason
 from services.analytics.reminders.log import ReminderState
 from services.analytics.snapshot.access import may_see_participants
 from services.analytics.study_header import StudyPage, build_study_header
+from services.analytics.wording.reminder_steps import describe_step
 from shared.protocol.schedule import INDEX_SCHEDULE
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link, NavLink

@@ -1,27 +1,17 @@
-"""The words of reminders: their steps, states and reasons."""
+"""The words of reminders: their states and reasons."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from services.analytics.reminders.log import ReminderState
-from shared.protocol.reminder_steps import Reason, StepName
+from shared.protocol.reminder_steps import Reason
 
 STATE_LABELS: Mapping[ReminderState, str] = {
     "planned": "Planned",
     "sent": "Sent",
     "suppressed": "Not sent",
     "failed": "Failed",
-}
-_STEPS: Mapping[StepName, str] = {
-    "open": "The window opens",
-    "target": "Target day",
-    "overdue": "Overdue",
-    "repeat-1": "Overdue, first repetition",
-    "repeat-2": "Overdue, second repetition",
-    "repeat-3": "Overdue, third repetition",
-    "escalation": "Overdue, reported to the coordinators of the study",
-    "missed": "Missed",
 }
 _REASONS: Mapping[Reason, str] = {
     "reported": "the visit is reported",
@@ -43,10 +33,6 @@ _REASONS: Mapping[Reason, str] = {
     "expired": "the time for sending it is over",
     "not_current": "some facts about the participant cannot be applied",
 }
-
-
-def describe_step(step: StepName) -> str:
-    return _STEPS[step]
 
 
 def describe_reason(reason: str) -> str:
