@@ -294,4 +294,5 @@ class ServiceUnavailable(RequestError):
 
 
 class NoMailServer(RequestError):
-    status, code, title = 503, "no-mail-server", "This installation sends no mail. An administrator sets a mail server."
+    status, code = 503, "no-mail-server"
+    title = "This installation sends no mail. Its administrator has to set a mail server."
