@@ -62,6 +62,10 @@ async def test_session_is_renewed_by_a_visit_to_the_provider_that_shows_nothing(
     page = visitor.visit(RENEWAL)
     assert (page.status_code, page.url.path) == (200, PAGE)
     assert [url for url in visitor.visited if "prompt=none" in url] != []
+    await change_session(enrollment_database, study_id, renewed_at="16 minutes")
+    visitor.forget("session")
+    page = visitor.visit("/session")
+    assert ("You are signed in" in page.text, bool(visitor.cookie("session"))) == (True, True)
     (after,) = await sessions_of(enrollment_database, study_id)
     assert after["handle_hash"] == before["handle_hash"]
     assert (after["began_at"] < before["began_at"], after["renewed_at"] >= before["renewed_at"]) == (True, True)

@@ -96,6 +96,20 @@ async def test_expired_token_is_renewed_without_a_question(
     assert [url for url in visitor.visited if "/auth" in url and "prompt" in url] == []
 
 
+async def test_sign_in_that_a_form_leads_to_renews_the_session_and_leads_back_to_the_form(
+    visitor: Browser, enrollment_database: Database, member: str
+) -> None:
+    """The form was open for longer than its token: its page leads to `/session` in another tab."""
+    assert '/session/sign-in?next=/session"' in visitor.visit("/session").text
+    page = visitor.sign_in(member, "/session")
+    assert "press <b>Go on</b> there" in page.text
+    await change_session(enrollment_database, member, renewed_at="16 minutes")
+    visitor.forget("session")
+    page = visitor.visit("/session")
+    assert "press <b>Go on</b> there" in page.text
+    assert claims_of(visitor.cookie("session"))["sub"] == member
+
+
 async def test_provider_is_not_asked_twice_within_half_a_minute(
     visitor: Browser, enrollment_database: Database, member: str
 ) -> None:

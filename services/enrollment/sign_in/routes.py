@@ -123,14 +123,16 @@ class _SignInPages:
         self._pages = Pages("enrollment", TEMPLATES)
 
     async def show_session(self, request: Request, next_address: str) -> Response:
-        """Renews the session and leads back to where the browser came from, or shows what to do."""
-        handle, address = _cookie(request, HANDLE), return_address(next_address or "/")
+        """Renews the session and leads back to where the browser came from, or shows what to do.
+
+        Without such an address the page says who is signed in: a form that was opened before the token expired has led
+        here, in another tab.
+        """
+        handle, address = _cookie(request, HANDLE), return_address(next_address or "/session")
         if not handle:
             return self._sign_in_page(address)
         sessions = self._sign_in.sessions(request)
         try:
-            if not next_address:
-                return self._signed_in_page(await sessions.subject(handle), "/")
             renewal = await sessions.renew(handle)
         except SessionEnded:
             return _without_session(request, self._sign_in_page(address, ENDED))

@@ -55,10 +55,6 @@ class Sessions:
         await self._repository.begin(_hash(handle), tokens.subject, self._seal(handle, tokens))
         return handle, await self._keys.sign(tokens.subject, MAX_LIFETIME_SECONDS)
 
-    async def subject(self, handle: str) -> str:
-        """Returns the subject of a session. Raises SessionEnded."""
-        return (await self._find(handle)).subject
-
     async def renew(self, handle: str, *, idle: timedelta = timedelta()) -> Renewal:
         """Returns a new token if the provider still grants the sign-in. The person was last there `idle` ago.
 
