@@ -111,9 +111,8 @@ class Provider:
         if cached and (now - cached.read_at).total_seconds() < METADATA_MAX_AGE_SECONDS:
             return cached
         try:
-            async with asyncio.timeout(
-                self._timeout_seconds / 2
-            ):  # the rest is for the request that needs the document
+            # The rest of the time is for the request that needs the document.
+            async with asyncio.timeout(self._timeout_seconds / 2):
                 metadata = await self._fetch_metadata()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValidationError, ProviderUnavailable) as error:
             _log.warning("The discovery document of the provider cannot be read (%s).", type(error).__name__)
