@@ -121,6 +121,19 @@ def test_member_signs_in_by_keyboard_and_out_again(
     expect(cohort.get_by_role("link", name=SIGN_IN_LINK)).to_be_visible()
 
 
+def test_back_shows_no_list_after_the_sign_out(cohort: Page, console_messages: list[str]) -> None:
+    cohort.context.unroute_all()  # which would keep the browser from storing anything
+    cohort.goto(f"/analytics/v1/studies/{STUDY}/queries.json")
+    expect(cohort.locator("body")).to_contain_text("rows")
+    cohort.goto("/session")
+    end = cohort.context.request.get("/session/end", headers={"Sec-Fetch-Site": "same-origin"}, max_redirects=0)
+    assert end.status == 303
+    cohort.go_back()
+    assert cohort.url.endswith("queries.json")
+    expect(cohort.locator("body")).not_to_contain_text("rows")
+    console_messages.clear()  # the browser notes the status 401
+
+
 def test_page_is_shown_again_without_a_question_when_its_token_has_expired(cohort: Page) -> None:
     expire_token(cohort)
     cohort.goto(f"{COHORT}/queries?state=all")
