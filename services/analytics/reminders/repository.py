@@ -91,17 +91,23 @@ async def store_progress(connection: PooledConnection, study_id: str, sites: Seq
 
 
 async def load_begun_participants(connection: PooledConnection, study_id: str, sites: Sequence[SiteDay]) -> set[str]:
-    """Returns the participants of whose visits the day of a step has begun since the sites were looked at."""
+    """Returns the participants of whose visits the day of a step has begun since the sites were looked at.
+
+    Of a visit that is not awaited any more this is the day after the slot, and the first other step.
+    """
     escalations = [site.plan.escalate_after_days for site in sites]
-    rows = await connection.fetch(
-        SQL["begun_participants"],
+    begun = await connection.fetch(
+        SQL["begun_visits"],
         study_id,
         min(site.seen_until or date.min for site in sites),
         max(site.today for site in sites),
         min(escalations),
         max(escalations),
     )
-    return {row["participant_id"] for row in rows}
+    over = [(row["participant_id"], row["number"], row["has_ended"]) for row in begun if not row["is_awaited"]]
+    columns = [list(column) for column in zip(*over, strict=True)] or [[], [], []]
+    unexplained = await connection.fetch(SQL["unexplained_participants"], study_id, *columns)
+    return {row["participant_id"] for row in (*unexplained, *(row for row in begun if row["is_awaited"]))}
 
 
 async def load_changed_participants(connection: PooledConnection, study_id: str, revision: int) -> set[str]:

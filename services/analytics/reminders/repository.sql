@@ -24,11 +24,11 @@ insert into reminder_progress (study_id, site_id, seen_on, revision)
 select $1, site_id, seen_on, $4 from unnest($2::text[], $3::date[]) as s (site_id, seen_on)
 on conflict (study_id, site_id) do update set seen_on = excluded.seen_on, revision = excluded.revision
 
--- name: begun_participants
--- The participants with a visit of which a step's day lies after `seen`, up to `today`, as far as it is or was awaited:
--- of one that is not any more, the end of the slot, and the first other step. Sites whose days differ are looked at
--- together: whoever is found needlessly is left as is.
-select distinct v.participant_id
+-- name: begun_visits
+-- The visits of which a step's day lies after `seen`, up to `today`; whether they may be awaited, and whether it is the day
+-- after the slot. Sites whose days differ are looked at together: whatever is found needlessly is left as is.
+select v.participant_id, v.number, v.contact_on = 'infinity' and v.ends_on = 'infinity' as is_awaited,
+       v.slot_ends >= d.seen and v.slot_ends < d.today as has_ended
   from derived_visit v, (select $2::date as seen, $3::date as today) d
  where v.study_id = $1 and v.opens <= d.today and v.slot_ends >= d.seen - 15
    and d.today >= v.valid_from and d.seen <= v.valid_to
@@ -41,13 +41,18 @@ select distinct v.participant_id
         or (least(v.closes + $4::integer, v.slot_ends) > d.seen and least(v.closes + $4::integer, v.slot_ends) <= d.today)
         or (least(v.closes + $5::integer, v.slot_ends) > d.seen and least(v.closes + $5::integer, v.slot_ends) <= d.today)
         or (v.slot_ends >= d.seen and v.slot_ends < d.today))
-   and ((v.contact_on = 'infinity' and v.ends_on = 'infinity')
-        or exists (select from reminder r
-                    where r.study_id = v.study_id and r.participant_id = v.participant_id and r.visit = v.number
-                   having bool_or(r.state <> 'suppressed')
-                      and ((v.slot_ends >= d.seen and v.slot_ends < d.today)
-                           or not bool_or(coalesce(r.reason in ('reported', 'died', 'withdrew', 'lost', 'study_ended',
-                                                                'site_closed', 'declared_missed'), false)))))
+
+-- name: unexplained_participants
+-- The participants of visits that are not awaited any more, of which something was planned or sent and no reminder says
+-- why; after the slot, whether one says so or not.
+select distinct b.participant_id
+  from (select b.participant_id, b.number, b.has_ended, bool_or(r.state <> 'suppressed') as was_awaited,
+               bool_or(coalesce(r.reason in ('reported', 'died', 'withdrew', 'lost', 'study_ended', 'site_closed',
+                                             'declared_missed'), false)) as is_explained
+          from unnest($2::text[], $3::integer[], $4::boolean[]) as b (participant_id, number, has_ended)
+          join reminder r on (r.study_id, r.participant_id, r.visit) = ($1, b.participant_id, b.number)
+         group by b.participant_id, b.number, b.has_ended) b
+ where b.was_awaited and (b.has_ended or not b.is_explained)
 
 -- name: changed_participants
 -- The participants whose rows were derived anew after a revision.
