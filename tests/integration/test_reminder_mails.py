@@ -12,6 +12,7 @@ import pytest
 from services.analytics.reminders.currency import Currency
 from services.analytics.reminders.digest_repository import claim
 from services.analytics.reminders.email import SmtpSender
+from services.analytics.reminders.health import load_statuses
 from services.analytics.reminders.outcomes import record_outcome
 from services.analytics.reminders.sender import MailSender
 from services.analytics.reminders.subscriptions.repository import (
@@ -67,6 +68,10 @@ class Morning:
         send = SmtpSender(self.server.at(), seconds=5)
         await MailSender(database, MAIL.mail_from, send, record_outcome, lambda: now).send_due()
 
+    async def fault(self) -> str | None:
+        statuses = await load_statuses(self.study.database.system)
+        return next(status.fault for status in statuses if status.study_id == self.study.study_id)
+
     async def deliveries(self) -> list[tuple[str, str, str | None]]:
         rows = await self.study.database.system.fetch(
             "select member, state, code from reminder_delivery where study_id = $1 order by day, member",
@@ -118,6 +123,9 @@ async def test_a_mail_server_that_is_away_expires_the_digest_and_the_next_day_ha
     morning.server.answers["RCPT"] = "450 busy"
     await morning.tick(APRIL_1)
     assert await morning.study.log("step, state") == [("open", "planned")]
+    assert await morning.fault() is None
+    await morning.tick(APRIL_1 + timedelta(minutes=2))
+    assert await morning.fault() == "mail"
     await morning.tick(APRIL_1 + timedelta(hours=10))
     assert await morning.study.log("step, state, reason") == [("open", "failed", "expired")]
     del morning.server.answers["RCPT"]

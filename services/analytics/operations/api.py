@@ -84,8 +84,8 @@ class ReminderOperations(NamedSchema):
     """State of the reminders of a study."""
 
     fault: str | None = Field(
-        description="what keeps reminders from being sent: `stopped` without a sign of life of the worker, or what the "
-        "digests have waited for"
+        description="what keeps reminders from being sent: `stopped` without a sign of life of the worker, `mail` "
+        "while the mail server takes none, or what the digests have waited for"
     )
     waits_for: str | None = Field(
         description="what the digests wait for: `kafka` to answer, `facts` to be applied, their `derivation`, or the "
@@ -95,6 +95,7 @@ class ReminderOperations(NamedSchema):
     unreached: int = Field(description="reminders that no member receives")
     sent: int
     failed: int = Field(description="reminders that could be sent to nobody")
+    undelivered: int = Field(description="mails that were tried more than once and are tried again")
 
 
 class Operations(BaseModel):
@@ -154,6 +155,7 @@ def _reminder_operations(status: ReminderStatus) -> ReminderOperations:
         unreached=status.unreached,
         sent=status.sent,
         failed=status.failed,
+        undelivered=status.undelivered,
     )
 
 

@@ -27,7 +27,8 @@ class ReminderStatus(NamedTuple):
 
     `silent_seconds`: since the last sign of life of the worker; None without one. `waits_for`: what its digests wait
     for, since `waiting_seconds`. `planned`: reminders that the next digests have, the oldest since `oldest_seconds`.
-    `unreached`: reminders that nobody receives. `sent`, `failed`: numbers of outcomes.
+    `unreached`: reminders that nobody receives. `sent`, `failed`: numbers of outcomes. `undelivered`: mails that were
+    tried more than once; `is_mail_stuck`: the mail server has taken none since.
     """
 
     study_id: str
@@ -39,12 +40,16 @@ class ReminderStatus(NamedTuple):
     planned: int
     unreached: int
     oldest_seconds: float
+    undelivered: int
+    is_mail_stuck: bool
 
     @property
     def fault(self) -> str | None:
         """The fault that keeps reminders from being sent; None without one."""
         if self.silent_seconds is None or self.silent_seconds > SILENT_SECONDS:
             return "stopped"
+        if self.is_mail_stuck:
+            return "mail"
         return self.waits_for if self.waiting_seconds > WAITING_SECONDS else None
 
 
@@ -74,6 +79,8 @@ async def collect_reminder_metrics(system_pool: asyncpg.Pool[Any]) -> Sequence[S
             ("sent_total", "Reminders that were sent", status.sent),
             ("failed_total", "Reminders that could be sent to nobody", status.failed),
             ("oldest_due_seconds", "Age of the oldest planned reminder", status.oldest_seconds),
+            ("undelivered", "Mails that were tried more than once", status.undelivered),
+            ("smtp_up", "0 while the mail server takes no mail", 0 if status.is_mail_stuck else 1),
             ("silent_seconds", "Seconds since the last sign of life of the worker", status.silent_seconds or 0.0),
         )
     ]

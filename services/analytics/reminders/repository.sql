@@ -230,12 +230,15 @@ update reminder_status set sent = sent + $2, failed = failed + $3 where study_id
 
 -- name: status
 -- For every study with rows: seconds since the last sign of life (null: none), what its digests wait for and how long,
--- reminders that are planned and that nobody receives, since when the oldest of them is planned, and the outcomes.
+-- reminders that are planned and that nobody receives, since when the oldest of them is planned, the outcomes, and mails
+-- that were tried more than once; whether no mail at all was taken since.
 select d.study_id,
        extract(epoch from clock_timestamp() - s.ticked_at)::float8 as silent_seconds,
        s.waits_for, coalesce(extract(epoch from clock_timestamp() - s.waits_since), 0)::float8 as waiting_seconds,
        coalesce(s.sent, 0) as sent, coalesce(s.failed, 0) as failed, u.planned, u.unreached,
-       coalesce(extract(epoch from clock_timestamp() - u.oldest), 0)::float8 as oldest_seconds
+       coalesce(extract(epoch from clock_timestamp() - u.oldest), 0)::float8 as oldest_seconds,
+       m.undelivered, m.undelivered > 0 and not exists (
+           select from mail where state = 'sent' and ended_at > m.tried_since) as is_mail_stuck
   from derived_study d
   left join reminder_status s using (study_id)
  cross join lateral (
@@ -246,6 +249,9 @@ select d.study_id,
         where r.study_id = d.study_id
           and (r.state in ('planned', 'failed')
                or r.reason in ('snoozed', 'scheduled', 'no_recipient', 'not_current'))) as u
+ cross join lateral (
+       select count(*) as undelivered, min(composed_at) as tried_since from mail
+        where mail.study_id = d.study_id and state = 'waiting' and attempts > 1) as m
  where d.epoch is not null
  order by d.study_id
 
