@@ -30,7 +30,7 @@ on conflict (study_id, site_id) do update set seen_on = excluded.seen_on, revisi
 select v.participant_id, v.number, v.contact_on = 'infinity' and v.ends_on = 'infinity' as is_awaited,
        v.slot_ends >= d.seen and v.slot_ends < d.today as has_ended
   from derived_visit v, (select $2::date as seen, $3::date as today) d
- where v.study_id = $1 and v.opens <= d.today and v.slot_ends >= d.seen - 15
+ where v.study_id = $1 and v.opens <= d.today and v.slot_ends >= d.today - 16  -- nothing is sent later
    and d.today >= v.valid_from and d.seen <= v.valid_to
    and (v.opens > d.seen
         or (v.target > d.seen and v.target <= d.today)
