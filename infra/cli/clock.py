@@ -43,8 +43,8 @@ def _clock() -> None:
 
 @app.command("advance")
 def advance_command(
-    study: Annotated[str, typer.Argument(help="the study's id")],
-    days: Annotated[int, typer.Argument(min=1, max=3660, help="number of days")] = 1,
+    study: Annotated[str, typer.Option(help="the study's id")],
+    days: Annotated[int, typer.Option(min=1, max=3660, help="number of days")] = 1,
 ) -> None:
     """Advance a study's today, one day after the other, and wait each day until analytics has caught up.
 

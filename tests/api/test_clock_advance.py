@@ -20,8 +20,8 @@ from tests.api.support.study import StudyUnderTest, find_event_id, open_study
 from tests.demo import CHECKOUT, Demo
 
 
-def advance(demo: Demo, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "infra.cli", "clock", "advance", *arguments]
+def advance(demo: Demo, study_id: str, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "infra.cli", "clock", "advance", "--study", study_id, *options]
     options: dict[str, Any] = {"cwd": CHECKOUT, "env": {**demo.environment, **settings}, "timeout": 60}
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
@@ -51,7 +51,7 @@ def test_study_goes_on_day_by_day_and_its_recorded_days_stay(demo: Demo) -> None
         study.wait_for_analytics()
         before = days(study, participant_id)
 
-        result = advance(demo, study.study_id, "3")
+        result = advance(demo, study.study_id, "--days", "3")
         assert result.returncode == 0, result.stderr
         reported_days = re.findall(r"it is (\S+)\.", result.stdout)
         assert reported_days == [(today + timedelta(days=day)).isoformat() for day in (1, 2, 3)]
@@ -67,7 +67,7 @@ def test_study_goes_on_day_by_day_and_its_recorded_days_stay(demo: Demo) -> None
 def test_clock_that_steps_back_refuses_nothing_that_was_recorded_and_moves_no_day(demo: Demo) -> None:
     with open_study(demo) as study:
         participant_id = study.wait_until_known(study.enroll_at("rome"))
-        assert advance(demo, study.study_id, "2").returncode == 0
+        assert advance(demo, study.study_id, "--days", "2").returncode == 0
         tomorrow = date.fromisoformat(timeline(study, participant_id)["today"]) - timedelta(days=1)
         assert study.record_fact(participant_id, facts.procedure_performed(tomorrow.isoformat())).status_code == 201
         assert study.record_fact(participant_id, followup.participant_died(f"{tomorrow:%Y}")).status_code == 201
@@ -94,7 +94,7 @@ def test_study_that_does_not_exist_is_not_advanced(demo: Demo) -> None:
 
 @pytest.mark.parametrize("number_of_days", ["0", "-1", "many"])
 def test_only_days_to_come_are_accepted(demo: Demo, number_of_days: str) -> None:
-    assert advance(demo, "atc-rt", "--", number_of_days).returncode == 2
+    assert advance(demo, "atc-rt", f"--days={number_of_days}").returncode == 2
 
 
 def test_deployment_is_not_advanced(demo: Demo, tmp_path: Path) -> None:
