@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Literal, get_args
 from uuid import UUID, uuid5
 
-from icalendar import Calendar, Event
+from icalendar import Calendar, Event, vText
 
 from shared.kernel.ids import QUARTAL_NAMESPACE
 
@@ -194,7 +194,7 @@ def _compose_header(name: str, description: str) -> bytes:
     calendar.add("name", name)
     calendar.add("x-wr-calname", name)
     calendar.add("description", description)
-    calendar.add("x-wr-caldesc", description)
+    calendar["x-wr-caldesc"] = vText(description)  # escaped, as RFC 5545 has it for names that it does not know
     calendar.add("refresh-interval", _REFRESH, parameters={"VALUE": "DURATION"})
     calendar.add("x-published-ttl", "PT4H")
     header: bytes = calendar.to_ical()

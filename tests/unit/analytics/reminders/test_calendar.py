@@ -155,6 +155,7 @@ def test_the_feed_says_what_it_has_and_how_often_to_fetch_it() -> None:
     assert "X-PUBLISHED-TTL:PT4H" in lines
     assert not [line for line in lines if line.startswith("METHOD")]
     (description,) = [line for line in lines if line.startswith("DESCRIPTION:")]
+    assert f"X-WR-CALDESC:{description.removeprefix('DESCRIPTION:')}" in lines
     assert r"at most 2\,000 events\, those nearest to today" in description
     assert re.search(r"(?<!\\)[,;]", description) is None
 
