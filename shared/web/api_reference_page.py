@@ -25,11 +25,16 @@ nav ul { columns: 18rem; padding-inline-start: 1.25rem; overflow-wrap: anywhere 
 """
 
 
+SETTINGS_TAG = "subscriptions"
+"""The tag of routes that change settings of a member, and record no fact."""
+
+
 def render_page(openapi: dict[str, Any], style: str) -> str:
     """Returns the page; `style` is the address of its style sheet."""
     operations = list(_operations(openapi))
-    post_operations = [operation for operation in operations if operation[0] == "POST"]
-    get_operations = [operation for operation in operations if operation[0] == "GET"]
+    settings = [operation for operation in operations if SETTINGS_TAG in operation[2].get("tags", ())]
+    facts = [operation for operation in operations if operation[0] == "POST" and operation not in settings]
+    reads = [operation for operation in operations if operation[0] == "GET"]
     title, schemas = escape(openapi["info"]["title"]), openapi["components"]["schemas"]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -38,8 +43,9 @@ def render_page(openapi: dict[str, Any], style: str) -> str:
         f'<body><header><h1>{title}</h1><p>For programs: <a href="openapi.json">OpenAPI document</a>. '
         'Meanings of refusals: <a href="/problems">problem types</a>. Topics on Kafka: '
         f'<a href="/asyncapi.json">AsyncAPI '
-        f"document</a>.</p></header>{_table_of_contents(post_operations, get_operations)}<main>"
-        f"{_fact_section(post_operations, schemas)}{_read_section(get_operations)}{_object_section(schemas)}"
+        f"document</a>.</p></header>{_table_of_contents(facts, reads, settings)}<main>"
+        f"{_fact_section(facts, schemas)}{_read_section(reads)}{_settings_section(settings, schemas)}"
+        f"{_object_section(schemas)}"
         f"</main></body></html>"
     )
 
@@ -62,8 +68,11 @@ def _anchor(method: str, path: str) -> str:
 
 
 def _table_of_contents(
-    post_operations: list[tuple[str, str, Operation]], get_operations: list[tuple[str, str, Operation]]
+    facts: list[tuple[str, str, Operation]],
+    reads: list[tuple[str, str, Operation]],
+    settings: list[tuple[str, str, Operation]],
 ) -> str:
+    groups = (("Facts to record", facts), ("Data to read", reads), ("Settings to change", settings))
     lists = "".join(
         f"<h2>{title}</h2><ul>"
         + "".join(
@@ -71,7 +80,7 @@ def _table_of_contents(
             for method, path, _ in operations
         )
         + "</ul>"
-        for title, operations in (("Facts to record", post_operations), ("Data to read", get_operations))
+        for title, operations in groups
         if operations
     )
     return f'<nav aria-label="Contents">{lists}</nav>'
@@ -88,6 +97,14 @@ def _fact_section(operations: list[tuple[str, str, Operation]], schemas: dict[st
         f"<section><h2>Recording facts</h2><p>Every request that records a fact accepts:</p>"
         f"{common_parameters}{sections}</section>"
     )
+
+
+def _settings_section(operations: list[tuple[str, str, Operation]], schemas: dict[str, Any]) -> str:
+    sections = "".join(
+        _fact_entry(*operation, schemas) if "requestBody" in operation[2] else _entry_header(*operation)
+        for operation in operations
+    )
+    return f"<section><h2>Changing settings</h2>{sections}</section>" if sections else ""
 
 
 def _fact_entry(method: str, path: str, operation: Operation, schemas: dict[str, Any]) -> str:

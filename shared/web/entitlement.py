@@ -37,14 +37,20 @@ def entitlement_of(endpoint: Callable[..., Any]) -> Entitlement | None:
     return getattr(endpoint, _ENTITLEMENT_ATTRIBUTE, None)
 
 
+def study_of_path(request: Request) -> str:
+    """Returns the study that the path names. Raises NotFound for a text that no study can have as its id."""
+    study: str = request.path_params["study_id"]
+    if not STUDY_ID.fullmatch(study):
+        raise NotFound
+    return study
+
+
 def require_roles(roles: Iterable[str]) -> Callable[[Endpoint], Endpoint]:
     """Declares that the caller must have one of the roles in the study, at any site."""
     accepted_roles = frozenset(roles)
 
     async def check(request: Request) -> None:
-        study = request.path_params["study_id"]
-        if not STUDY_ID.fullmatch(study):
-            raise NotFound
+        study = study_of_path(request)
         waits = re.search(AFTER_PATTERN, request.headers.get("quartal-after", "")) is not None
         await get_service(request).require_role(study, request.state.caller.subject, accepted_roles, waits=waits)
 

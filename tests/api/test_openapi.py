@@ -43,11 +43,18 @@ DOCUMENTED_READS = {
         "/{study_id}/worklist.json",
         "/{study_id}/worklist.csv",
         "/{study_id}/worklist.ics",
+        "/{study_id}/reminders.json",
+        "/{study_id}/reminders.csv",
         "/{study_id}/participants/{participant_id}/timeline.{kind}",
         "/{study_id}/reads",
     ),
 }
 SERVICES = tuple(DOCUMENTED_READS)
+SETTINGS_PATHS = {
+    f"/analytics/v1/studies/{{study_id}}/{name}"
+    for name in ("subscription", "subscription/digest", "subscription/calendar", "dead-addresses")
+}
+"""Routes of subscriptions to messages, which are settings of members."""
 SEARCH_PATH = "/enrollment/v1/studies/{study_id}/participants/search"
 """A read that is posted, since addresses are logged."""
 DICTIONARY_PATHS = {"/toxicity/v1/dictionaries", "/toxicity/v1/dictionaries/{dictionary}/terms"}
@@ -69,6 +76,11 @@ def operations(document: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield method, path, operation
+
+
+def data_operations(document: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yields the operations that state facts or read data: those of a member's own settings are no facts."""
+    return (operation for operation in operations(document) if operation[1] not in SETTINGS_PATHS)
 
 
 def fact_route(stream: Stream, fact: type[Fact]) -> str:
@@ -98,13 +110,15 @@ def test_every_fact_route_is_described_by_its_own_docstring(documents: dict[str,
 @pytest.mark.parametrize(("service", "more"), [("enrollment", 3), ("toxicity", 1), ("followup", 1), ("analytics", 0)])
 def test_only_documented_routes_accept_post(documents: dict[str, Any], service: str, more: int) -> None:
     """`more` counts the routes for a new study, a new participant and several facts. The search is left out."""
-    posts = [path for method, path, _ in operations(documents[service]) if method == "post" and path != SEARCH_PATH]
+    posts = [
+        path for method, path, _ in data_operations(documents[service]) if method == "post" and path != SEARCH_PATH
+    ]
     assert len(posts) == sum(stream.service == service for stream, _ in STREAMS_AND_FACTS) + more
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_documented_reads_are_complete(documents: dict[str, Any], service: str) -> None:
-    paths = {path for method, path, _ in operations(documents[service]) if method == "get"}
+    paths = {path for method, path, _ in data_operations(documents[service]) if method == "get"}
     dictionary_paths = DICTIONARY_PATHS if service == "toxicity" else set()
     assert paths - dictionary_paths == {f"/{service}/v1/studies{path}" for path in DOCUMENTED_READS[service]}
     assert dictionary_paths <= paths
@@ -126,7 +140,7 @@ def test_openapi_document_is_valid_and_complete(documents: dict[str, Any], servi
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_operation_documents_security_and_errors(documents: dict[str, Any], service: str) -> None:
-    for method, path, operation in operations(documents[service]):
+    for method, path, operation in data_operations(documents[service]):
         assert operation["security"], path
         assert operation["description"], path
         for status in ("400", "401", "403", "404", "409", "412", "413", "415", "422", "429", "503"):
@@ -137,6 +151,16 @@ def test_every_operation_documents_security_and_errors(documents: dict[str, Any]
         if method == "post" and path != SEARCH_PATH:
             assert {"dry_run", "idempotency-key", "if-match"} <= parameter_names, path
             assert {"200", "201"} <= set(operation["responses"])
+
+
+def test_settings_document_who_may_change_them(documents: dict[str, Any]) -> None:
+    settings = {(method, path) for method, path, _ in operations(documents["analytics"]) if path in SETTINGS_PATHS}
+    assert {path for _, path in settings} == SETTINGS_PATHS
+    for method, path in settings:
+        operation = documents["analytics"]["paths"][path][method]
+        assert operation["security"], path
+        assert operation["description"], path
+        assert {"200", "204"} & set(operation["responses"]), path
 
 
 def test_example_facts_satisfy_their_documented_schema(documents: dict[str, Any]) -> None:
@@ -162,14 +186,14 @@ def test_recorded_and_problem_responses_match_the_document(study: StudyUnderTest
 
 
 PATHS_WITHOUT_SCHEMA = {
-    f"/analytics/v1/studies/{{study_id}}/{name}" for name in ("live", "worklist.csv", "worklist.ics")
+    f"/analytics/v1/studies/{{study_id}}/{name}" for name in ("live", "worklist.csv", "worklist.ics", "reminders.csv")
 }
-"""A stream of events, a table, and a calendar."""
+"""A stream of events, tables, and a calendar."""
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_response_documents_its_schema_and_headers(documents: dict[str, Any], service: str) -> None:
-    for method, path, operation in operations(documents[service]):
+    for method, path, operation in data_operations(documents[service]):
         success = operation["responses"]["201" if method == "post" and path != SEARCH_PATH else "200"]
         if path not in PATHS_WITHOUT_SCHEMA:
             assert success["content"]["application/json"]["schema"], path
@@ -203,7 +227,7 @@ def test_every_read_responds_as_documented_and_honors_etags(study: StudyUnderTes
     values = {"study_id": study.study_id, "participant_id": participant_id, "dictionary": "ctcae-3.0"}
     attempts = 0
     for service, document in documents.items():
-        for method, path, operation in operations(document):
+        for method, path, operation in data_operations(document):
             if method != "get" or path in PATHS_WITHOUT_SCHEMA:
                 continue
             schema = operation["responses"]["200"]["content"]["application/json"]["schema"]

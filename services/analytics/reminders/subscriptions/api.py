@@ -21,6 +21,7 @@ from shared.kernel.partial_date import Day
 from shared.kernel.schema_name import NamedSchema
 from shared.mail_server import is_mail_address
 from shared.web.container import Resources, get_container
+from shared.web.entitlement import require_entitlement, study_of_path
 from shared.web.fact_recording import StudyIdPath
 from shared.web.fact_routes import create_router, refusal_responses
 from shared.web.response_models import model_response
@@ -116,6 +117,15 @@ def _service(request: Request) -> SubscriptionService:
     return get_container(request).get_resources(SubscriptionResources).subscriptions
 
 
+async def require_subscriber(request: Request) -> None:
+    """Raises NotFound, Forbidden for a caller who cannot subscribe, before the body is read."""
+    await _service(request).authorize(study_of_path(request), request.state.caller.subject)
+
+
+async def require_administrator(request: Request) -> None:
+    await _service(request).require_administrator(study_of_path(request), request.state.caller.subject)
+
+
 @routes.get(
     "/subscription",
     name="subscription",
@@ -138,6 +148,7 @@ async def read_subscription(request: Request, study: StudyIdPath) -> Response:
     response_model=SubscriptionAnswer,
     tags=["subscriptions"],
 )
+@require_entitlement(require_subscriber)
 async def write_subscription(request: Request, study: StudyIdPath, wish: SubscriptionRequest) -> Response:
     """Writes the caller's subscription, and renews it for 12 months. A new address is mailed a link to confirm it."""
     subscription = await _service(request).write(study, request.state.caller.subject, wish.to_choice())
@@ -195,6 +206,7 @@ async def send_digest(request: Request, study: StudyIdPath) -> Response:
     status_code=204,
     tags=["subscriptions"],
 )
+@require_entitlement(require_administrator)
 async def mark_address_dead(request: Request, study: StudyIdPath, dead: DeadAddress) -> Response:
     """Sends nothing more to the member until an address is confirmed. For administrators, who do not see it."""
     await _service(request).mark_dead(study, request.state.caller.subject, dead.member)

@@ -94,7 +94,7 @@ class SubscriptionService:
 
     async def read(self, study_id: str, member: str) -> Subscription | None:
         """Returns the member's subscription; None without one. Raises NotFound, Forbidden."""
-        await self._authorize(study_id, member)
+        await self.authorize(study_id, member)
         async with own_transaction(self._pool, study_id, member) as connection:
             return await repository.load_subscription(connection, study_id, member)
 
@@ -103,7 +103,7 @@ class SubscriptionService:
 
         Raises NotFound, Forbidden, NoMailServer, MailDomainRefused, NotStudyWide, RequestRejected, TooManyMails.
         """
-        rights, study = await self._authorize(study_id, member)
+        rights, study = await self.authorize(study_id, member)
         mailing = self._require_mailing()
         _check_choice(choice, mailing.domains, rights, study)
         async with own_transaction(self._pool, study_id, member) as connection:
@@ -122,7 +122,7 @@ class SubscriptionService:
 
     async def end(self, study_id: str, member: str) -> None:
         """Ends the member's subscription, if there is one. Raises NotFound, Forbidden."""
-        await self._authorize(study_id, member)
+        await self.authorize(study_id, member)
         async with own_transaction(self._pool, study_id, member) as connection:
             await repository.delete_subscription(connection, study_id, member)
 
@@ -138,7 +138,7 @@ class SubscriptionService:
     async def confirm(self, member: str, token: str) -> PendingConfirmation:
         """Sends messages to the address from now on. Raises NotFound as `find_confirmation` does, and when used."""
         pending = await self.find_confirmation(member, token)
-        await self._authorize(pending.study_id, member)
+        await self.authorize(pending.study_id, member)
         async with own_transaction(self._pool, pending.study_id, member) as connection:
             request_id = self._read_token(token)
             if not await repository.confirm_address(connection, request_id, pending.study_id, member, self._now()):
@@ -150,17 +150,22 @@ class SubscriptionService:
 
         The administrator does not learn whether there is an address. Raises NotFound, Forbidden.
         """
-        rights, _ = await load_rights(self._studies, study_id, administrator)
-        if not rights.has_role_at(None, frozenset({"administrator"})):
-            raise Forbidden
+        await self.require_administrator(study_id, administrator)
         async with transaction(self._system_pool, Tenant(study_id)) as connection:
             await repository.unconfirm_address(connection, study_id, member)
 
-    async def _authorize(self, study_id: str, member: str) -> tuple[Rights, StudyState]:
+    async def authorize(self, study_id: str, member: str) -> tuple[Rights, StudyState]:
+        """Returns the rights of a member who may subscribe, and the study. Raises NotFound, Forbidden."""
         rights, study = await load_rights(self._studies, study_id, member)
         if not may_subscribe(rights):
             raise rights.refuse_reading()
         return rights, study
+
+    async def require_administrator(self, study_id: str, member: str) -> None:
+        """Raises NotFound, Forbidden for a member who is no administrator of the study."""
+        rights, _ = await load_rights(self._studies, study_id, member)
+        if not rights.has_role_at(None, frozenset({"administrator"})):
+            raise Forbidden
 
     def _require_mailing(self) -> Mailing:
         if self._mailing is None:
