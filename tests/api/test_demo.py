@@ -154,7 +154,8 @@ def test_doctor_reports_no_problem_and_prints_no_secret(demo: Demo) -> None:
     table = cli_output(demo, "doctor")
     assert len(re.findall("^ok  ", table, re.MULTILINE)) == 12
     environment = json.loads((demo.data / "state.json").read_text())["environment"]
-    passwords = [httpx.URL(url).password for name, url in environment.items() if name.endswith("_URL")]
+    urls = [httpx.URL(url) for name, url in environment.items() if name.endswith("_URL")]
+    passwords = [url.password for url in urls if url.password]  # the mail server of our own has none
     assert len(passwords) == 12
     assert not [password for password in passwords if password in table]
 
