@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.analytics.__main__ import SERVICE_PROCESS as ANALYTICS
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
@@ -16,7 +17,7 @@ from shared.contracts.catalogue import STREAMS
 from shared.settings import Settings
 from shared.web.api_reference_page import render_page
 
-SERVICES = {process.name: process for process in (ENROLLMENT, TOXICITY, FOLLOWUP)}
+SERVICES = {process.name: process for process in (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)}
 FACTS = [
     pytest.param(stream.service, stream.subject, fact, id=f"{stream.service} {name}")
     for stream in STREAMS
@@ -114,3 +115,19 @@ def test_descriptions_of_facts_are_sentences() -> None:
         for text in (fact.__doc__, *(member.description for member in fact.model_fields.values()))
     }
     assert [text for text in texts if text and not re.match(r"(?s)[A-Z`].*[.]$", text.strip())] == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_page_lists_every_operation(service: str) -> None:
+    page = reference_page(service)
+    for path, methods in openapi_document(service)["paths"].items():
+        for method in methods:
+            assert f"{method.upper()} {path}" in page
+
+
+def test_settings_of_members_are_no_facts() -> None:
+    before, _, settings = reference_page("analytics").rpartition("<h2>Changing settings</h2>")
+    for method in ("PUT", "DELETE"):
+        assert f"{method} /analytics/v1/studies/{{study_id}}/subscription<" in settings
+        assert f"{method} /analytics/v1/studies/{{study_id}}/subscription<" not in before
+    assert "Recording facts" not in before
