@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from services.analytics import urls
 from services.analytics.reminders.message import Block, Envelope, compose_message, make_message_id
-from services.analytics.wording.phrasing import count_noun, join_words, non_empty
+from services.analytics.wording.phrasing import count_noun, describe_days, join_words, non_empty
 
 ALL_SITES = "*"
 DigestState = Literal["missed", "overdue", "due", "opening"]
@@ -154,15 +154,9 @@ def _describe_visit(visit: VisitInDigest, today: date) -> str:
     course = f" of course {visit.course_id}" if visit.course_id else ""
     return (
         f"{visit.participant_id}, visit {visit.number}{course}: "
-        f"target {visit.target} ({_describe_distance((visit.target - today).days)}), "
+        f"target {visit.target} ({describe_days((visit.target - today).days)}), "
         f"window {visit.opens} to {visit.closes}"
     )
-
-
-def _describe_distance(days: int) -> str:
-    if days == 0:
-        return "today"
-    return f"in {count_noun(days, 'day')}" if days > 0 else f"{count_noun(-days, 'day')} ago"
 
 
 def _also_open(part: SiteInDigest) -> str:

@@ -22,11 +22,12 @@ from services.analytics.schedule.visit_links import (
     site_numbers_url,
     visit_links,
 )
-from services.analytics.schedule.wording import EMPTY_LISTS, GROUP_LEADS, GROUP_TITLES, describe_days, describe_reason
+from services.analytics.schedule.wording import EMPTY_LISTS, GROUP_LEADS, GROUP_TITLES, describe_reason
 from services.analytics.schedule.worklist import GROUPS, VISIT_STATES, UnscheduledParticipant
 from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.api import StudyResources
 from services.analytics.study_header import StudyPage, build_study_header
+from services.analytics.wording.phrasing import describe_days
 from services.analytics.wording.reminder_steps import describe_step
 from shared.contracts.study import SiteActivated
 from shared.eventstore.study_cache import StudyState

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.analytics.wording.phrasing import count_noun
 from shared.protocol.visit_status import StateReason, VisitState
 
 GROUP_TITLES: Mapping[VisitState, str] = {
@@ -39,13 +38,6 @@ EMPTY_LISTS: Mapping[str, str] = {
     "states": "There are no visits in this state.",
     "end": "There are no further entries.",
 }
-
-
-def describe_days(days: int) -> str:
-    """Returns the distance from today, such as `in 5 days`; negative days have passed."""
-    if days == 0:
-        return "today"
-    return f"in {count_noun(days, 'day')}" if days > 0 else f"{count_noun(-days, 'day')} ago"
 
 
 def describe_reason(reason: StateReason) -> str:

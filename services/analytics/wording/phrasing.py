@@ -40,6 +40,13 @@ def count_noun(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def describe_days(days: int) -> str:
+    """Returns the distance from today, such as `in 5 days`; negative days have passed."""
+    if days == 0:
+        return "today"
+    return f"in {count_noun(days, 'day')}" if days > 0 else f"{count_noun(-days, 'day')} ago"
+
+
 def label_term(term_id: str, term_name: str | None) -> str:
     """Returns `Nausea (3.0:0150)`, or the id alone for a term without a known name."""
     return term_id if term_name is None else f"{term_name} ({term_id})"

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.schedule.wording import describe_days
 from services.analytics.schedule.worklist import (
     GROUPS,
     VISIT_STATES,
@@ -20,6 +19,7 @@ from services.analytics.schedule.worklist import (
     is_beyond,
     remaining_groups,
 )
+from services.analytics.wording.phrasing import describe_days
 from shared.protocol.visit_status import VisitState
 
 DAYS = st.dates(date(2024, 1, 1), date(2024, 1, 5))
