@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date
 from typing import NamedTuple
 
@@ -39,11 +39,16 @@ def _visit_line(visit: PlainReminder | VisitInMail) -> str:
     return f"{visit.participant_id} {visit.schedule} V{visit.visit} target {visit.target}"
 
 
+def _count_lines(also_open: Mapping[str, int]) -> list[str]:
+    return [f"{site_id}: {count} visits also open" for site_id, count in also_open.items()]
+
+
 def expected_mails(digests: Iterable[PlainDigest]) -> dict[DigestOfDay, set[str]]:
     """Returns what each mail says of each visit, and the instant of its composition."""
     return {
         DigestOfDay(digest.member, digest.site_id, digest.day): {
             f"composed at {digest.composed_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+            *_count_lines(digest.also_open),
             *(_visit_line(reminder) for reminder in digest.reminders),
         }
         for digest in digests
@@ -54,10 +59,8 @@ def received_mails(digests: Iterable[ReceivedDigest]) -> dict[DigestOfDay, set[s
     return {
         DigestOfDay(digest.member, digest.site_id, digest.day): {
             f"composed at {digest.composed_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
-            *(
-                f"{visit.participant_id} {visit.schedule} V{visit.visit} target {visit.target}"
-                for visit in digest.visits
-            ),
+            *_count_lines(digest.also_open),
+            *(_visit_line(visit) for visit in digest.visits),
         }
         for digest in digests
     }

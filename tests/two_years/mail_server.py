@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -55,6 +55,7 @@ while True:
     time.sleep(3600)
 """
 _VISIT = re.compile(r"^- ([0-9A-Z-]+), visit (\d+)(?: of course (\S+))?: target (\d{4}-\d{2}-\d{2})", re.MULTILINE)
+_ALSO_OPEN = re.compile(r"^Site (\S+):.*?^Also open: (\d+) visit", re.MULTILINE | re.DOTALL)
 _DAY = re.compile(r"^Visits of the study \S+ on (\d{4}-\d{2}-\d{2})\.", re.MULTILINE)
 
 
@@ -77,6 +78,7 @@ class ReceivedDigest:
     day: date
     composed_at: datetime
     visits: frozenset[VisitInMail]
+    also_open: Mapping[str, int]
     message_id: str
     content: bytes
 
@@ -170,6 +172,7 @@ def read_digest(content: bytes) -> ReceivedDigest:
             )
             for number, visit, course_id, target in _VISIT.findall(text)
         ),
+        also_open={site_id: int(count) for site_id, count in _ALSO_OPEN.findall(text)},
         message_id=message["Message-ID"],
         content=content,
     )

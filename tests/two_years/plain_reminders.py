@@ -6,8 +6,8 @@ local day, with which steps. It knows nothing of tables, mail or processes.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -69,13 +69,17 @@ class PlainReminder:
 
 @dataclass(frozen=True, kw_only=True)
 class PlainDigest:
-    """A digest to one member about one site, or about all sites (`*`), of one local day."""
+    """A digest to one member about one site, or about all sites (`*`), of one local day.
+
+    `also_open`: by site that it names, how many of its due and overdue visits are not in the digest.
+    """
 
     member: str
     site_id: str
     day: date
     composed_at: datetime
     reminders: frozenset[PlainReminder]
+    also_open: Mapping[str, int]
 
 
 @dataclass(kw_only=True)
@@ -257,6 +261,26 @@ def due_reminders(
     return frozenset(reminders)
 
 
+def count_open(study: RecordedStudy, reminders: Collection[PlainReminder], now: datetime) -> dict[str, int]:
+    """Returns how many due and overdue visits are not among the reminders, by site of the participants reminded of."""
+    plans, named, counts = known_plans(study, now), set[str](), Counter[str]()
+    reminded = {(reminder.participant_id, reminder.schedule, reminder.visit) for reminder in reminders}
+    for recorded in study.participants:
+        participant = known_participant(study, recorded, now)
+        if participant is None or participant.excluded:
+            continue
+        if participant.participant_id in {number for number, _, _ in reminded}:
+            named.add(participant.site_id)
+        for schedule in schedules(plans, participant):
+            own = participant.for_schedule(schedule.name)
+            counts[participant.site_id] += sum(
+                visit_state(own, visit, schedule.anchor) in ("due", "overdue")
+                and (participant.participant_id, schedule.name, visit.number) not in reminded
+                for visit in schedule.visits
+            )
+    return {site_id: counts[site_id] for site_id in sorted(named)}
+
+
 def recipients(study: RecordedStudy, site_id: str | None, now: datetime) -> list[ConfirmedDigest]:
     return [
         digest
@@ -280,7 +304,14 @@ def look(study: RecordedStudy, log: DigestLog, now: datetime, reaches: Callable[
                 continue
             if reminders := due_reminders(study, log, audience, scope, now=now, digest_day=day):
                 composed.append(
-                    PlainDigest(member=recipient.member, site_id=scope, day=day, composed_at=now, reminders=reminders)
+                    PlainDigest(
+                        member=recipient.member,
+                        site_id=scope,
+                        day=day,
+                        composed_at=now,
+                        reminders=reminders,
+                        also_open=count_open(study, reminders, now),
+                    )
                 )
     for digest in composed:
         log.note(digest, is_accepted=reaches(digest.member, digest.day))

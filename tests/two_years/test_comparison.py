@@ -23,6 +23,7 @@ RECEIVED = ReceivedDigest(
     day=date(2025, 4, 1),
     composed_at=EXPECTED.composed_at,
     visits=frozenset({VisitInMail(participant_id="P", schedule="index", visit=1, target=date(2025, 4, 15))}),
+    also_open={"berlin": 0},
     message_id="<d.1@quartal>",
     content=b"first",
 )
@@ -40,6 +41,7 @@ Visits of the study study on 2025-04-01.\r
 Site berlin: 1 opening\r
 - K7F2-9QXA-3, visit 1: target 2025-04-15 (in 14 days), window 2025-04-01 to =\r
 2025-04-29\r
+Also open: 2 visits, 1 data query.\r
 """
 
 
@@ -54,9 +56,9 @@ def test_equal_digests_do_not_differ() -> None:
 
 
 def test_missing_and_unexpected_digests_are_found() -> None:
-    line, at = "P index V1 target 2025-04-15", "composed at 2025-04-01 06:01:00"
-    assert compare([EXPECTED], []) == [([line, at], [])]
-    assert compare([], [RECEIVED]) == [([], [line, at])]
+    lines = ["P index V1 target 2025-04-15", "berlin: 0 visits also open", "composed at 2025-04-01 06:01:00"]
+    assert compare([EXPECTED], []) == [(lines, [])]
+    assert compare([], [RECEIVED]) == [([], lines)]
 
 
 def test_other_visit_and_other_instant_are_found() -> None:
@@ -79,3 +81,4 @@ def test_mail_is_read_by_the_parser_of_the_standard_library() -> None:
     }
     assert (digest.member, digest.site_id, digest.day) == ("at-berlin", "berlin", date(2025, 4, 1))
     assert digest.composed_at == datetime(2025, 4, 1, 6, 1, 1, tzinfo=UTC)
+    assert digest.also_open == {"berlin": 2}

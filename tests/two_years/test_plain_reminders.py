@@ -342,6 +342,16 @@ def test_mail_that_nobody_accepted_is_sent_on_the_next_working_day() -> None:
     ]
 
 
+def test_digest_counts_the_open_visits_that_it_does_not_name() -> None:
+    alone = study_of(JANUARY, entry("acknowledged", VisitAcknowledgment(visit=1), "2025-04-02"))
+    other = replace(alone.participants[0], participant_id="Q", facts=[anchor("2025-01-25")])
+    study = replace(alone, participants=[*alone.participants, other])
+    [both] = list_digests(study, mornings("2025-04-11", "2025-04-11"))
+    assert (lines([both]), both.also_open) == (["2025-04-11 V1 open berlin"] * 2, {"berlin": 0})
+    [target] = list_digests(study, mornings("2025-04-25", "2025-04-25"))
+    assert (lines([target]), target.also_open) == (["2025-04-25 V1 target berlin"], {"berlin": 1})
+
+
 def test_closed_site_is_not_reminded() -> None:
     closing = EndOfActivity(at=local("2025-03-01"), on=day("2025-04-10"), site_id="berlin")
     assert sent(study_of(JANUARY, endings=[closing]), mornings("2025-03-25", "2025-06-30")) == [
