@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from infra.reference.study import SITE_ID, STUDY_ID
 from tests.demo import SAME_ORIGIN_HEADERS, SCREENING_DATA, Demo
@@ -136,3 +136,81 @@ def test_lesion_is_registered_by_keyboard_alone(keyboard_page: Page, participant
     page.wait_for_url(re.compile("/events/"))
     assert "12.5 mm" in page.inner_text("main")
     assert page.get_by_role("link", name="Correct or void").is_visible()
+
+
+@pytest.fixture
+def scripted_page(site_page: Page) -> Page:
+    """A page that counts how often the browser loads a page anew."""
+    site_page.add_init_script("sessionStorage.loads = Number(sessionStorage.loads || 0) + 1")
+    return site_page
+
+
+def load_count(page: Page) -> int:
+    return int(page.evaluate("sessionStorage.loads"))
+
+
+def test_rows_are_added_and_removed_in_place(
+    scripted_page: Page, participant_id: str, find_violations: Callable[[], Violations]
+) -> None:
+    """With JavaScript the page stays, and its rows are those that the server would have shown."""
+    page = scripted_page
+    page.goto(f"/enrollment/studies/{STUDY_ID}/participants/{participant_id}/facts/systemic_therapy.started")
+    before = load_count(page)
+    page.locator("[name='agents.0.name']").fill("Carboplatin")
+    page.get_by_role("button", name="Add to agents").click()
+    second = page.locator("[name='agents.1.name']")
+    second.wait_for()
+    assert page.evaluate("document.activeElement.name") == "agents.1.name"
+    assert page.locator("[name='agents.0.name']").input_value() == "Carboplatin"
+    second.fill("Paclitaxel")
+    page.get_by_role("button", name="Remove agent 1").click()
+    page.locator("[name='agents.0.name']").wait_for(state="detached")
+    assert second.input_value() == "Paclitaxel"
+    assert load_count(page) == before
+    assert find_violations() == []
+
+
+def test_terms_appear_while_words_are_typed(
+    scripted_page: Page, participant_id: str, find_violations: Callable[[], Violations]
+) -> None:
+    page = scripted_page
+    report = "facts/toxicity.serious_event_reported?after=enrollment=3"
+    page.goto(f"/toxicity/studies/{STUDY_ID}/participants/{participant_id}/{report}")
+    before = load_count(page)
+    page.locator("[name='term'][type='text']").press_sequentially("nausea")
+    page.get_by_role("radio", name="Nausea").first.wait_for()
+    assert "terms for these words" in page.locator("#form-status").inner_text()
+    page.get_by_role("radio", name="Nausea").first.check()
+    assert load_count(page) == before
+    assert find_violations() == []
+    page.get_by_role("button", name="Check", exact=True).click()
+    assert page.get_by_role("radio", name="Nausea").first.is_checked()
+
+
+def test_form_tells_before_the_session_ends(site_page: Page, participant_id: str) -> None:
+    """W6: nobody loses a session without a word; a key that is pressed lets it go on."""
+    site_page.route("**/session/renew", lambda route: route.fulfill(status=204))
+    site_page.clock.install()
+    site_page.goto(f"/enrollment/studies/{STUDY_ID}/participants/{participant_id}/facts/lesion.registered")
+    status = site_page.locator("#form-status")
+    site_page.clock.run_for(57 * 60_000)
+    expect(status).to_have_text("")
+    site_page.clock.run_for(2 * 60_000)
+    expect(status).to_contain_text("Your session ends soon")
+    site_page.keyboard.press("Shift")
+    site_page.clock.run_for(60_000)
+    expect(status).to_have_text("")
+
+
+def test_form_tells_when_the_session_has_ended(
+    site_page: Page, participant_id: str, console_messages: list[str]
+) -> None:
+    """W6: what was typed stays, and the page says what to do."""
+    site_page.route("**/session/renew", lambda route: route.fulfill(status=401))
+    site_page.clock.install()
+    site_page.goto(f"/enrollment/studies/{STUDY_ID}/participants/{participant_id}/facts/lesion.registered")
+    site_page.locator("[name='found_on']").fill("2025-01")
+    site_page.clock.run_for(4 * 60_000)
+    expect(site_page.locator("#form-status")).to_contain_text("Your session has ended. Nothing is lost")
+    assert site_page.locator("[name='found_on']").input_value() == "2025-01"
+    console_messages.clear()

@@ -1,7 +1,7 @@
 // Makes a form quicker: rows and terms appear without loading the page anew, and the session lasts as long as somebody
 // works. Every request is the one that the form itself would send, so a form without this script does the same.
 
-import { renew } from './session.js';
+import { idleSeconds, requestRenewal } from './session.js';
 
 const IDLE_LIMIT = 60, WARNED_BEFORE = 2; // minutes without an act of the person until the session ends; minutes of warning
 const RENEWED_EVERY = 4; // minutes
@@ -65,22 +65,16 @@ function announce(sentence) {
   if (status && status.textContent !== sentence) status.textContent = sentence;
 }
 
-let activeAt = performance.now();
-for (const kind of ['pointerdown', 'keydown']) {
-  addEventListener(kind, () => (activeAt = performance.now()), { capture: true, passive: true });
-}
-
-async function keepSession() {
-  const isKept = await renew().catch(() => true); // a lost connection is no end of the session
-  if (!isKept) announce('Your session has ended. Nothing is lost: press a button of the form, and sign in.');
-}
-
 let minutes = 0;
-function watchSession() {
+let renewal = 204;
+
+async function watchSession() {
   minutes += 1;
-  const idle = (performance.now() - activeAt) / 60_000;
-  if (idle >= IDLE_LIMIT - WARNED_BEFORE) announce('Your session ends soon. Press a key to go on.');
-  if (minutes % RENEWED_EVERY === 0) keepSession();
+  // A lost connection is no end of the session, and one that cannot be renewed is not asked about again.
+  if (minutes % RENEWED_EVERY === 0 && renewal === 204) renewal = await requestRenewal().catch(() => 204);
+  const isEnding = idleSeconds() >= (IDLE_LIMIT - WARNED_BEFORE) * 60;
+  if (renewal === 401) announce('Your session has ended. Nothing is lost: press a button of the form, and sign in.');
+  else announce(isEnding ? 'Your session ends soon. Press a key to go on.' : '');
 }
 
 if (form()) setInterval(watchSession, 60_000);

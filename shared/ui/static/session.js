@@ -6,9 +6,15 @@ for (const event of ['pointerdown', 'keydown']) {
   addEventListener(event, () => (activeAt = performance.now()), { capture: true, passive: true });
 }
 
-// Returns whether the browser has a new token.
-export async function renew() {
-  const idle = Math.round((performance.now() - activeAt) / 1000); // seconds
-  const answer = await fetch('/session/renew', { method: 'POST', body: new URLSearchParams({ idle }) });
-  return answer.ok;
+// Returns the seconds since the person was last active.
+export const idleSeconds = () => Math.round((performance.now() - activeAt) / 1000);
+
+// Returns the status of the answer: 204 with a new token, 401 after the end of the session, 404 where no session can be
+// renewed.
+export async function requestRenewal() {
+  const body = new URLSearchParams({ idle: idleSeconds() });
+  return (await fetch('/session/renew', { method: 'POST', body })).status;
 }
+
+// Returns whether the browser has a new token.
+export const renew = async () => (await requestRenewal()) === 204;
