@@ -23,7 +23,6 @@ from shared.ui.forms.routes import Forms, LoadTarget
 from shared.ui.forms.targets import (
     FormTarget,
     fact_form,
-    last_value,
     require_role_in_study,
     study_context,
     with_typed_day,
@@ -67,7 +66,7 @@ def _new_participant_loader(request: Request, study: str) -> LoadTarget:
         sites = require_role_in_study(rights, ParticipantScreened)
         context = study_context(request, study, state.record, sites)
         own_site = next(iter(sites)) if len(sites) == 1 and EVERY_SITE not in sites else ""
-        site = own_site or last_value(form.entries, "site_id")
+        site = own_site or form.entries.last_value("site_id")
         is_allowed = site in sites or (EVERY_SITE in sites and find_site(state.record, site) is not None)
         screenings = await _screened_today(request, study, state.record, site) if is_allowed else []
         return FormTarget(
@@ -118,7 +117,7 @@ def new_study_form_routes(forms: Forms) -> APIRouter:
 def _new_study_loader(request: Request) -> LoadTarget:
     async def load(form: PostedForm) -> FormTarget:
         settings, member = get_service(request).settings, request.state.caller.subject
-        study_id = last_value(form.entries, "study_id")
+        study_id = form.entries.last_value("study_id")
         is_allowed = settings.may_open_study(member, study_id) if study_id else settings.may_open_any_study(member)
         if not is_allowed:
             raise Forbidden(OPENING_IS_GRANTED)

@@ -260,6 +260,22 @@ def test_form_of_another_service_waits_for_what_was_just_recorded(study: StudyUn
     assert rome.press(page, "record").status == 200
 
 
+def test_form_that_comes_too_early_is_shown_again_with_everything_that_was_typed(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """W9: the service tries again for a while by itself; a page without the answers would lose them."""
+    study.wait_until_known(participant_id)
+    page = rome.open(f"{form_of(study, participant_id, 'followup.recorded', 'followup')}?after=enrollment=3")
+    page.fill({"seen_on": "2024-05-02", "mode": "phone", "note": SECRET})
+    for control in page.parser.controls:
+        if control.get("name") == "form:after":
+            control["value"] = "enrollment=99"
+    early = rome.press(page, "record")
+    assert (early.status, early.value("note"), early.value("seen_on")) == (409, SECRET, "2024-05-02")
+    assert "not here yet: if it was recorded a moment ago, try again" in early.text
+    assert recorded_types(study, participant_id, "followup") == []
+
+
 def test_transfer_leads_to_the_list_because_the_site_no_longer_sees_the_record(
     study: StudyUnderTest, rome: FormBrowser, participant_id: str
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.kernel.presentation import Offer
+from shared.kernel.presentation import Offer, Presentation
 from shared.ui.forms.context import FormContext, Offered
 from shared.ui.forms.doses import dose_in_gray
 from shared.ui.forms.entries import NULL_TEXT, Entries, PostedForm
@@ -61,8 +61,7 @@ class Controls:
             lines=presentation.lines,
         )
         if name in self.fixed:
-            note = f"{presentation.word(self.fixed[name])} {presentation.unit}".strip()
-            return replace(view, kind="fixed", value=self.fixed[name], note=note)
+            return replace(view, kind="fixed", value=self.fixed[name], note=self._fixed_note(presentation, name))
         view = replace(view, hint=self.present_value(member))
         if presentation.offers in TERM_OFFERS:
             return self._term(view, entries)
@@ -114,6 +113,12 @@ class Controls:
         """Returns the view with a box that states that the value is not known."""
         is_null = view.value.strip() == NULL_TEXT
         return replace(view, value="" if is_null else view.value, null_box=Option(NULL_TEXT, _NOT_KNOWN, is_null))
+
+    def _fixed_note(self, presentation: Presentation, name: str) -> str:
+        """Returns a fixed value in words: those of an offer, or else its own."""
+        value = self.fixed[name]
+        labels = {choice.value: choice.label for choice in self.offered(presentation.offers)}
+        return labels.get(value) or f"{presentation.word(value)} {presentation.unit}".strip()
 
     def present_value(self, member: Member) -> str:
         """Returns what a report that leaves the member out keeps."""

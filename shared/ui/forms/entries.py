@@ -36,6 +36,11 @@ class Entries:
             entries = entries.children.setdefault(step, Entries())
         entries.values.append(value)
 
+    def last_value(self, step: str) -> str:
+        """Returns the last value at a step of the name, without blanks around it; an empty text without one."""
+        values = self.within(step).values
+        return values[-1].strip() if values else ""
+
     @staticmethod
     def is_number(step: str) -> bool:
         """Returns whether a step of a name is the number of a list's row."""

@@ -17,7 +17,7 @@ from shared.postgres.tenancy import Tenant
 from shared.ui.forms import addresses
 from shared.ui.forms.current_content import CurrentContent, current_content, find_event
 from shared.ui.forms.fields import correction_fields, fact_fields
-from shared.ui.forms.next_steps import next_links
+from shared.ui.forms.next_steps import next_links, next_study_links
 from shared.ui.forms.pages import EventPage, crumbs
 from shared.ui.forms.requests import create_form_router
 from shared.ui.forms.routes import Forms
@@ -71,6 +71,7 @@ def study_event_routes(forms: Forms) -> APIRouter:
             recorded_by=str(event.meta.get("recorded_by") or ""),
             lines=describe_fact(fact_fields(event.stream.facts[event.type]), event.content),
             crumbs=crumbs(study),
+            next_links=next_study_links(study, rights, event.type),
         )
         return html_response(forms.pages.render("event.html", page=page, member=request.state.caller.subject))
 

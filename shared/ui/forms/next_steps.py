@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from shared.contracts.catalogue import fact_class
+from shared.contracts.catalogue import STUDY, fact_class
 from shared.contracts.participation import enrollment_status
 from shared.kernel.fact import Fact
+from shared.security.grants import Rights
 from shared.ui.forms import addresses
 from shared.ui.forms.targets import ParticipantState, fact_heading
 from shared.ui.navigation import Link
@@ -36,7 +37,24 @@ _AFTER_STATUS: Mapping[str, Sequence[str]] = {
     "enrolled": ("followup.recorded", "toxicity.assessed", "lesion.registered", "radiotherapy.started"),
 }
 """The same by the participant's status, for facts that nothing particular follows."""
+_AFTER_STUDY_FACT: Mapping[str, Sequence[str]] = {
+    "study.opened": ("study.site_activated", "study.member_granted"),
+    "study.site_activated": ("study.member_granted", "study.site_activated"),
+    "study.member_granted": ("study.member_granted", "study.site_activated"),
+    "study.member_revoked": ("study.member_granted", "study.member_revoked"),
+    "study.accrual_closed": ("study.cut_taken", "study.closed"),
+}
 RECORDING_SERVICES = ("enrollment", "toxicity", "followup")
+
+
+def next_study_links(study: str, rights: Rights, type_name: str) -> list[Link]:
+    """Returns links to the forms of likely next facts of a study that the caller may state."""
+    likely = [STUDY.declared_facts[name] for name in _AFTER_STUDY_FACT.get(type_name, ())]
+    return [
+        Link(addresses.form_url(STUDY.service, study, fact.type_name), fact_heading(fact))
+        for fact in likely
+        if rights.sites_with_role(fact.stated_by_roles)
+    ]
 
 
 def next_links(study: str, participant_id: str, state: ParticipantState, service: str, type_name: str) -> list[Link]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from shared.contracts.follow_up import QueryExplained, ReminderAcknowledged, ReminderSnoozed, VisitScheduled
 from shared.contracts.study import ProtocolAmended
 from shared.contracts.treatment import PrescriptionChanged
 from shared.kernel.fact import Fact
+from shared.kernel.text import is_showable
 from shared.ui.forms.context import FormContext
+from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.offers import prescribed_targets
 
 Body = Mapping[str, Any]
@@ -29,12 +32,28 @@ _PREFILLS: Mapping[str, Callable[[FormContext], Body]] = {
 }
 
 
+_GIVEN_MEMBERS: Mapping[type[Fact], Sequence[str]] = {
+    QueryExplained: ("query_key",),
+    VisitScheduled: ("visit", "course_id"),
+    ReminderSnoozed: ("visit", "course_id"),
+    ReminderAcknowledged: ("visit", "course_id"),
+}
 _FIXED_MEMBERS = ("every_months", "anchor_policy")
 """Members of the follow-up plan that no amendment changes."""
 
 
+def given_values(form: PostedForm, fact: type[Fact]) -> dict[str, str]:
+    """Returns the values by name that the link to a form fixes: what a reminder, a booking or an answer is about.
+
+    Only when the form is opened, but for the key of a data query, which nobody types.
+    """
+    names = _GIVEN_MEMBERS.get(fact, ()) if form.is_first or fact is QueryExplained else ()
+    values = {name: form.entries.last_value(name) for name in names}
+    return {name: value for name, value in values.items() if value and is_showable(value)}
+
+
 def fixed_content(context: FormContext, fact: type[Fact]) -> dict[str, str]:
-    """Returns the values by name that the form of a fact shows and does not ask for."""
+    """Returns the values by name that the form of a fact of the study shows and does not ask for."""
     if fact is not ProtocolAmended or not context.protocol:
         return {}
     plan = context.protocol.follow_up

@@ -60,9 +60,10 @@ async def record_form(
     if not form.again and not dry_run and _stands_already(request, target, command):
         raise FormRejected(target.doubt.message, faults=[target.doubt])
     service = get_service(request)
+    waits_by_itself = command.after is not None
     return await retry_while_unknown(
         lambda: service.record(replace(command, dry_run=dry_run, key=None if dry_run else command.key)),
-        waits=not dry_run,
+        waits=not dry_run and not waits_by_itself,
     )
 
 

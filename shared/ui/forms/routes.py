@@ -18,7 +18,7 @@ from shared.ui.forms.answers import FormAnswers, in_turn
 from shared.ui.forms.entries import PostedForm, new_key, parse_form
 from shared.ui.forms.fields import Group, fact_fields
 from shared.ui.forms.pages import FormReply, create_form_pages, render_form, render_signed_out
-from shared.ui.forms.prefills import first_content, fixed_content
+from shared.ui.forms.prefills import first_content, fixed_content, given_values
 from shared.ui.forms.presets import standing_grants, with_preset
 from shared.ui.forms.requests import AfterParameter, create_form_router, fills_from_query, require_form_token
 from shared.ui.forms.site_counts import participants_by_site
@@ -190,7 +190,8 @@ async def load_fact_target(
     if fact is None:
         await load_caller_rights(request, study)
         raise NotFound
-    state = await load_participant_state(request, study, participant_id, form.after)
+    # a form that was filled in is shown again, with what the service knows, if it still waits for what came before
+    state = await load_participant_state(request, study, participant_id, form.after if form.is_first else "")
     require_role_in_study(state.rights, fact)
     state.require_role_at_site(fact)
     context = with_typed_day(participant_context(request, study, state), fact, form.entries)
@@ -203,5 +204,6 @@ async def load_fact_target(
         context=context,
         version=state.stream.head.version,
         events=state.stream.events,
+        fixed=given_values(form, fact),
         prefilled=tuple(write_fields(fact_fields(fact), first_content(context, type_name))),
     )

@@ -213,21 +213,15 @@ def with_typed_day(context: FormContext, fact: type[Fact], entries: Entries) -> 
     return replace(
         context,
         stated_on=_typed_date(entries, fact.date_field or ""),
-        course_id=last_value(entries, "course_id"),
-        country=last_value(entries, "country"),
-        chosen_dictionary=last_value(toxicity, "dictionary"),
-        present_values=present_values(context.own, fact, last_value(entries, "serious_event_id")),
+        course_id=entries.last_value("course_id"),
+        country=entries.last_value("country"),
+        chosen_dictionary=toxicity.last_value("dictionary"),
+        present_values=present_values(context.own, fact, entries.last_value("serious_event_id")),
     )
 
 
 def _typed_date(entries: Entries, name: str) -> PartialDate | None:
     try:
-        return PartialDate.parse(last_value(entries, name))
+        return PartialDate.parse(entries.last_value(name))
     except ValueError:
         return None
-
-
-def last_value(entries: Entries, name: str) -> str:
-    """Returns the last value of a field, without blanks around it; an empty text without one."""
-    values = entries.within(name).values
-    return values[-1].strip() if values else ""

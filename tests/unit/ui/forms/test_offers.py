@@ -23,6 +23,7 @@ from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.field_view import FieldView
 from shared.ui.forms.fields import fact_fields
 from shared.ui.forms.offers import offered
+from shared.ui.forms.prefills import given_values
 from shared.ui.forms.present_values import present_values
 from shared.ui.forms.presets import standing_grants, with_preset
 from shared.ui.forms.sample_visits import WINDOWS, sample_visits, with_rows
@@ -178,3 +179,15 @@ def test_visits_of_the_plan_that_is_typed_are_shown_for_a_sample_anchor() -> Non
     assert [visit.target for visit in sample_visits(opened, form, TODAY)] == [date(2025, 12, 1), date(2026, 12, 1)]
     assert sample_visits(opened, PostedForm(pairs=(("protocol.follow_up.every_months", "no"),)), TODAY) == ()
     assert sample_visits(fact_fields(MemberRevoked), form, TODAY) == ()
+
+
+def test_link_fixes_the_visit_that_is_booked_and_the_data_query_that_is_answered() -> None:
+    booking, key = FOLLOWUP.declared_facts["visit.scheduled"], "a" * 64
+    opened = PostedForm(pairs=(("visit", "3"), ("on", "2024-12-09")), is_first=True)
+    assert given_values(opened, booking) == {"visit": "3"}
+    assert given_values(replace(opened, is_first=False), booking) == {}
+    controls = Controls(context_of(), opened, fixed=given_values(opened, booking))
+    visit = next(view for view in FormView(controls).build(fact_fields(booking)) if view.name == "visit")
+    assert (visit.kind, visit.note) == ("fixed", "Visit 3: 2024-11-29, window 2024-11-15 to 2024-12-13")
+    answer = PostedForm(pairs=(("query_key", key),))
+    assert given_values(answer, FOLLOWUP.declared_facts["query.explained"]) == {"query_key": key}
