@@ -22,8 +22,10 @@ from tests.demo import CHECKOUT, Demo
 
 def advance(demo: Demo, study_id: str, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "infra.cli", "clock", "advance", "--study", study_id, *options]
-    options: dict[str, Any] = {"cwd": CHECKOUT, "env": {**demo.environment, **settings}, "timeout": 60}
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    environment = {**demo.environment, **settings}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environment, timeout=60
+    )
 
 
 def timeline(study: StudyUnderTest, participant_id: str) -> dict[str, Any]:
