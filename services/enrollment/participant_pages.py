@@ -151,8 +151,8 @@ async def _list_page(
 
 async def _load_heads(request: Request, study: str, tenants: Sequence[str], after: str) -> list[tuple[str, StreamHead]]:
     heads: list[tuple[str, StreamHead]] = []
-    for tenant in tenants:
-        async with get_service(request).store.unit(Tenant(study, tenant)) as unit:
+    async with get_service(request).store.snapshot([Tenant(study, tenant) for tenant in tenants]) as snapshot:
+        async for _, unit in snapshot:
             heads += await unit.list_streams(site=None, status=None, search_key=None, after=after, limit=PAGE_ROWS + 1)
     return sorted(heads, key=lambda row: row[0])[: PAGE_ROWS + 1]
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-from collections.abc import AsyncIterator, Sequence, Set
+from collections.abc import AsyncIterable, AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -35,6 +34,9 @@ class _Contents:
     foreign_facts: dict[tuple[str, str], Record] = field(default_factory=dict)
     recorded_events: dict[int, Event] = field(default_factory=dict)  # in the order of recording
 
+    def copy(self) -> _Contents:
+        return _Contents(**{name: dict(mapping) for name, mapping in vars(self).items()})
+
 
 class MemoryStore:
     """The event store of one service in memory."""
@@ -59,15 +61,22 @@ class MemoryStore:
     async def unit(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
         """Runs units one after the other. Writes are kept only if the block ends without an exception."""
         async with self._lock:
-            draft = copy.copy(self._contents)
-            for name, mapping in vars(self._contents).items():
-                setattr(draft, name, dict(mapping))
+            draft = self._contents.copy()
             yield _MemoryUnitOfWork(draft, tenant)
             self._contents = draft
+
+    @asynccontextmanager
+    async def snapshot(self, tenants: Sequence[Tenant]) -> AsyncIterator[AsyncIterable[tuple[Tenant, UnitOfWork]]]:
+        yield _units_of(self._contents.copy(), tenants)
 
     async def append(self, tenant: Tenant, request: AppendRequest) -> None:
         async with self.unit(tenant) as unit:
             await unit.append(request)
+
+
+async def _units_of(contents: _Contents, tenants: Sequence[Tenant]) -> AsyncIterator[tuple[Tenant, UnitOfWork]]:
+    for tenant in tenants:
+        yield tenant, _MemoryUnitOfWork(contents, tenant)
 
 
 class _MemoryUnitOfWork:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
@@ -28,7 +28,7 @@ from shared.eventstore.store import (
 from shared.kernel.errors import DatabaseNotConfirmed
 from shared.kernel.record import Record
 from shared.postgres.named_queries import load_queries
-from shared.postgres.tenancy import PooledConnection, Tenant, transaction
+from shared.postgres.tenancy import PooledConnection, Tenant, open_snapshot, transaction
 
 SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
@@ -56,7 +56,15 @@ class PostgresStore:
     @asynccontextmanager
     async def unit(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
         async with transaction(self._pool, tenant) as connection:
-            yield _PostgresUnitOfWork(self.service, tenant, connection, self._shards, self._foreign_facts_reader)
+            yield self._unit(tenant, connection)
+
+    @asynccontextmanager
+    async def snapshot(self, tenants: Sequence[Tenant]) -> AsyncIterator[AsyncIterable[tuple[Tenant, UnitOfWork]]]:
+        async with open_snapshot(self._pool, tenants) as snapshot:
+            yield ((tenant, self._unit(tenant, connection)) async for tenant, connection in snapshot.by_tenant())
+
+    def _unit(self, tenant: Tenant, connection: PooledConnection) -> UnitOfWork:
+        return _PostgresUnitOfWork(self.service, tenant, connection, self._shards, self._foreign_facts_reader)
 
     async def append(self, tenant: Tenant, request: AppendRequest) -> None:
         await _append(self._pool, tenant, request, self._shards)

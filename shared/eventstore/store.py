@@ -13,7 +13,7 @@ SearchKeyConflict           the site has another participant with this reference
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date
@@ -142,7 +142,7 @@ class UnitOfWork(Protocol):
 
 
 class Store(Protocol):
-    """The event store of one service."""
+    """The event store of one service, as the command path uses it."""
 
     service: str
 
@@ -152,4 +152,14 @@ class Store(Protocol):
 
     async def append(self, tenant: Tenant, request: AppendRequest) -> None:
         """Appends in a transaction of its own. Raises the same conflicts as a unit's append."""
+        ...
+
+
+class SnapshotStore(Store, Protocol):
+    """A store from which routes also read lists of several tenants."""
+
+    def snapshot(
+        self, tenants: Sequence[Tenant]
+    ) -> AbstractAsyncContextManager[AsyncIterable[tuple[Tenant, UnitOfWork]]]:
+        """Opens a transaction that only reads, as each tenant in turn. All of them see one state of the store."""
         ...

@@ -85,9 +85,14 @@ class TenantSnapshot:
 
     async def __aiter__(self) -> AsyncIterator[PooledConnection]:
         """Yields the connection as each tenant in turn."""
+        async for _, connection in self.by_tenant():
+            yield connection
+
+    async def by_tenant(self) -> AsyncIterator[tuple[Tenant, PooledConnection]]:
+        """Yields each tenant with the connection, which reads as this tenant until the next one."""
         for tenant in self._tenants:
             await set_tenant(self._connection, tenant)
-            yield self._connection
+            yield tenant, self._connection
 
 
 @asynccontextmanager

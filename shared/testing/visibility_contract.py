@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.eventstore.feed_cursor import FeedCursor
-from shared.eventstore.store import LoadedStream, Store, StreamHead, StreamVersionConflict
+from shared.eventstore.store import LoadedStream, SnapshotStore, Store, StreamHead, StreamVersionConflict
 from shared.kernel.ids import new_participant_id
 from shared.postgres.tenancy import Tenant
 from shared.testing.append_requests import RECORDED_AT, append_in_unit, build_append, build_outcome, load_stream
@@ -68,6 +68,21 @@ class VisibilityContract:
             assert len(await unit.list_member_events("someone", day, of_study=False, limit=1)) == 1
             assert await unit.list_member_events("another", day, of_study=False, limit=9) == []
             assert await unit.list_member_events("someone", day - timedelta(days=1), of_study=False, limit=9) == []
+
+    @pytest.mark.parametrize("sites", [["S1", "S2"], ["S2", "S1"]])
+    async def test_snapshot_has_a_participant_who_is_transferred_meanwhile_at_the_former_site(
+        self, store: SnapshotStore, study: str, participant: str, sites: list[str]
+    ) -> None:
+        await append_in_unit(store, build_append(study, participant))
+        participants_by_site: list[tuple[str, str]] = []
+        async with store.snapshot([Tenant(study, site) for site in sites]) as snapshot:
+            async for tenant, unit in snapshot:
+                page = await unit.list_streams(site=None, status=None, search_key=None, after="", limit=9)
+                participants_by_site += [(tenant.site_id, name) for name, _ in page]
+                if tenant.site_id == sites[0]:
+                    await append_in_unit(store, build_append(study, participant, 1, site="S2", stating_site="S1"))
+        assert participants_by_site == [("S1", participant)]
+        assert (await load_stream(store, Tenant(study, "S2"), participant)).head.version == 2
 
     async def test_another_site_cannot_append_to_a_participant(
         self, store: Store, study: str, participant: str

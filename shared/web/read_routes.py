@@ -98,8 +98,8 @@ async def participants(
             "status", "Only enrollment knows the status of participants. Ask enrollment, or leave this parameter out."
         )
     rows: list[tuple[str, StreamHead]] = []
-    for tenant in tenants:
-        async with get_service(request).store.unit(Tenant(study, tenant)) as unit:
+    async with get_service(request).store.snapshot([Tenant(study, tenant) for tenant in tenants]) as snapshot:
+        async for _, unit in snapshot:
             rows += await unit.list_streams(site=site, status=status, search_key=None, after=after, limit=limit + 1)
     rows = sorted(rows, key=lambda row: row[0])
     page = [describe_participant(number, head) for number, head in rows[:limit]]
@@ -196,16 +196,17 @@ async def facts(
     stream, _, version = after.partition(".")
     events: list[Event] = []
     texts: dict[UUID, Mapping[str, str]] = {}
-    for tenant in scope.tenants:
-        stating_sites = all_sites if tenant == EVERY_SITE else [tenant]
-        async with get_service(request).store.unit(Tenant(study, tenant)) as unit:
+    service = get_service(request)
+    async with service.store.snapshot([Tenant(study, tenant) for tenant in scope.tenants]) as snapshot:
+        async for tenant, unit in snapshot:
+            stating_sites = all_sites if tenant.site_id == EVERY_SITE else [tenant.site_id]
             events += (
                 tenant_events := await unit.list_events(
                     sites=stating_sites, after=(stream, int(version or 0)), limit=limit + 1
                 )
             )
-            if rights.is_site_staff(tenant):
-                texts |= await open_own_texts(unit, get_service(request).vault, tenant_events)
+            if rights.is_site_staff(tenant.site_id):
+                texts |= await open_own_texts(unit, service.vault, tenant_events)
     events = sorted(events, key=lambda event: (event.stream_id, event.version))
     page_events, has_more = events[:limit], len(events) > limit
     await log_feed_page(after=after, rows=len(page_events))

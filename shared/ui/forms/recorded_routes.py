@@ -78,8 +78,9 @@ async def _load_events(request: Request, study: str, rights: Rights, day: date) 
     store, member = get_service(request).store, request.state.caller.subject
     async with store.unit(Tenant(study)) as unit:
         events = await unit.list_member_events(member, day, of_study=True, limit=MAX_TABLE_ROWS + 1)
-    for tenant in readable_tenants(rights) if rights.visible_sites else ():
-        async with store.unit(Tenant(study, tenant)) as unit:
+    sites = readable_tenants(rights) if rights.visible_sites else []
+    async with store.snapshot([Tenant(study, site) for site in sites]) as snapshot:
+        async for _, unit in snapshot:
             events += await unit.list_member_events(member, day, of_study=False, limit=MAX_TABLE_ROWS + 1)
     return sorted(events, key=lambda event: (event.recorded_at, event.version), reverse=True)
 
