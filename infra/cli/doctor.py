@@ -24,7 +24,7 @@ from shared.security.vault import BadKeyFile, KeyEncryptionKey
 from shared.settings import PRODUCERS, SERVICES, Settings
 
 DERIVER_TIMEOUT_SECONDS, DERIVER_INTERVAL_SECONDS = 10.0, 0.2
-TOPICS = tuple(f"quartal.{service}.v1" for service in PRODUCERS)
+TOPICS = tuple(f"quartal.{name}.v1" for name in (*PRODUCERS, "reminders"))
 
 
 def command() -> None:
@@ -67,6 +67,10 @@ async def _checks(settings: Settings) -> AsyncIterator[tuple[str, str]]:
             f"{service}: the database was compared with what was published, so facts can be recorded",
             await _check_confirmed(settings, service),
         )
+    yield (
+        "analytics: the database was compared with what was published, so reminders can be sent",
+        await _check_confirmed(settings, "analytics"),
+    )
     yield "analytics: the deriver follows the applied facts", await _check_deriver(settings)
     yield "Kafka answers and the topics have the right number of partitions", await _check_broker(settings)
 
@@ -94,7 +98,7 @@ async def _check_confirmed(settings: Settings, service: str) -> str:
     try:
         async with await open_pool(settings.database_url(service, "app")) as pool:
             if not await is_confirmed(pool):
-                return "not since the server started, so nothing is recorded; see the log of the service's worker"
+                return "not since the server started, so nothing is recorded; see the log of the process that publishes"
     except (*FAILED_QUERY, ValueError) as fault:
         return str(fault) or type(fault).__name__
     return ""

@@ -152,7 +152,7 @@ def test_relay_status_lists_the_publisher_of_each_service(demo: Demo) -> None:
 
 def test_doctor_reports_no_problem_and_prints_no_secret(demo: Demo) -> None:
     table = cli_output(demo, "doctor")
-    assert len(re.findall("^ok  ", table, re.MULTILINE)) == 12
+    assert len(re.findall("^ok  ", table, re.MULTILINE)) == 13
     environment = json.loads((demo.data / "state.json").read_text())["environment"]
     urls = [httpx.URL(url) for name, url in environment.items() if name.endswith("_URL")]
     passwords = [url.password for url in urls if url.password]  # the mail server of our own has none
