@@ -32,6 +32,7 @@ select v.participant_id, v.number, v.contact_on = 'infinity' and v.ends_on = 'in
   from derived_visit v, (select $2::date as seen, $3::date as today) d
  where v.study_id = $1 and v.opens <= d.today and v.slot_ends >= d.today - 16  -- nothing is sent later
    and d.today >= v.valid_from and d.seen <= v.valid_to
+   and v.ends_on >= v.opens - 60  -- a visit whose window opened long after the end was never awaited
    and (v.opens > d.seen
         or (v.target > d.seen and v.target <= d.today)
         or (v.closes >= d.seen and v.closes < d.today)
