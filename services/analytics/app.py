@@ -102,7 +102,7 @@ async def _open_resources(
                 calendar_addresses=CalendarAddresses(
                     pool, reader.studies, _links(settings), settings.public_url, clock.now
                 ),
-                calendars=CalendarService(system_pool, reader, clock.now),
+                calendars=CalendarService(system_pool, reader, _links(settings), clock.now),
                 live_updates=live_updates,
                 pages=[module.PAGE for module in PAGE_MODULES],
                 live_parts=LIVE_PARTS,

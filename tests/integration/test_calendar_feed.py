@@ -13,8 +13,10 @@ import httpx
 import pytest
 from icalendar import Calendar
 
+from services.analytics.app import create_app
 from shared.kernel.fact import Fact
 from shared.security.vault import make_key_file
+from shared.settings import Settings
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
 from shared.testing.builders.participant_history import ParticipantHistory
@@ -205,6 +207,25 @@ async def test_every_secret_that_opens_nothing_is_answered_alike(study: Analytic
     assert {answer.status_code for answer in answers} == {404}
     assert len({answer.content for answer in answers}) == 1
     assert (await fetch(study, new)).status_code == 200
+
+
+async def test_another_key_voids_every_address(
+    analytics_database: Database, tmp_path: Path, study_id: str, study: AnalyticsStudy
+) -> None:
+    address = await subscribe(study)
+    (tmp_path / "other").mkdir()
+    make_key_file(tmp_path / "other" / "links_key")
+    settings = Settings(
+        analytics_app_url=analytics_database.urls["app"],
+        analytics_system_url=analytics_database.urls["system"],
+        links_key=tmp_path / "other" / "links_key",
+        clock=f"{study_id}={TODAY}",
+    )
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+        assert (await http.get(address)).status_code == 404
+    assert (await fetch(study, address)).status_code == 200
 
 
 async def test_a_new_subscription_has_a_new_address(study: AnalyticsStudy) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -25,6 +25,14 @@ from shared.protocol.visit_status import VisitState
 SQL = load_queries(Path(__file__).with_name("repository.sql"))
 _OVER: list[VisitState] = ["done", "done_late", "not_applicable"]
 _CONTENT_COLUMNS = ("uid", "site_id", "participant_id", "schedule", "number", "part", "starts", "ends", "cancelled_on")
+
+
+class CalendarOwner(NamedTuple):
+    """The member whose calendar an address opens, and the generation of the address."""
+
+    study_id: str
+    member: str
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +59,10 @@ class CodedVisit:
         )
 
 
-async def find_subscriber(
-    connection: PooledConnection, secret_hash: bytes, renewed_after: datetime
-) -> tuple[str, str] | None:
-    """Returns the study and the member of a calendar; None for a secret that is unknown, replaced or not wanted."""
-    row = await connection.fetchrow(SQL["find_subscriber"], secret_hash, renewed_after)
-    return (row["study_id"], row["member"]) if row else None
+async def find_owner(connection: PooledConnection, secret_hash: bytes, renewed_after: datetime) -> CalendarOwner | None:
+    """Returns the owner of a calendar; None for a secret that is unknown, replaced or not wanted."""
+    row = await connection.fetchrow(SQL["find_owner"], secret_hash, renewed_after)
+    return CalendarOwner(row["study_id"], row["member"], row["generation"]) if row else None
 
 
 async def lock_events(connection: PooledConnection, study_id: str) -> None:

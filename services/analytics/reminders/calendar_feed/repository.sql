@@ -1,6 +1,7 @@
--- name: find_subscriber
--- The study and the member of the calendar with this secret, if the subscription wants it and was renewed after a time.
-select a.study_id, a.member
+-- name: find_owner
+-- The study, the member and the generation of the calendar with this secret, if the subscription wants it and was renewed
+-- after a time.
+select a.study_id, a.member, a.generation
   from calendar_address a join subscription s using (study_id, member)
  where a.secret_hash = $1 and s.calendar and s.renewed_at > $2
 

@@ -33,6 +33,7 @@ from services.analytics.reminders.calendar import (
 )
 from services.analytics.reminders.calendar_feed import repository
 from services.analytics.reminders.calendar_feed.repository import CodedVisit
+from services.analytics.reminders.links import LinksKey
 from services.analytics.reminders.subscriptions.calendar_addresses import hash_secret
 from services.analytics.reminders.subscriptions.subscription import LIFETIME, SUBSCRIBER_ROLES
 from services.analytics.schedule.service import longest_window
@@ -68,11 +69,13 @@ class _CalendarScope:
 class CalendarService:
     """Composes the calendars that are fetched at secret addresses.
 
-    `system_pool` finds the member of a secret, and stores events.
+    `system_pool` finds the member of a secret, and stores events. `links`: the key that secrets are derived with.
     """
 
-    def __init__(self, system_pool: asyncpg.Pool[Any], reader: StudyReader, now: Callable[[], datetime]) -> None:
-        self._system_pool, self._reader, self._now = system_pool, reader, now
+    def __init__(
+        self, system_pool: asyncpg.Pool[Any], reader: StudyReader, links: LinksKey | None, now: Callable[[], datetime]
+    ) -> None:
+        self._system_pool, self._reader, self._links, self._now = system_pool, reader, links, now
         self._lock = asyncio.Lock()  # of this process: fetches wait without a connection
 
     async def fetch(self, secret: str, *, with_windows: bool) -> CalendarFeed:
@@ -80,11 +83,7 @@ class CalendarService:
 
         Raises NotFound alike for every secret that opens none now, RowsBeingPrepared after an upgrade.
         """
-        async with self._system_pool.acquire() as connection:
-            owner = await repository.find_subscriber(connection, hash_secret(secret), self._now() - LIFETIME)
-        if owner is None:
-            raise NotFound
-        study_id, member = owner
+        study_id, member = await self._find_owner(secret)
         scope = await self._authorize(study_id, member)
         if not (await self._reader.projection_position(study_id)).has_current_rows:
             raise RowsBeingPrepared
@@ -93,6 +92,14 @@ class CalendarService:
             member, lambda: compose_calendar(study_id, FEED_DESCRIPTION, events), item_count=len(events)
         )
         return CalendarFeed(study_id=study_id, member=member, content=content, events=len(events))
+
+    async def _find_owner(self, secret: str) -> tuple[str, str]:
+        """Returns the study and the member of a calendar. Raises NotFound, also for a secret of another key."""
+        async with self._system_pool.acquire() as connection:
+            owner = await repository.find_owner(connection, hash_secret(secret), self._now() - LIFETIME)
+        if owner is None or self._links is None or self._links.calendar_secret(*owner) != secret:
+            raise NotFound
+        return owner.study_id, owner.member
 
     async def _authorize(self, study_id: str, member: str) -> _CalendarScope:
         """Returns the member with the sites whose visits the calendar has. Raises NotFound for one without any."""
