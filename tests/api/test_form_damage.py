@@ -89,6 +89,22 @@ def test_odd_value_in_every_field_of_every_form_is_refused_and_records_nothing(
         assert "49" not in re.findall(r'value="([^"]*)"', refused.text)
 
 
+@pytest.mark.parametrize("value", ODD_VALUES.values(), ids=ODD_VALUES.keys())
+def test_odd_value_in_an_address_is_shown_or_refused_and_never_run(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str, value: str
+) -> None:
+    for service, type_name, name in (
+        ("enrollment", "lesion.registered", "lesion_id"),
+        ("toxicity", "toxicity.assessed", "findings.0.term"),
+        ("followup", "query.explained", "query_key"),
+        ("followup", "visit.scheduled", "visit"),
+    ):
+        address = f"{form_of(study, participant_id, type_name, service)}?{urlencode({name: value})}"
+        response = rome.http.get(address)
+        assert response.status_code in (200, 400, 422), (type_name, response.status_code)
+        assert "<script>alert" not in response.text
+
+
 @pytest.mark.parametrize(
     "pair",
     [
