@@ -24,7 +24,7 @@ _HIDDEN_TEXT = "A text that is there is kept with the site, and not shown to you
 _OTHER_DICTIONARY = "The version of CTCAE by which toxicity is graded does not have this term."
 _KEPT_TEXT = "The text is kept with the site, and not shown to you. To replace it, write another one."
 _KEEP_TEXT, _NOT_KNOWN = "Keep the text that is there", "Not known"
-_NO_ANSWER = Offered("", "")
+_NO_ANSWER, _VISIT_BY_DATE = Offered("", ""), Offered("", "By date")
 
 
 @dataclass
@@ -135,7 +135,8 @@ class Controls:
         other = [Offered(view.value, view.value)] if view.value.strip() and view.value not in listed else []
         always_answered = member.is_required or member.default is not None
         is_short = len(choices) <= MAX_RADIOS and always_answered
-        empty = [] if is_short else [_NO_ANSWER]
+        no_answer = _VISIT_BY_DATE if member.presentation.offers == "visits" else _NO_ANSWER
+        empty = [] if is_short else [no_answer]
         options = [
             Option(choice.value, choice.label, choice.value == view.value) for choice in [*empty, *choices, *other]
         ]

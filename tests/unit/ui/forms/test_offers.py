@@ -65,6 +65,12 @@ def test_visits_are_offered_with_their_target_and_window() -> None:
     ]
 
 
+def test_contact_is_of_the_visit_of_its_date_unless_the_site_names_one() -> None:
+    for kind in (FOLLOWUP.declared_facts["followup.recorded"], TOXICITY.declared_facts["toxicity.assessed"]):
+        view = views_of(kind, context_of())["visit"]
+        assert (view.kind, view.options[0].value, view.options[0].label) == ("select", "", "By date")
+
+
 def test_visits_without_a_known_end_of_radiotherapy_are_offered_by_their_months() -> None:
     running = (facts.radiotherapy_started("2024-02-01"),)
     partial = (*running, facts.radiotherapy_completed("2024-02"))
