@@ -7,13 +7,14 @@ does not know, Monday to Friday are.
 from __future__ import annotations
 
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, lru_cache
 
 from holidays import HolidayBase, country_holidays
 
 _FRIDAY = 4
 
 
+@lru_cache(maxsize=20_000)
 def is_working_day(country: str, day: date) -> bool:
     """Returns whether a day is a working day in a country, which is its alpha-2 code of ISO 3166-1."""
     calendar = _calendar(country)
