@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from functools import partial
 
@@ -9,6 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from services.enrollment.rules.study import gate_objections, objections
+from shared.contracts.streams import STUDY
+from shared.contracts.study import SiteActivated
 from shared.kernel.objection import RuleViolation
 from shared.testing.builders.facts import site_activated, study_opened
 from shared.testing.spec import Spec
@@ -58,3 +61,24 @@ def test_all_faults_of_a_site_are_reported_at_once() -> None:
     study_spec.when(site_activated(country="UK", time_zone="EST", name="A\nB")).then_refused(
         "zone-of-no-place", "no-such-country", "not-one-line"
     )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"time_zone": "Factory"},
+        {"time_zone": "No/Such"},
+        {"time_zone": "localtime"},
+        {"name": "Rome\u202e"},
+        {"name": "=?UTF-8?Q?=0A?="},
+        {"country": "XX"},
+    ],
+)
+def test_stored_site_that_would_be_refused_today_stays_readable(changes: dict[str, str]) -> None:
+    """F17: classes are validated whenever an event is read. What is refused from now on is refused by the gate."""
+    content = {**site_activated().model_dump(mode="json"), **changes}
+    stored = STUDY.read("study.site_activated", 1, json.dumps(content))
+    assert isinstance(stored, SiteActivated)
+    assert {name: getattr(stored, name) for name in changes} == changes
+    with pytest.raises((RuleViolation, ValidationError)):
+        study_spec.when(SiteActivated.model_validate(content)).then_admitted()
