@@ -7,7 +7,6 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -54,6 +53,8 @@ KILL_IN_LOOKS = 5
 WEIGHTS = {"child": 8, "sender": 6, "mail": 6, "projector": 1, "postgres": 1}
 """The weight of each in the draw of a victim. Those whose restart takes least time are killed most often."""
 
+_SUPERVISION_SECONDS = 0.2
+
 
 @dataclass
 class Victims:
@@ -65,6 +66,7 @@ class Victims:
     mail: MailServerProcess
     postgres: LocalPostgres
     kills: Counter[str] = field(default_factory=Counter)
+    restarts: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def kill_child(self) -> None:
         await asyncio.sleep(self.rng.uniform(0, 0.1))
@@ -83,7 +85,16 @@ class Victims:
         await self.mail.start()
 
     async def kill_projector(self) -> None:
-        await asyncio.to_thread(self.projector.restart)
+        async with self.restarts:
+            await asyncio.to_thread(self.projector.restart)
+
+    async def supervise_projector(self) -> None:
+        """Starts the projector again whenever it has ended, as its supervisor does."""
+        while True:
+            async with self.restarts:
+                if self.projector.process.poll() is not None:
+                    await asyncio.to_thread(self.projector.restart)
+            await asyncio.sleep(_SUPERVISION_SECONDS)
 
     async def kill_postgres(self) -> None:
         await asyncio.sleep(self.rng.uniform(0, 0.05))
@@ -103,15 +114,6 @@ async def own_postgres(tmp_path: Path) -> AsyncIterator[LocalPostgres]:
     with LocalPostgres(tmp_path / "postgres", fast=True) as server:
         await ensure_databases(server.url(), PASSWORDS)
         yield server
-
-
-@asynccontextmanager
-async def run_in_parallel(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        await task
 
 
 def instants(study: RecordedStudy) -> list[datetime]:
@@ -140,12 +142,14 @@ async def test_kills_change_nothing_but_repeats_of_equal_bytes(
             changes = subscription_changes(study, base[-1])
             async with child_process(study_id, database.urls["system"], kafka.bootstrap, mail.url) as child:
                 victims = Victims(rng, child, projector, mail, own_postgres)
+                supervision = asyncio.create_task(victims.supervise_projector())
                 for now in base:
                     await retry_while_unavailable(partial(running.advance, now))
                     while changes and changes[0].at <= now:
                         await retry_while_unavailable(partial(apply_change, database, study_id, changes[0]))
                         changes.pop(0)
                     await look_under_fire(victims, now)
+                supervision.cancel()
             received = mail.received()
         expected = list_digests(study, sorted({now + pause for now in base for pause in (timedelta(), *AGAIN)}))
         assert differences(expected_mails(expected), received_mails(received)) == []
@@ -159,8 +163,9 @@ async def look_under_fire(victims: Victims, now: datetime) -> None:
     """Looks, and looks again after a pause; something is killed during one of the first looks of some instants."""
     for number, instant in enumerate((now, *(now + pause for pause in AGAIN))):
         if number < len(AGAIN) and victims.rng.random() < 1 / KILL_IN_LOOKS:
-            async with run_in_parallel(victims.draw()()):
-                await victims.child.look(instant)
+            async with asyncio.TaskGroup() as tasks:  # a fault of either ends both
+                tasks.create_task(victims.draw()())
+                tasks.create_task(victims.child.look(instant))
             victims.mail.spare()
         else:
             await victims.child.look(instant)
