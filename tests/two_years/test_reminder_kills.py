@@ -111,7 +111,8 @@ class Victims:
 
 @pytest.fixture
 async def own_postgres(tmp_path: Path) -> AsyncIterator[LocalPostgres]:
-    with LocalPostgres(tmp_path / "postgres", fast=True) as server:
+    """A durable server: a killed one that is not loses commits, and a database that lost some sends no reminders."""
+    with LocalPostgres(tmp_path / "postgres") as server:
         await ensure_databases(server.url(), PASSWORDS)
         yield server
 
