@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.analytics.reminders.health import load_statuses
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
 from tests.conftest import Database
@@ -130,3 +131,27 @@ async def test_health_says_whether_reminders_are_planned(study: AnalyticsStudy) 
     assert health.status_code in (200, 503)  # other studies of this database have no worker
     metrics = (await study.http.get("/analytics/metrics")).text
     assert f'quartal_reminders_sent_total{{study="{study.study_id}"}} 1.0' in metrics
+
+
+async def faults(study: AnalyticsStudy) -> list[str | None]:
+    statuses = await load_statuses(study.database.system)
+    return [status.fault for status in statuses if status.study_id == study.study_id]
+
+
+async def test_worker_is_taken_for_stopped_only_after_a_minute_of_silence(study: AnalyticsStudy) -> None:
+    await add(study, DUE)
+    assert await faults(study) == [None]
+    await study.database.system.execute(
+        "update study_position set applied_at = applied_at - interval '61 seconds' where study_id = $1", study.study_id
+    )
+    assert await faults(study) == ["stopped"]
+    await remind(study)
+    assert await faults(study) == [None]
+
+
+async def test_study_without_sites_has_a_worker_too(analytics_database: Database, study_id: str) -> None:
+    reminded = RemindedStudy(analytics_database, study_id)
+    await reminded.open()
+    await reminded.tick()
+    query = "select ticked_at from reminder_status where study_id = $1"
+    assert await analytics_database.system.fetchval(query, study_id)

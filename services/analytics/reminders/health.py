@@ -25,14 +25,14 @@ routes = APIRouter(include_in_schema=False, route_class=StrictRoute)
 class ReminderStatus(NamedTuple):
     """The state of a study's reminders.
 
-    `silent_seconds`: since the last sign of life of the worker; None without one. `waits_for`: what its digests wait
-    for, since `waiting_seconds`. `planned`: reminders that the next digests have, the oldest since `oldest_seconds`.
-    `unreached`: reminders that nobody receives. `sent`, `failed`: numbers of outcomes. `undelivered`: mails that were
-    tried more than once; `is_mail_stuck`: the mail server has taken none since.
+    `silent_seconds`: since the last sign of life of the worker, in a new study since its last fact. `waits_for`: what
+    its digests wait for, since `waiting_seconds`. `planned`: reminders that the next digests have, the oldest since
+    `oldest_seconds`. `unreached`: reminders that nobody receives. `sent`, `failed`: numbers of outcomes. `undelivered`:
+    mails that were tried more than once; `is_mail_stuck`: the mail server has taken none since.
     """
 
     study_id: str
-    silent_seconds: float | None
+    silent_seconds: float
     waits_for: str | None
     waiting_seconds: float
     sent: int
@@ -46,7 +46,7 @@ class ReminderStatus(NamedTuple):
     @property
     def fault(self) -> str | None:
         """The fault that keeps reminders from being sent; None without one."""
-        if self.silent_seconds is None or self.silent_seconds > SILENT_SECONDS:
+        if self.silent_seconds > SILENT_SECONDS:
             return "stopped"
         if self.is_mail_stuck:
             return "mail"
@@ -81,6 +81,6 @@ async def collect_reminder_metrics(system_pool: asyncpg.Pool[Any]) -> Sequence[S
             ("oldest_due_seconds", "Age of the oldest planned reminder", status.oldest_seconds),
             ("undelivered", "Mails that were tried more than once", status.undelivered),
             ("smtp_up", "0 while the mail server takes no mail", 0 if status.is_mail_stuck else 1),
-            ("silent_seconds", "Seconds since the last sign of life of the worker", status.silent_seconds or 0.0),
+            ("silent_seconds", "Seconds since the last sign of life of the worker", status.silent_seconds),
         )
     ]

@@ -230,17 +230,19 @@ on conflict (study_id) do update
 update reminder_status set sent = sent + $2, failed = failed + $3 where study_id = $1
 
 -- name: status
--- For every study with rows: seconds since the last sign of life (null: none), what its digests wait for and how long,
+-- For every study with rows: seconds since the last sign of life of the worker, in a study without one since the last
+-- fact was applied, what its digests wait for and how long,
 -- reminders that are planned and that nobody receives, since when the oldest of them is planned, the outcomes, and mails
 -- that were tried more than once; whether no mail at all was taken since.
 select d.study_id,
-       extract(epoch from clock_timestamp() - s.ticked_at)::float8 as silent_seconds,
+       extract(epoch from clock_timestamp() - coalesce(s.ticked_at, p.applied_at))::float8 as silent_seconds,
        s.waits_for, coalesce(extract(epoch from clock_timestamp() - s.waits_since), 0)::float8 as waiting_seconds,
        coalesce(s.sent, 0) as sent, coalesce(s.failed, 0) as failed, u.planned, u.unreached,
        coalesce(extract(epoch from clock_timestamp() - u.oldest), 0)::float8 as oldest_seconds,
        m.undelivered, m.undelivered > 0 and not exists (
            select from mail where state = 'sent' and ended_at > m.tried_since) as is_mail_stuck
   from derived_study d
+  join study_position p using (study_id)
   left join reminder_status s using (study_id)
  cross join lateral (
        select count(*) filter (where r.state = 'planned') as planned,

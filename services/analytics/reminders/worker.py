@@ -83,6 +83,7 @@ class ReminderWorker:
         async with self._pool.acquire() as connection:
             state, study = await self._load_study(connection, study_id)
             if state is None or not (sites := list_site_days(self._clock, study_id, study)):
+                await status.store_status(connection, study_id, None)
                 return None
             groups = await self._load_groups(connection, study_id, sites)
         open_sites, obstacle = await self._open_sites(study_id, sites, groups)
