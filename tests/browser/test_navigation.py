@@ -7,13 +7,16 @@ from playwright.sync_api import Page, expect
 
 from infra.reference.study import STUDY_ID
 from services.analytics.page_registry import PAGE_MODULES
+from shared.security.grants import Grant, Rights
 
 BASE = f"/analytics/studies/{STUDY_ID}"
+INVESTIGATOR = Rights("investigator", frozenset({Grant("investigator", None)}))
 PAGE_URLS = {
     module.PAGE.nav_label: module.PAGE.route.format(study_id=STUDY_ID)
     for module in PAGE_MODULES
-    if module.PAGE.nav_label
+    if module.PAGE.nav_label and module.PAGE.may_see(INVESTIGATOR)
 }
+"""The addresses of the pages that an investigator may see, by their links."""
 
 
 @pytest.mark.parametrize("label", PAGE_URLS)
