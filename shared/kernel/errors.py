@@ -13,6 +13,7 @@ RequestError
 ├── RequestTooSlow          408  the headers or the body took too long to arrive
 ├── ReferenceInUse          409  the site uses the local reference for another participant
 ├── NotKnownYet             409  this service has not yet received what the request refers to
+├── NoDigest                409  no visit at the member's sites needs a reminder today
 ├── PositionGone            410  the position belongs to an earlier epoch
 ├── VersionMismatch         412  the record is not at the version that If-Match names
 ├── BodyTooLarge            413  the body has too many bytes
@@ -26,12 +27,16 @@ RequestError
 │   ├── StudyExists              the study_id belongs to another study
 │   ├── KeyReused                the idempotency key belongs to another request
 │   ├── TextMissing              a correction keeps a text, and none is recorded that it may keep
+│   ├── MailDomainRefused        the mail address is in a domain that the installation does not allow
+│   ├── NotStudyWide             only members of the whole study choose the site whose hour counts
 │   └── ForeignReference         the caller is not of the site that states the local reference
 ├── TooManyRequests         429  too many requests are under way
+├── TooManyMails            429  three such mails were sent within an hour
 ├── InternalError           500  the service failed
 ├── UnreadableFacts         500  this version cannot read facts that the answer needs
 ├── RowsBeingPrepared       503  rows of an earlier version are not derived again yet
 ├── DatabaseNotConfirmed    503  the database may be in an earlier state than what was published
+├── NoMailServer            503  the installation sends no mail
 └── ServiceUnavailable      503  other requests were faster, or a database is unavailable
 
 `code` and `title` of a class are a published problem type; those of the base are for refusals of the web framework.
@@ -52,7 +57,6 @@ class Fault:
     """One entry of `errors` in a problem document: one thing that is wrong with a request.
 
     An objection of a rule or gate becomes a fault, as does a value of the wrong type.
-
     `code` is stable, for programs. `pointer` is the JSON pointer to the value in the body. `because_of` is the id of
     the event that the request conflicts with.
     """
@@ -152,8 +156,7 @@ class NotKnownYet(RequestError):
 
 
 class NoDigest(RequestError):
-    status, code = 409, "no-digest"
-    title = "No message is sent: no visit at your sites needs a reminder today."
+    status, code, title = 409, "no-digest", "No message is sent: no visit at your sites needs a reminder today."
 
 
 class RequestTooSlow(RequestError):
@@ -236,8 +239,7 @@ class ForeignReference(RequestRejected):
 
 
 class MailDomainRefused(RequestRejected):
-    code = "mail-domain"
-    title = "Messages go to addresses of certain domains only. Give your address at work."
+    code, title = "mail-domain", "Messages go to addresses of certain domains only. Give your address at work."
 
 
 class NotStudyWide(RequestRejected):
