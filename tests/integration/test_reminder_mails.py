@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -25,8 +25,10 @@ from services.analytics.reminders.subscriptions.repository import (
 from services.analytics.reminders.subscriptions.subscription import SubscriptionChoice
 from services.analytics.reminders.worker import MailPorts, ReminderWorker
 from shared.kernel.clock import Clock
+from shared.outbox.confirmation import confirm_database
 from shared.testing.builders import facts
-from tests.conftest import Database
+from tests.conftest import Database, PostgresServer
+from tests.integration.support.analytics_database import own_analytics_database
 from tests.integration.support.mail_servers import PickyServer, run_picky_server
 from tests.integration.support.reminded_study import MAIL, RemindedStudy
 
@@ -80,10 +82,20 @@ class Morning:
         return [tuple(row) for row in rows]
 
 
+@pytest.fixture(scope="module")
+async def own_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
+    """A database without mails of other tests: one that was sent later shows that the mail server works."""
+    async with own_analytics_database(postgres) as database:
+        await confirm_database(database.system)
+        yield database
+
+
 @pytest.fixture
-async def morning(analytics_database: Database, study_id: str) -> AsyncIterator[Morning]:
-    await analytics_database.system.execute("update mail set state = 'failed' where state = 'waiting'")
-    study = RemindedStudy(analytics_database, study_id)
+async def morning(own_database: Database, study_id: str) -> AsyncIterator[Morning]:
+    await own_database.system.execute(
+        "update mail set state = 'failed', ended_at = composed_at where state <> 'failed'"
+    )
+    study = RemindedStudy(own_database, study_id)
     members = [facts.member_granted(member, "site", "berlin") for member in (NURSE, DOCTOR)]
     await study.open(facts.site_activated("berlin", zone="Europe/Berlin", country="DE"), *members)
     await study.treat("2025-01-15")
