@@ -72,7 +72,7 @@ async def add_study(database: Database, study_id: str, member: str) -> str:
 async def change_session(database: Database, subject: str, **ages: str) -> None:
     """Makes a session older: `renewed_at="2 minutes"` puts the last renewal two minutes back."""
     for column, age in ages.items():
-        statement = f"update sessions set {column} = now() - '{age}'::interval where subject = $1"  # noqa: S608
+        statement = f"update sessions set {column} = now() - '{age}'::interval where subject = $1"  # noqa: S608 - values of the test
         assert await _as_superuser(database, statement, subject) == "UPDATE 1"
 
 

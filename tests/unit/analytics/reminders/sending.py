@@ -112,7 +112,7 @@ def changing(facts: Facts, *changes: tuple[str, Mapping[str, object]]) -> Callab
         recorded = facts
         for first_day, members in changes:
             if today >= day(first_day):
-                recorded = replace(recorded, **members)  # type: ignore[arg-type]
+                recorded = replace(recorded, **members)  # type: ignore[arg-type] # members by name
         return recorded
 
     return on
