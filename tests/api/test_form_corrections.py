@@ -46,7 +46,7 @@ def test_correction_restates_the_whole_fact_and_changes_what_was_changed(
     assert page.value("replacement.data.size_mm") == "12.5"
     page.fill({"reason_code": "typing_error", "replacement.data.size_mm": "21,5"})
     page = rome.press(page, "check")
-    assert "Member Was Will be Size 12.5 mm 21.5 mm" in page.text
+    assert "Field Was Will be Size 12.5 mm 21.5 mm" in page.text
     corrected = rome.press(page, "record", "restate")
     assert corrected.status == 200
     assert "21.5 mm" in corrected.text

@@ -209,7 +209,7 @@ async def test_an_administrator_marks_an_address_dead_without_seeing_it(study: A
     assert (marked.status_code, marked.text) == (204, "")
     assert await addresses_of_recipients(study) == []
     assert (await call(study, "GET", "subscription")).json()["confirmed"] is False
-    assert "they were refused, or an administrator was told" in (await study.get_page("subscription", NURSE)).text
+    assert "an administrator marked the address as not in use" in (await study.get_page("subscription", NURSE)).text
     await subscribe(study)
     await confirm(study, await link_token(study))
     assert await addresses_of_recipients(study) == [(address_of(study), "rome")]
