@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -23,10 +23,22 @@ from shared.testing.builders.facts import (
 )
 from shared.testing.builders.messages import as_messages
 from shared.testing.builders.participant_history import participant_stream, study_stream
-from tests.conftest import Database
-from tests.integration.support.analytics_database import fact_rows, journal_rows, project_messages
+from tests.conftest import Database, PostgresServer
+from tests.integration.support.analytics_database import (
+    fact_rows,
+    journal_rows,
+    own_analytics_database,
+    project_messages,
+)
 
 FROZEN, SHIFTED = Clock({"": date(2024, 6, 1)}), Clock.parse("+10")
+
+
+@pytest.fixture(scope="module")
+async def own_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
+    """A database for these tests: a rebuild reads every study that is in it."""
+    async with own_analytics_database(postgres) as database:
+        yield database
 
 
 def known_from(day: str, events: Sequence[Event]) -> list[Event]:
@@ -48,96 +60,92 @@ async def days_of_facts(database: Database, study_id: str) -> dict[int, date | N
     return {row["from_position"]: row["known_on"] for row in await fact_rows(database.system, study_id)}
 
 
-async def test_fact_is_known_on_the_day_that_its_event_keeps(analytics_database: Database, study_id: str) -> None:
+async def test_fact_is_known_on_the_day_that_its_event_keeps(own_database: Database, study_id: str) -> None:
     stream = participant_stream(study_id)
-    await project(analytics_database, *known_from("2025-01-31", stream.events))
-    assert set(dict(await days_of(analytics_database, study_id)).values()) == {date(2025, 1, 31)}
-    assert await days_of_facts(analytics_database, study_id) == {1: date(2025, 1, 31), 2: date(2025, 1, 31)}
+    await project(own_database, *known_from("2025-01-31", stream.events))
+    assert set(dict(await days_of(own_database, study_id)).values()) == {date(2025, 1, 31)}
+    assert await days_of_facts(own_database, study_id) == {1: date(2025, 1, 31), 2: date(2025, 1, 31)}
 
 
 async def test_correction_brings_its_own_day_and_the_past_keeps_the_first(
-    analytics_database: Database, study_id: str
+    own_database: Database, study_id: str
 ) -> None:
     stream = participant_stream(study_id)
     lesion = stream.record(lesion_registered("L1"))
     correction = stream.correct(lesion, lesion_registered("L2"))
     events = [*known_from("2025-03-01", stream.events[:3]), *known_from("2025-11-01", [correction])]
-    await project(analytics_database, *events)
-    before = await fact_rows(analytics_database.system, study_id)
-    assert (await days_of_facts(analytics_database, study_id))[3] == date(2025, 3, 1)
-    assert (await days_of_facts(analytics_database, study_id))[4] == date(2025, 11, 1)
-    await keep_known_on(analytics_database.system, FROZEN, study_id)
-    await rebuild(analytics_database.urls["system"])
-    assert await fact_rows(analytics_database.system, study_id) == before
+    await project(own_database, *events)
+    before = await fact_rows(own_database.system, study_id)
+    assert (await days_of_facts(own_database, study_id))[3] == date(2025, 3, 1)
+    assert (await days_of_facts(own_database, study_id))[4] == date(2025, 11, 1)
+    await keep_known_on(own_database.system, FROZEN, study_id)
+    await rebuild(own_database.urls["system"])
+    assert await fact_rows(own_database.system, study_id) == before
 
 
-async def test_event_of_an_earlier_release_gets_the_day_of_its_site_once(
-    analytics_database: Database, study_id: str
-) -> None:
+async def test_event_of_an_earlier_release_gets_the_day_of_its_site_once(own_database: Database, study_id: str) -> None:
     late_evening = datetime(2024, 3, 7, 23, 30, tzinfo=UTC)  # the next day in Rome
     stream = participant_stream(study_id)
     stream.correct(stream.events[1], participant_enrolled("2024-02-10"))
     events = [replace(event, recorded_at=late_evening) for event in (*study_stream(study_id).events, *stream.events)]
-    await project(analytics_database, *events)
-    await keep_known_on_everywhere(analytics_database.system, Clock())
-    days = await days_of(analytics_database, study_id)
+    await project(own_database, *events)
+    await keep_known_on_everywhere(own_database.system, Clock())
+    days = await days_of(own_database, study_id)
     assert {day for _, day in days} == {date(2024, 3, 8)}
-    assert set((await days_of_facts(analytics_database, study_id)).values()) == {date(2024, 3, 8)}
+    assert set((await days_of_facts(own_database, study_id)).values()) == {date(2024, 3, 8)}
 
-    facts = await fact_rows(analytics_database.system, study_id)
+    facts = await fact_rows(own_database.system, study_id)
     for later_clock in (FROZEN, SHIFTED):
-        await keep_known_on(analytics_database.system, later_clock, study_id)
-        await rebuild(analytics_database.urls["system"])
-    assert await days_of(analytics_database, study_id) == days
-    assert await fact_rows(analytics_database.system, study_id) == facts
+        await keep_known_on(own_database.system, later_clock, study_id)
+        await rebuild(own_database.urls["system"])
+    assert await days_of(own_database, study_id) == days
+    assert await fact_rows(own_database.system, study_id) == facts
 
 
-async def test_frozen_study_knows_its_earlier_facts_on_its_frozen_day(
-    analytics_database: Database, study_id: str
-) -> None:
-    await project(analytics_database, *study_stream(study_id).events, *participant_stream(study_id).events)
-    await keep_known_on(analytics_database.system, FROZEN, study_id)
-    assert {day for _, day in await days_of(analytics_database, study_id)} == {date(2024, 6, 1)}
+async def test_frozen_study_knows_its_earlier_facts_on_its_frozen_day(own_database: Database, study_id: str) -> None:
+    await project(own_database, *study_stream(study_id).events, *participant_stream(study_id).events)
+    await keep_known_on(own_database.system, FROZEN, study_id)
+    assert {day for _, day in await days_of(own_database, study_id)} == {date(2024, 6, 1)}
 
 
-async def test_events_of_a_site_that_has_not_arrived_wait_for_it(analytics_database: Database, study_id: str) -> None:
+async def test_events_of_a_site_that_has_not_arrived_wait_for_it(own_database: Database, study_id: str) -> None:
     """A replay may bring a participant before the site, whose zone decides the day."""
     study = EventStream(study_id, study_id)
     study.record(site_activated("milan"))
-    await project(analytics_database, *study.events, *participant_stream(study_id).events)
-    await keep_known_on(analytics_database.system, Clock(), study_id)
-    assert [day for _, day in await days_of(analytics_database, study_id)] == [date(2024, 3, 7), None, None]
+    await project(own_database, *study.events, *participant_stream(study_id).events)
+    await keep_known_on(own_database.system, Clock(), study_id)
+    assert [day for _, day in await days_of(own_database, study_id)] == [date(2024, 3, 7), None, None]
     study.record(site_activated("rome"))
-    await project_messages(analytics_database.system, as_messages(study.events[1:], 3))
-    await keep_known_on(analytics_database.system, Clock(), study_id)
-    assert None not in [day for _, day in await days_of(analytics_database, study_id)]
+    await project_messages(own_database.system, as_messages(study.events[1:], 3))
+    await keep_known_on(own_database.system, Clock(), study_id)
+    assert None not in [day for _, day in await days_of(own_database, study_id)]
 
 
 @pytest.mark.parametrize("turns", [1, 4, 7, 12, 20])
 async def test_killed_and_concurrent_runs_end_with_the_same_days(
-    analytics_database: Database, study_id: str, turns: int
+    own_database: Database, study_id: str, turns: int
 ) -> None:
     streams = [study_stream(study_id), *(participant_stream(study_id) for _ in range(5))]
-    await project(analytics_database, *(event for stream in streams for event in stream.events))
-    killed = asyncio.create_task(keep_known_on(analytics_database.system, FROZEN, study_id, batch_size=2))
+    await project(own_database, *(event for stream in streams for event in stream.events))
+    killed = asyncio.create_task(keep_known_on(own_database.system, FROZEN, study_id, batch_size=2))
     for _ in range(turns):
         await asyncio.sleep(0.001)
     killed.cancel()
     await asyncio.gather(killed, return_exceptions=True)
-    runs = (keep_known_on(analytics_database.system, FROZEN, study_id, batch_size=3) for _ in range(3))
+    runs = (keep_known_on(own_database.system, FROZEN, study_id, batch_size=3) for _ in range(3))
     await asyncio.gather(*runs)
-    assert {day for _, day in await days_of(analytics_database, study_id)} == {date(2024, 6, 1)}
-    assert set((await days_of_facts(analytics_database, study_id)).values()) == {date(2024, 6, 1)}
+    assert {day for _, day in await days_of(own_database, study_id)} == {date(2024, 6, 1)}
+    assert set((await days_of_facts(own_database, study_id)).values()) == {date(2024, 6, 1)}
 
 
 async def test_journal_lets_a_day_be_given_once_and_nothing_else_be_changed(
-    analytics_database: Database, study_id: str
+    own_database: Database, study_id: str
 ) -> None:
     stream = EventStream(study_id)
     stream.record(participant_screened())
-    await project(analytics_database, *stream.events)
+    await project(own_database, *stream.events)
     give_day = "update journal set known_on = $2 where study_id = $1"
-    owner = await asyncpg.connect(analytics_database.superuser_url)
+    owner = await asyncpg.connect(own_database.superuser_url)
     try:
         for change in (
             "update journal set known_on = '2024-03-07', position = 9",
