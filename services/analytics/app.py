@@ -56,7 +56,7 @@ from shared.ui.static_files import static_routes
 from shared.web.app import create_service_app
 from shared.web.authentication import create_verifier
 from shared.web.export_log_routes import read_log_routes
-from shared.web.metrics import collect_inbox_metrics
+from shared.web.metrics import collect_inbox_metrics, collect_relay_metrics
 from shared.web.traffic import Traffic
 
 _NO_LINKS: Mapping[str, Sequence[Link]] = MappingProxyType({})
@@ -84,6 +84,7 @@ async def _open_resources(
                 studies=reader.studies,
                 verifier=create_verifier(settings, clock),
                 metrics_collectors=[
+                    partial(collect_relay_metrics, "analytics", pool),
                     partial(collect_inbox_metrics, "analytics", pool),
                     partial(collect_metrics, system_pool),
                     partial(reminders_health.collect_reminder_metrics, system_pool),

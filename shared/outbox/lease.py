@@ -79,6 +79,11 @@ class Lease:
         if asyncio.get_running_loop().time() >= self._renew_at:
             await self._update_fenced("renew", state)
 
+    async def renew_idle(self, state: LeaseState) -> None:
+        """Does the same, and notes that everything is published."""
+        if asyncio.get_running_loop().time() >= self._renew_at:
+            await self._update_fenced("renew_idle", state)
+
     async def store_cursor(self, state: LeaseState) -> None:
         """Stores the cursor and renew the lease. Raises LeaseLost, and stores nothing then."""
         await self._update_fenced("store_cursor", state, state.done, state.upto, state.last_seq)

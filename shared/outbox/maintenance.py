@@ -35,6 +35,12 @@ async def load_shard_status(pool: asyncpg.Pool[Any]) -> list[ShardStatus]:
     return [ShardStatus(**row) for row in await pool.fetch(SQL["status"])]
 
 
+async def load_relay_age(pool: asyncpg.Pool[Any]) -> float | None:
+    """Returns the seconds since the relay had published everything; None if it never had. `pool` is the app's."""
+    seconds: float | None = await pool.fetchval(SQL["published_seconds"])
+    return seconds
+
+
 class OrphanedShard(Exception):
     """Events wait in a shard that no relay publishes, because the number of shards was reduced."""
 

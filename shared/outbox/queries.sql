@@ -21,10 +21,17 @@ returning shard, epoch, done, upto, last_seq,
 -- Extends the lease of epoch $2; no row if another relay has acquired the shard since.
 update relay_cursor set until = clock_timestamp() + make_interval(secs => $3) where shard = $1 and epoch = $2
 
+-- name: renew_idle
+-- Extends the lease of epoch $2 of a relay that has nothing to publish; no row if another relay has acquired the shard.
+update relay_cursor
+   set until = clock_timestamp() + make_interval(secs => $3), published_at = clock_timestamp()
+ where shard = $1 and epoch = $2
+
 -- name: store_cursor
 -- Stores the cursor and extends the lease of epoch $2; no row if another relay has acquired the shard since.
 update relay_cursor
-   set done = $4, upto = $5, last_seq = $6, until = clock_timestamp() + make_interval(secs => $3)
+   set done = $4, upto = $5, last_seq = $6, until = clock_timestamp() + make_interval(secs => $3),
+       published_at = case when $5::text is null then clock_timestamp() else published_at end
  where shard = $1 and epoch = $2
 
 -- name: release
@@ -66,6 +73,12 @@ select page.seq, e.study_id, e.stream_id, e.version, e.event_id, e.type, e.schem
        e.recorded_at
   from page join events e using (study_id, stream_id, version)
  order by page.seq
+
+-- name: published_seconds
+-- Seconds since everything was published, in the shard that is furthest behind; null until each shard was published.
+select case when bool_and(published_at is not null)
+            then extract(epoch from clock_timestamp() - min(published_at))::float8 end
+  from relay_cursor
 
 -- name: status
 -- Each shard with its lease, the number of unpublished events, and the age in seconds of the oldest.

@@ -175,7 +175,7 @@ class Relay:
                     reading = asyncio.create_task(self._read_page(next_state))
                 if page.messages:
                     await _with_lease_renewal(lease, state, stop, self._publisher.publish(page.messages))
-                await (lease.renew(state) if next_state == state else lease.store_cursor(next_state))
+                await (lease.renew_idle(state) if next_state == state else lease.store_cursor(next_state))
                 state = next_state
                 if not page.is_full or stop.is_set():
                     return state

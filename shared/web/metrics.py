@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from shared.inbox.lag import load_lags, load_stuck_counts
+from shared.outbox.maintenance import load_relay_age
 from shared.postgres.errors import FAILED_QUERY
 
 _log = logging.getLogger(__name__)
@@ -95,3 +96,10 @@ async def collect_inbox_metrics(name: str, pool: asyncpg.Pool[Any]) -> list[Samp
             Sample("quartal_inbox_looked_seconds", "Age of the oldest of these measurements", oldest_age, service),
         ]
     return samples
+
+
+async def collect_relay_metrics(name: str, pool: asyncpg.Pool[Any]) -> Sequence[Sample]:
+    """Returns the age of the relay of a service, without one no number."""
+    seconds = await load_relay_age(pool)
+    description = "Seconds since the relay had published everything that is recorded"
+    return [] if seconds is None else [Sample("quartal_relay_seconds", description, seconds, {"service": name})]

@@ -27,7 +27,7 @@ from shared.security.vault import KeyEncryptionKey, Vault
 from shared.settings import Settings
 from shared.web.authentication import create_verifier
 from shared.web.container import OpenResources, Resources, get_container
-from shared.web.metrics import collect_inbox_metrics
+from shared.web.metrics import collect_inbox_metrics, collect_relay_metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,10 @@ async def open_service(
                 store=store,
                 studies=studies,
                 verifier=create_verifier(settings, clock),
-                metrics_collectors=() if owns_participants else [partial(collect_inbox_metrics, name, pool)],
+                metrics_collectors=[
+                    partial(collect_relay_metrics, name, pool),
+                    *([] if owns_participants else [partial(collect_inbox_metrics, name, pool)]),
+                ],
                 vault=vault,
                 cursors=cursors,
                 command_handler=command_handler,

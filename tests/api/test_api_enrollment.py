@@ -321,6 +321,10 @@ def test_health_metrics_and_problem_pages_need_no_token(study: StudyUnderTest) -
         assert study.http.get(f"/{service}/health/live").json() == {"status": "live"}
         assert study.http.get(f"/{service}/health/ready").json() == {"status": "ready"}
         assert "quartal_http_requests_total" in study.http.get(f"/{service}/metrics").text
+    for service in ("enrollment", "toxicity", "followup"):
+        relay = study.http.get(f"/{service}/health/relay")
+        assert (relay.status_code, relay.json()["status"]) == (200, "ready")
+        assert f'quartal_relay_seconds{{service="{service}"}}' in study.http.get(f"/{service}/metrics").text
     problems = study.http.get("/problems").json()
     assert {"not-found", "busy", "schema", "version-mismatch", "already-registered"} <= set(problems)
     assert all(problems.values())

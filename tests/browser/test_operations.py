@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -45,6 +46,9 @@ def test_operations_page_is_accessible(
     operations_page.emulate_media(color_scheme=scheme)
     expect(operations_page.locator("[data-number=unscreened]")).to_have_text("1")
     expect(operations_page.locator("#parked tbody tr")).to_have_count(1)
+    for service in ("enrollment", "toxicity", "followup"):
+        relay = operations_page.locator(f"[data-relay='/{service}/health/relay']")
+        expect(relay).to_have_text(re.compile(r"^had published everything \d+ s ago$"))
     assert find_violations() == []
 
 

@@ -159,7 +159,7 @@ async def test_owner_sees_no_participant_rows(enrollment_database: Database, stu
             assert await connection.fetchval(f"select count(*) from {table}") == 0  # noqa: S608 - names of our own
 
 
-@pytest.mark.parametrize("statement", ["select from outbox", "delete from outbox", "select from relay_cursor"])
+@pytest.mark.parametrize("statement", ["select from outbox", "delete from outbox", "select done from relay_cursor"])
 async def test_application_role_cannot_access_relay_tables(
     enrollment_database: Database, study: str, statement: str
 ) -> None:

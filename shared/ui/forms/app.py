@@ -17,6 +17,7 @@ from shared.ui.html_errors import install_html_errors
 from shared.ui.static_files import static_routes
 from shared.web.app import create_service_app
 from shared.web.container import OpenResources
+from shared.web.relay_health import relay_health_routes
 from shared.web.traffic import Traffic
 
 
@@ -37,6 +38,7 @@ def create_form_app(
     """
     page_routers = [
         static_routes(name),
+        relay_health_routes(name),
         recorded_routes(forms),
         *(router for stream in streams for router in _routers(forms, stream, excluded)),
     ]
