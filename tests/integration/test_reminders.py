@@ -256,6 +256,19 @@ async def test_nobody_who_is_away_receives_a_digest(study: RemindedStudy) -> Non
     assert await study.sent() == ["04-03 open site"]
 
 
+async def test_a_later_digest_of_a_day_leaves_out_who_has_died_or_was_seen_since_the_first(study: RemindedStudy) -> None:
+    dead, seen, waiting = [await study.treat("2025-01-15") for _ in range(3)]
+    await study.live("2025-04-01", "2025-04-01")
+    await study.state(dead, follow_up.participant_died("2025-03-31"))
+    await study.state(seen, follow_up.follow_up_recorded("2025-04-01"))
+    study.subscribers.append(subscriber("doctor@berlin.study", site_id="berlin"))
+    study.outcome = None
+    await study.tick()
+    (digest,) = study.digests
+    assert digest.member == "doctor@berlin.study"
+    assert [visit.participant_id for part in digest.sites for visit in part.visits] == [waiting.participant_id]
+
+
 async def test_a_rebuild_sends_nothing_again(study: RemindedStudy) -> None:
     history = await study.treat("2025-01-15")
     await study.live("2025-04-01", "2025-04-01")

@@ -158,7 +158,7 @@ select distinct member from reminder_delivery where study_id = $1 and addressee 
 
 -- name: digest_visits
 -- The visits of which an addressee's digest of a day reminds: those planned, or, once a digest of the day was composed,
--- those that it has.
+-- those that it has; none that by now is reported, or does not apply.
 select r.reminder_id, r.participant_id, r.site_id, r.schedule, r.visit, r.step, v.opens, v.target, v.closes,
        v.slot_ends, visit_state(v, d.today) as state
   from reminder r
@@ -168,6 +168,8 @@ select r.reminder_id, r.participant_id, r.site_id, r.schedule, r.visit, r.step, 
   join unnest($3::text[], $4::date[]) as d (site_id, today) on d.site_id = v.site_id
        and d.today between v.valid_from and v.valid_to
  where r.study_id = $1 and r.addressee = $2
+   and case when r.step = 'missed' then visit_state(v, d.today) = 'missed'
+            else visit_state(v, d.today) in ('due', 'overdue') end
    and case when $6 then exists (select from reminder_delivery x where x.reminder_id = r.reminder_id and x.day = $5)
             else r.state = 'planned' and not exists (select from reminder_delivery x
                                                       where x.reminder_id = r.reminder_id and x.state = 'planned') end
