@@ -10,9 +10,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 Encryption = Literal["tls", "starttls", "none"]
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 _PORTS: dict[Encryption, int] = {"tls": 465, "starttls": 587, "none": 25}
-_BARE_ADDRESS = re.compile(
-    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*", re.ASCII
-)
+_BARE_ADDRESS = re.compile(r"[A-Za-z0-9.#$&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*", re.ASCII)
+"""Neither `%` nor `!` before the @: mail servers read a route to another domain there."""
 _LONGEST_ADDRESS = 254
 
 
@@ -38,6 +37,7 @@ class MailServer:
             raise ValueError(
                 "The address of the mail server reads smtp://host:port or smtps://user:password@host:port."
             )
+        _require_host(parts.hostname)
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         if bool(user) != bool(password):
             raise ValueError("The address of the mail server has a user and a password, or neither.")
@@ -68,6 +68,14 @@ def _is_switched_off(query: str) -> bool:
     if parameters not in ([], [("tls", "off")]):
         raise ValueError("The only parameter of the address of the mail server is tls=off.")
     return bool(parameters)
+
+
+def _require_host(host: str) -> None:
+    """Raises ValueError for a name that cannot be looked up, which every attempt to send would stumble over."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError("The host in the address of the mail server is no name of a host.") from None
 
 
 def _port(parts: SplitResult) -> int | None:
