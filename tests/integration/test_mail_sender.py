@@ -22,7 +22,7 @@ from services.analytics.reminders.subscriptions.repository import (
     request_confirmation,
     save_choice,
 )
-from services.analytics.reminders.subscriptions.subscription import SubscriptionChoice
+from services.analytics.reminders.subscriptions.subscription import Recipient, SubscriptionChoice
 from shared.mail_server import MailServer
 from shared.postgres.tenancy import PooledConnection
 from tests.conftest import Database
@@ -70,14 +70,21 @@ class Post:
     server: PickyServer
     now: datetime = MORNING
     outcomes: Outcomes = field(default_factory=Outcomes)
+    recipients: list[Recipient] = field(default_factory=list)
 
     def sender(self, server: MailServer | None = None) -> MailSender:
         send = SmtpSender(server or self.server.at(), seconds=5)
-        return MailSender(self.database.system, SETTINGS.mail_from, send, self.outcomes, lambda: self.now)
+        return MailSender(
+            self.database.system, SETTINGS.mail_from, send, self.outcomes, self.load_recipients, lambda: self.now
+        )
+
+    async def load_recipients(self, connection: PooledConnection, study_id: str, now: datetime) -> list[Recipient]:
+        return self.recipients
 
     async def claim(self, member: str = "nurse", day: date = TODAY, address: str = ADDRESS) -> bool:
         digest = Digest(study_id=self.study_id, member=member, site_id="rome", day=day, sites=())
         composed = compose_digest(digest, address, SETTINGS, self.now)
+        self.recipients.append(_recipient(member, "rome", address))
         async with self.database.system.acquire() as connection, connection.transaction():
             return await digest_repository.claim(connection, digest, composed, self.now + WINDOW)
 
@@ -108,6 +115,12 @@ class Post:
         async with self.database.system.acquire() as connection:
             subscription = await load_subscription(connection, self.study_id, member)
         return subscription is not None and subscription.is_confirmed
+
+
+def _recipient(member: str, site_id: str | None, address: str) -> Recipient:
+    return Recipient(
+        member=member, site_id=site_id, address=address, hour_of_site=None, away_until=None, ends_on=date(2099, 1, 1)
+    )
 
 
 @pytest.fixture
@@ -191,6 +204,30 @@ async def test_a_mail_server_that_comes_back_gets_the_digest(post: Post) -> None
     post.now += timedelta(minutes=1)
     assert await post.sender().send_due() == 1
     assert await post.rows() == [("sent", None, 2)]
+
+
+@pytest.mark.parametrize(
+    "recipients",
+    [
+        [],
+        [_recipient("nurse", "turin", ADDRESS)],
+        [_recipient("nurse", None, ADDRESS)],
+        [_recipient("nurse", "rome", "new@hospital.example")],
+        [_recipient("other", "rome", ADDRESS)],
+    ],
+    ids=["ended", "another site", "the whole study", "another address", "another member"],
+)
+async def test_a_digest_that_waits_goes_to_nobody_who_does_not_receive_it_any_more(
+    post: Post, recipients: list[Recipient]
+) -> None:
+    await post.claim()
+    assert await post.sender(replace(post.server.at(), port=1)).send_due() == 1
+    post.recipients = recipients
+    post.now += timedelta(minutes=1)
+    assert await post.sender().send_due() == 1
+    assert post.server.tried == []
+    assert await post.rows() == [("failed", "no_recipient", 2)]
+    assert post.outcomes.recorded == [("nurse", TODAY, DigestOutcome("failed", "no_recipient"))]
 
 
 async def test_one_refused_address_fails_alone(post: Post) -> None:

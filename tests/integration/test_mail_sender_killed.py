@@ -12,6 +12,7 @@ from pathlib import Path
 from services.analytics.reminders.email import SmtpSender
 from services.analytics.reminders.outcomes import record_outcome
 from services.analytics.reminders.sender import MailSender
+from services.analytics.reminders.subscriptions.repository import recipients
 from shared.kernel.clock import real_time
 from tests.conftest import Database
 from tests.demo import CHECKOUT
@@ -57,7 +58,7 @@ async def test_a_message_of_a_killed_process_is_sent_again_with_the_same_bytes(
         assert await system.fetchval(attempts, study_id) == 1
         for later, sent in ((timedelta(minutes=4), 0), (timedelta(minutes=5, seconds=1), 1)):
             send, now = SmtpSender(server.at()), partial(_time_after, later)
-            sender = MailSender(system, "quartal@hospital.example", send, record_outcome, now)
+            sender = MailSender(system, "quartal@hospital.example", send, record_outcome, recipients, now)
             assert await sender.send_due() == sent
         first, second = server.taken
         assert first == second

@@ -68,7 +68,7 @@ class Morning:
         )
         await worker.tick(self.study.study_id)
         send = SmtpSender(self.server.at(), seconds=5)
-        await MailSender(database, MAIL.mail_from, send, record_outcome, lambda: now).send_due()
+        await MailSender(database, MAIL.mail_from, send, record_outcome, recipients, lambda: now).send_due()
 
     async def fault(self) -> str | None:
         statuses = await load_statuses(self.study.database.system)

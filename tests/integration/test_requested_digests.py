@@ -17,6 +17,7 @@ from services.analytics.reminders.subscriptions.repository import recipients
 from services.analytics.reminders.worker import MailPorts, ReminderWorker
 from shared.inbox.consumer import Offsets
 from shared.kernel.clock import Clock, real_time
+from shared.testing.builders.follow_up_facts import participant_died
 from tests.conftest import Database
 from tests.integration.support.analytics_app import AnalyticsStudy
 from tests.integration.support.mail_servers import PickyServer, run_picky_server
@@ -24,13 +25,14 @@ from tests.integration.support.reminded_study import MAIL
 from tests.integration.support.subscriptions import (
     NURSE,
     address_of,
+    call,
     confirm,
     link_token,
     open_study_with_mail,
     post_page,
     subscribe,
 )
-from tests.integration.support.worklist import DUE, LATER, add
+from tests.integration.support.worklist import DUE, LATER, add, state_fact
 
 BEFORE_THE_HOUR = "2025-01-31T05:00:00+00:00"
 
@@ -55,7 +57,7 @@ async def plan(study: AnalyticsStudy) -> None:
 
 async def send_waiting(study: AnalyticsStudy, server: PickyServer) -> None:
     send = SmtpSender(server.at(), seconds=5)
-    await MailSender(study.database.system, MAIL.mail_from, send, record_outcome, real_time).send_due()
+    await MailSender(study.database.system, MAIL.mail_from, send, record_outcome, recipients, real_time).send_due()
 
 
 async def request_digest(study: AnalyticsStudy, user: str = NURSE) -> httpx.Response:
@@ -122,6 +124,29 @@ async def test_no_digest_goes_to_an_address_that_is_not_confirmed_or_to_a_member
     await subscribe_nurse(study)
     await subscribe(study, away_until="2025-02-03")
     assert "are away" in (await request_digest(study)).json()["title"]
+    assert await kinds(study) == []
+
+
+async def test_a_repeat_goes_to_nobody_who_has_unsubscribed_meanwhile(study: AnalyticsStudy) -> None:
+    await add(study, DUE)
+    await subscribe_nurse(study)
+    await plan(study)
+    async with run_picky_server() as server:
+        assert (await request_digest(study)).status_code == 204
+        await send_waiting(study, server)
+        assert (await request_digest(study)).status_code == 204
+        server.taken.clear()
+        assert (await call(study, "DELETE", "subscription")).status_code == 204
+        await send_waiting(study, server)
+    assert server.taken == []
+
+
+async def test_a_digest_on_request_names_nobody_who_has_died_since_it_was_planned(study: AnalyticsStudy) -> None:
+    history = await add(study, DUE)
+    await subscribe_nurse(study)
+    await plan(study)
+    await state_fact(study, history, participant_died("2025-01-30"))
+    assert (await request_digest(study)).status_code == 409
     assert await kinds(study) == []
 
 

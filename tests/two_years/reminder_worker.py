@@ -57,7 +57,7 @@ class SteppedWorker:
         ports = MailPorts(load_recipients=subscriptions.recipients, claim=digest_repository.claim, settings=MAIL)
         self.worker = ReminderWorker(pool, clock, Currency(pool, self.read_ends or self.ends.read), ports)
         smtp = SmtpSender(MailServer.parse(self.mail_url))
-        self.sender = MailSender(pool, MAIL.mail_from, smtp, record_outcome, lambda: self.now)
+        self.sender = MailSender(pool, MAIL.mail_from, smtp, record_outcome, subscriptions.recipients, lambda: self.now)
 
     async def tick(self, now: datetime) -> None:
         self.now = now

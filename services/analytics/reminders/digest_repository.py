@@ -137,6 +137,12 @@ async def find_digest(connection: PooledConnection, mail_id: UUID) -> DigestKey 
     return DigestKey(**row) if row else None
 
 
+async def find_addressee(connection: PooledConnection, mail: ClaimedMail) -> str | None:
+    """Returns the site of the digest that a mail is or repeats, `*` for all sites; None for another mail."""
+    site_id: str | None = await connection.fetchval(SQL["addressee_of_mail"], mail.mail_id, mail.study_id, mail.member)
+    return site_id
+
+
 async def count_refusal(connection: PooledConnection, mail: ClaimedMail) -> int:
     """Returns the number of digests in a row that were refused for the member's address, this one included."""
     count: int | None = await connection.fetchval(SQL["count_refusal"], mail.study_id, mail.member, mail.address)

@@ -32,6 +32,14 @@ returning mail_id;
 -- The digest that a mail is.
 select study_id, member, site_id, day from digest where mail_id = $1;
 
+-- name: addressee_of_mail
+-- The site of the digest that a mail is or repeats: a repeat has the message id of its digest.
+select d.site_id
+  from mail m
+  join mail own on (own.study_id, own.member, own.message_id) = (m.study_id, m.member, m.message_id)
+  join digest d on d.mail_id = own.mail_id
+ where m.mail_id = $1 and own.study_id = $2 and own.member = $3;
+
 -- name: count_refusal
 -- Digests in a row that the mail server refused for a member.
 update subscription set refusals = refusals + 1 where study_id = $1 and member = $2 and address = $3 returning refusals;

@@ -11,6 +11,7 @@ from services.analytics.reminders.email import SmtpSender
 from services.analytics.reminders.outcomes import record_outcome
 from services.analytics.reminders.sender import MailSender, empty_old_mails
 from services.analytics.reminders.subscriptions.endings import end_subscriptions
+from services.analytics.reminders.subscriptions.repository import recipients
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.outbox.confirmation import is_confirmed
 from shared.postgres.retry import retry_while_unavailable
@@ -33,7 +34,7 @@ async def run_mail_sender(settings: Settings, stop: asyncio.Event) -> None:
     own_host = urlsplit(settings.public_url).hostname or "localhost"
     send = SmtpSender(server, own_host=own_host) if server else None
     store_outcome = partial(record_outcome, shards=settings.relay_shards)
-    sender = MailSender(pool, settings.mail_from, send, store_outcome, clock.now) if send else None
+    sender = MailSender(pool, settings.mail_from, send, store_outcome, recipients, clock.now) if send else None
     studies, tidy_at = ReplicatedStudies(pool), clock.now()
     try:
         while not stop.is_set():

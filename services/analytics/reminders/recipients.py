@@ -50,6 +50,12 @@ def find_reach(site: SiteDay, groups: Sequence[RecipientGroup], open_sites: Coll
     )
 
 
+def is_recipient(recipient: Recipient, member: str, addressee: str, address: str) -> bool:
+    """Returns whether a recipient is this member, receives the addressee's digests, and does so at this address."""
+    own_addressee = recipient.site_id or STUDY_ADDRESSEE
+    return (recipient.member, own_addressee, recipient.address) == (member, addressee, address)
+
+
 def _group(addressee: str, site: SiteDay, recipients: Sequence[Recipient]) -> RecipientGroup:
     site_id = None if addressee == STUDY_ADDRESSEE else addressee
     present = [r for r in recipients if r.site_id == site_id and not _is_away(r, site.today)]

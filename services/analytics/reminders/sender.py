@@ -18,6 +18,7 @@ import asyncpg
 from services.analytics.reminders import digest_repository as mails
 from services.analytics.reminders.digest_repository import ClaimedMail
 from services.analytics.reminders.email import Attempt, SendMessage
+from services.analytics.reminders.recipients import LoadRecipients, is_recipient
 from services.analytics.reminders.subscriptions.repository import unconfirm_address
 from shared.postgres.retry import retry_while_unavailable
 from shared.postgres.tenancy import PooledConnection, Tenant, transaction
@@ -26,6 +27,8 @@ RETRIES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60))
 """Pauses between attempts; the last one repeats until the mail expires."""
 REFUSALS_BEFORE_UNCONFIRMING = 3
 EXPIRED = "expired"
+NO_RECIPIENT = "no_recipient"
+"""The code of a digest whose member does not receive it any more: grant, subscription or address ended meanwhile."""
 _AT_ONCE = 4
 _KEPT = timedelta(days=30)
 _log = logging.getLogger(__name__)
@@ -33,7 +36,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DigestOutcome:
-    """The end of a digest. `code`: the number of the mail server's refusal, or `expired`; None for a sent one."""
+    """The end of a digest.
+
+    `code`: the number of the mail server's refusal, `expired` or `no_recipient`; None for a sent one.
+    """
 
     state: Literal["sent", "failed"]
     code: str | None = None
@@ -63,7 +69,8 @@ async def empty_old_mails(pool: asyncpg.Pool[Any], now: datetime) -> None:
 class MailSender:
     """Sends the mails of all studies. Several senders may work at once; none sends a mail that another one has claimed.
 
-    `pool` connects as the system.
+    `pool` connects as the system. `load_recipients` is asked before every attempt of a digest, since hours may lie
+    between its composition and an attempt.
     """
 
     def __init__(
@@ -72,10 +79,12 @@ class MailSender:
         sender_address: str,
         send: SendMessage,
         record_outcome: RecordOutcome,
+        load_recipients: LoadRecipients,
         now: Callable[[], datetime],
     ) -> None:
         self._pool, self._sender_address = pool, sender_address
         self._send, self._record_outcome, self._now = send, record_outcome, now
+        self._load_recipients = load_recipients
 
     async def send_due(self) -> int:
         """Tries every mail whose attempt has come once. Returns how many mails were tried."""
@@ -100,6 +109,9 @@ class MailSender:
         if self._now() >= mail.expires_at:
             await self._end_surely(mail, DigestOutcome("failed", EXPIRED))
             return
+        if not await self._has_recipient(mail):
+            await self._end_surely(mail, DigestOutcome("failed", NO_RECIPIENT))
+            return
         attempt = await self._send(self._sender_address, mail.address, mail.message)
         match attempt.result:
             case "sent":
@@ -108,6 +120,15 @@ class MailSender:
                 await self._end_surely(mail, DigestOutcome("failed", attempt.code), attempt)
             case "later":
                 await self._postpone(mail)
+
+    async def _has_recipient(self, mail: ClaimedMail) -> bool:
+        """Returns whether the member of a digest still receives it at this address; True for another mail."""
+        async with transaction(self._pool, Tenant(mail.study_id)) as connection:
+            addressee = await mails.find_addressee(connection, mail)
+            if addressee is None:
+                return True
+            recipients = await self._load_recipients(connection, mail.study_id, self._now())
+        return any(is_recipient(to, mail.member, addressee, mail.address) for to in recipients)
 
     async def _postpone(self, mail: ClaimedMail) -> None:
         pause = RETRIES[min(mail.attempts, len(RETRIES)) - 1]

@@ -41,7 +41,9 @@ class ReminderAnswer(BaseModel):
     target: date
     audience: Audience = Field(description="the participant's site, or those who coordinate the whole study")
     state: ReminderState = Field(description="`planned`: it is sent with the next digest, or on a day to come")
-    reason: str | None = Field(description="why it is suppressed; of a failed one `expired` or the mail server's code")
+    reason: str | None = Field(
+        description="why it is suppressed; of a failed one `expired`, `no_recipient` or the mail server's code"
+    )
     day: date = Field(description="first day of the step")
     deliveries: list[DeliveryAnswer]
 
