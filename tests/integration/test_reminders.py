@@ -259,10 +259,10 @@ async def test_nobody_who_is_away_receives_a_digest(study: RemindedStudy) -> Non
 async def test_a_later_digest_of_a_day_leaves_out_who_has_died_or_was_seen_since_the_first(
     study: RemindedStudy,
 ) -> None:
-    dead, seen, waiting = [await study.treat("2025-01-15") for _ in range(3)]
+    dead, reported, waiting = [await study.treat("2025-01-15") for _ in range(3)]
     await study.live("2025-04-01", "2025-04-01")
     await study.state(dead, follow_up.participant_died("2025-03-31"))
-    await study.state(seen, follow_up.follow_up_recorded("2025-04-01"))
+    await study.state(reported, follow_up.follow_up_recorded("2025-04-01"))
     study.subscribers.append(subscriber("doctor@berlin.study", site_id="berlin"))
     study.outcome = None
     await study.tick()
