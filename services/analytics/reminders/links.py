@@ -48,9 +48,9 @@ class LinksKey:
         match = _CONFIRMATION.fullmatch(token)
         if match is None:
             return None
-        request_id, expiry, given = match.groups()
+        request_id, expiry, signature = match.groups()
         expected = self._derive("confirmation", request_id, expiry)
-        is_valid = hmac.compare_digest(expected, given) and now.timestamp() < int(expiry)
+        is_valid = hmac.compare_digest(expected, signature) and now.timestamp() < int(expiry)
         return UUID(request_id) if is_valid else None
 
     def _derive(self, purpose: str, *parts: str) -> str:

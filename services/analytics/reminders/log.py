@@ -211,8 +211,8 @@ def _new_row(visit: ScheduledVisit, step: Step, addressee: str) -> Reminder:
 
 def _reminder_id(visit: ScheduledVisit, step: Step, addressee: str) -> UUID:
     """Returns the id of a step's row for a target. One that another target has left behind is not taken again."""
-    occasion, taken = visit.occasion, {row.reminder_id for row in visit.rows}
+    occasion, earlier_ids = visit.occasion, {row.reminder_id for row in visit.rows}
     parts = (visit.study_id, visit.participant_id, visit.schedule, str(occasion.visit.number), step.name, step.audience)
     name = "/".join(("reminder", *parts, addressee, occasion.visit.target.isoformat()))
     ids = (uuid5(QUARTAL_NAMESPACE, f"{name}/{number}") for number in count())
-    return next(reminder_id for reminder_id in ids if reminder_id not in taken)
+    return next(reminder_id for reminder_id in ids if reminder_id not in earlier_ids)

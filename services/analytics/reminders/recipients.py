@@ -35,9 +35,9 @@ def group_recipients(recipients: Sequence[Recipient], sites: Sequence[SiteDay]) 
     by_id, study_wide = {site.site_id: site for site in sites}, [r for r in recipients if r.site_id is None]
     hours = {recipient.member: by_id.get(recipient.hour_of_site or "", sites[0]) for recipient in study_wide}
     for site in sites:
-        chosen = [recipient for recipient in study_wide if hours[recipient.member] is site]
-        if chosen or site is sites[0]:
-            groups.append(_group(STUDY_ADDRESSEE, site, chosen))
+        members = [recipient for recipient in study_wide if hours[recipient.member] is site]
+        if members or site is sites[0]:
+            groups.append(_group(STUDY_ADDRESSEE, site, members))
     return groups
 
 
@@ -58,8 +58,8 @@ def is_recipient(recipient: Recipient, member: str, addressee: str, address: str
 
 def _group(addressee: str, site: SiteDay, recipients: Sequence[Recipient]) -> RecipientGroup:
     site_id = None if addressee == STUDY_ADDRESSEE else addressee
-    present = [r for r in recipients if r.site_id == site_id and not _is_away(r, site.today)]
-    return RecipientGroup(addressee=addressee, hour_site=site, recipients=present)
+    members = [r for r in recipients if r.site_id == site_id and not _is_away(r, site.today)]
+    return RecipientGroup(addressee=addressee, hour_site=site, recipients=members)
 
 
 def _is_away(recipient: Recipient, today: date) -> bool:

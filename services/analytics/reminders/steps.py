@@ -82,8 +82,8 @@ def visit_steps(visit: Visit, plan: ReminderPlan) -> tuple[Step, ...]:
     window closes with its slot has neither.
     """
     steps = [Step(visit.opens, "open", "site"), Step(visit.target, "target", "site"), *_overdue_steps(visit)]
-    chosen = {*plan.steps, *(_REPEATS if "overdue" in plan.steps else ())}
-    steps = [step for step in steps if step.name in chosen]
+    names = {*plan.steps, *(_REPEATS if "overdue" in plan.steps else ())}
+    steps = [step for step in steps if step.name in names]
     if visit.closes < visit.slot_ends:
         escalated_on = visit.closes + timedelta(days=plan.escalate_after_days)
         steps.append(Step(min(escalated_on, visit.slot_ends), "escalation", "study"))

@@ -202,7 +202,7 @@ def content_changes(target: FormTarget, reading: FormReading) -> list[FactChange
 def without_content(reading: FormReading) -> None:
     """Drops what was read of the content of a fact that is voided."""
     reading.faults = [fault for fault in reading.faults if not fault.pointer.startswith("/replacement")]
-    reading.chosen = []
+    reading.options = []
 
 
 def recorded_url(target: FormTarget, recorded: RecordedFacts) -> str:

@@ -77,11 +77,11 @@ class Controls:
             case Leaf(kind="sealed") if name in self.context.kept_texts:
                 return self.kept_text(view, entries.values)
             case Leaf(kind=kind):
-                return self._typed(member, kind, view, offered)
+                return self._text(member, kind, view, offered)
             case _:
                 return view
 
-    def _typed(self, member: Member, kind: str, view: FieldView, offered: Sequence[Offered]) -> FieldView:
+    def _text(self, member: Member, kind: str, view: FieldView, offered: Sequence[Offered]) -> FieldView:
         presentation = member.presentation
         if offered and presentation.offers.startswith("next_"):
             return replace(view, value=view.value or (offered[0].value if self.form.is_first else ""))
@@ -131,8 +131,8 @@ class Controls:
         return f"At present: {value_in_words(member, value)}."
 
     def _choice(self, member: Member, view: FieldView, choices: Sequence[Offered]) -> FieldView:
-        listed = {choice.value for choice in choices}
-        other = [Offered(view.value, view.value)] if view.value.strip() and view.value not in listed else []
+        choice_values = {choice.value for choice in choices}
+        other = [Offered(view.value, view.value)] if view.value.strip() and view.value not in choice_values else []
         always_answered = member.is_required or member.default is not None
         is_short = len(choices) <= MAX_RADIOS and always_answered
         no_answer = _VISIT_BY_DATE if member.presentation.offers == "visits" else _NO_ANSWER
@@ -155,12 +155,12 @@ class Controls:
     def _time(self, view: FieldView, entries: Entries) -> FieldView:
         """Shows a time with the site's zone; of a time that exists twice there, both."""
         zone = self.context.zone
-        typed = next((text for text in entries.values if text.strip()), "")
-        times = possible_times(typed, zone) or []
+        text = next((value for value in entries.values if value.strip()), "")
+        times = possible_times(text, zone) or []
         options = [Option(time, f"{time[11:16]}, UTC{time[19:]}", time in entries.values) for time in times]
         hint = f"YYYY-MM-DD HH:MM by the clock of the site ({zone}). {view.hint}".strip()
-        note = describe_time(typed, zone) if len(times) < 2 else ""
-        return replace(view, kind="time", value=typed, hint=hint, note=note, options=options if len(times) > 1 else ())
+        note = describe_time(text, zone) if len(times) < 2 else ""
+        return replace(view, kind="time", value=text, hint=hint, note=note, options=options if len(times) > 1 else ())
 
 
 def _null_choice(member: Member) -> list[Offered]:

@@ -79,7 +79,7 @@ async def load_correction_target(
     body = {"replacement": {"data": content.body}}
     pairs = tuple(write_fields(fields, body, with_kept_texts=not state.reads_texts))
     kept_texts = {name for name, _ in pairs} - {name for name, _ in write_fields(fields, body)}
-    typed = form.entries.children.get("replacement", Entries()).children.get("data", Entries())
+    entries = form.entries.children.get("replacement", Entries()).children.get("data", Entries())
     return FormTarget(
         service=service,
         study_id=study,
@@ -92,7 +92,7 @@ async def load_correction_target(
         ),
         json_path=addresses.json_path(service, study, Correction.type_name, participant_id),
         context=replace(
-            with_typed_day(context, fact, typed), hides_texts=not state.reads_texts, kept_texts=frozenset(kept_texts)
+            with_typed_day(context, fact, entries), hides_texts=not state.reads_texts, kept_texts=frozenset(kept_texts)
         ),
         version=state.stream.head.version,
         events=state.stream.events,

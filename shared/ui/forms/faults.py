@@ -26,13 +26,13 @@ def validation_faults(annotation: Any, reading: FormReading) -> list[Fault]:
 
     Values that may have several shapes are validated as the shape that was filled in: the other ones do not object.
     """
-    pointers = [option.pointer for option in reading.chosen]
+    pointers = [option.pointer for option in reading.options]
     faults = [*reading.faults, *_outside(_faults_of(annotation, reading.body), pointers)]
-    for option in reading.chosen:
+    for option in reading.options:
         inner_pointers = [pointer for pointer in pointers if pointer.startswith(f"{option.pointer}/")]
         inner = _faults_of(option.annotation, option.value, KEEPING_TEXTS if reading.keeps_texts else None)
-        located = [Fault(fault.code, fault.message, option.pointer + fault.pointer) for fault in inner]
-        faults += _outside(located, inner_pointers)
+        inner_faults = [Fault(fault.code, fault.message, option.pointer + fault.pointer) for fault in inner]
+        faults += _outside(inner_faults, inner_pointers)
     return list(_first_of_each_pointer(faults))
 
 
@@ -75,8 +75,8 @@ def _faults_of(annotation: Any, value: Any, context: dict[str, bool] | None = No
         _adapter(annotation).validate_python(value, context=context)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
-        located = [{**detail, "loc": ("body", *detail["loc"])} for detail in errors]
-        return schema_faults(located, value, _member_names(annotation))
+        details = [{**detail, "loc": ("body", *detail["loc"])} for detail in errors]
+        return schema_faults(details, value, _member_names(annotation))
     return []
 
 

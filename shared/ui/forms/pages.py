@@ -194,7 +194,7 @@ def _all_views(views: Sequence[FieldView]) -> Sequence[FieldView]:
 
 def render_signed_out(pages: Pages, request: Request, form: PostedForm) -> Response:
     """Returns the page that keeps what was typed for a person whose session has ended. It looks nothing up."""
-    filled: Sequence[Pair] = [pair for pair in form.pairs if pair[1].strip()]
+    answers: Sequence[Pair] = [pair for pair in form.pairs if pair[1].strip()]
     hidden = [*form.pairs, *form.own_pairs()]
-    html = pages.render("signed_out.html", pairs=filled, hidden=hidden, action=request.url.path, opened_by=form.member)
+    html = pages.render("signed_out.html", pairs=answers, hidden=hidden, action=request.url.path, opened_by=form.member)
     return html_response(html, 401)

@@ -50,7 +50,7 @@ class FormReading:
     faults: list[Fault] = field(default_factory=list)
     row_numbers: dict[str, list[int]] = field(default_factory=dict)
     keeps_texts: bool = False
-    chosen: list[ChosenOption] = field(default_factory=list)
+    options: list[ChosenOption] = field(default_factory=list)
 
 
 def single_text(_: Member, texts: list[str]) -> str | Fault:
@@ -180,15 +180,15 @@ class _FormReader:
 
     def _read_one_of(self, options: tuple[Member, ...], entries: Entries, name: str, pointer: str) -> Any:
         parts = [(option, _part(option, entries)) for option in options]
-        filled = [(option, part) for option, part in parts if part.is_filled(name, self.offered)]
-        if not filled:
+        answers = [(option, part) for option, part in parts if part.is_filled(name, self.offered)]
+        if not answers:
             return _LEFT_OUT
-        if len(filled) > 1:
+        if len(answers) > 1:
             self._object(GIVE_ONE_ONLY, pointer)
-        option, part = filled[0]
+        option, part = answers[0]
         value = self._read(option, part, name, pointer)
         if value is not _LEFT_OUT:
-            self.reading.chosen.append(ChosenOption(pointer, option.annotation, value))
+            self.reading.options.append(ChosenOption(pointer, option.annotation, value))
         return value
 
     def _object(self, fault: Fault, pointer: str) -> None:

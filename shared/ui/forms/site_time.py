@@ -38,14 +38,14 @@ def possible_times(text: str, zone: str) -> list[str] | None:
 
 def resolve_time(texts: Sequence[str], zone: str) -> str | Fault:
     """Returns the time that a field means; a fault for one that does not exist or of which two exist."""
-    typed = next((text for text in texts if possible_times(text, zone) is not None), "")
-    if not typed:
+    time_text = next((text for text in texts if possible_times(text, zone) is not None), "")
+    if not time_text:
         return texts[-1].strip()
-    times = possible_times(typed, zone) or []
-    chosen = [time for time in times if time in texts] or times
+    times = possible_times(time_text, zone) or []
+    selection = [time for time in times if time in texts] or times
     if not times:
         return _NO_SUCH_TIME
-    return chosen[0] if len(chosen) == 1 else _TWICE
+    return selection[0] if len(selection) == 1 else _TWICE
 
 
 def describe_time(text: str, zone: str) -> str:

@@ -34,7 +34,7 @@ def find_terms(dictionary: ctcae.CtcaeDictionary, words: str) -> list[ctcae.Ctca
 def resolve_term(dictionary: ctcae.CtcaeDictionary, texts: Sequence[str]) -> str | Fault:
     """Returns the id of the term that a field means; a fault where the words do not lead to the chosen term."""
     words = typed_words(texts)
-    chosen = next((text.strip() for text in texts if is_term_id(text)), "")
+    term_id = next((text.strip() for text in texts if is_term_id(text)), "")
     if not words:
-        return chosen
-    return chosen if chosen in {term.term_id for term in find_terms(dictionary, words)} else _UNRESOLVED
+        return term_id
+    return term_id if term_id in {term.term_id for term in find_terms(dictionary, words)} else _UNRESOLVED

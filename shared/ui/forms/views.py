@@ -113,20 +113,20 @@ class FormView:
         return self._fieldset("rows", member, name, rows)
 
     def _boxes(self, member: Member, entries: Entries, name: str, offered: Sequence[Offered]) -> FieldView:
-        chosen = [*entries.values, *(value for child in entries.children.values() for value in child.values)]
-        listed = {choice.value for choice in offered}
-        others = [Offered(value, value) for value in chosen if value.strip() and value not in listed]
-        options = [Option(choice.value, choice.label, choice.value in chosen) for choice in (*offered, *others)]
+        values = [*entries.values, *(value for child in entries.children.values() for value in child.values)]
+        offered_values = {choice.value for choice in offered}
+        others = [Offered(value, value) for value in values if value.strip() and value not in offered_values]
+        options = [Option(choice.value, choice.label, choice.value in values) for choice in (*offered, *others)]
         return replace(self._fieldset("boxes", member, name, ()), options=options)
 
     def _row(self, member: Member, item: Member, entries: Entries, name: str, number: int) -> FieldView:
         row_name, row = f"{name}.{number}", entries.children.get(str(number), EMPTY)
         singular = member.presentation.label.removesuffix("s")
         if not isinstance(item.node, Group):
-            labeled = replace(
+            row_item = replace(
                 item, presentation=Presentation(label=singular).over(item.presentation), is_required=False
             )
-            control = self.controls.control(labeled, row, row_name)
+            control = self.controls.control(row_item, row, row_name)
             return FieldView(
                 kind="row", name=row_name, label=f"{singular} {number + 1}", children=[control], is_removable=True
             )
@@ -140,17 +140,17 @@ class FormView:
                 self._fieldset("row", item, row_name, children, legend), help="", is_removable=True, is_required=False
             )
         label = offered[key_value].label
-        fixed = [
+        children = [
             replace(child, kind="hidden", value=key_value, is_offered=True)
             if child.name == f"{row_name}.{key.name}"
             else child
             for child in children
         ]
-        limited = [self._limited(child, key_value) for child in fixed]
-        view = replace(self._fieldset("row", item, row_name, limited, label), help="", is_required=False)
+        children = [self._with_grades_of(child, key_value) for child in children]
+        view = replace(self._fieldset("row", item, row_name, children, label), help="", is_required=False)
         return view.clearable()
 
-    def _limited(self, child: FieldView, key_value: str) -> FieldView:
+    def _with_grades_of(self, child: FieldView, key_value: str) -> FieldView:
         """Leaves out the grades that the term of the row does not have."""
         if not is_term_id(key_value) or not child.name.endswith(".grade"):
             return child
@@ -165,14 +165,14 @@ class FormView:
         key = _key_member(item.node) if isinstance(item.node, Group) else None
         if key is None:
             return entries
-        present = {_value_of(row, key.name) for row in entries.children.values()}
-        missing = [choice for choice in self.controls.offered(key.presentation.offers) if choice.value not in present]
+        row_keys = {_value_of(row, key.name) for row in entries.children.values()}
+        choices = [choice for choice in self.controls.offered(key.presentation.offers) if choice.value not in row_keys]
         numbers = entries.numbers()
         first = max(numbers, default=-1) + 1
-        extended = dict(entries.children)
-        for index, choice in enumerate(missing):
-            extended[str(first + index)] = Entries([], {key.name: Entries([choice.value])})
-        return Entries(entries.values, extended)
+        rows = dict(entries.children)
+        for index, choice in enumerate(choices):
+            rows[str(first + index)] = Entries([], {key.name: Entries([choice.value])})
+        return Entries(entries.values, rows)
 
     def _map(self, member: Member, item: Member, entries: Entries, name: str, siblings: Entries) -> FieldView:
         offered = self.controls.offered(member.presentation.offers)

@@ -134,8 +134,8 @@ class CalendarService:
                 item_count=len(contents),
             )
             await repository.save_events(connection, scope.study_id, changed)
-        shown = _latest_of_each([*published, *events], scope.todays, {content.uid for content in contents})
-        return [event for event in shown if with_windows or event.content.part == "target"][:MAX_EVENTS]
+        latest = _latest_of_each([*published, *events], scope.todays, {content.uid for content in contents})
+        return [event for event in latest if with_windows or event.content.part == "target"][:MAX_EVENTS]
 
     async def _load_visits(self, scope: _CalendarScope) -> list[CalendarVisit]:
         coded = list[CodedVisit]()
@@ -150,18 +150,18 @@ class CalendarService:
         self, scope: _CalendarScope, published: Sequence[CalendarEvent], contents: Sequence[EventContent]
     ) -> list[EventContent]:
         """Returns the contents of published events whose visits await a contact at their site no longer."""
-        present = {(content.uid, content.site_id) for content in contents}
-        missing = [
+        awaited_ids = {(content.uid, content.site_id) for content in contents}
+        obsolete = [
             event.content
             for event in published
             if not event.content.cancelled_on
             and event.content.site_id in scope.todays
-            and (event.content.uid, event.content.site_id) not in present
+            and (event.content.uid, event.content.site_id) not in awaited_ids
         ]
-        awaited = await self._awaited_visits(scope, {content.participant_id for content in missing})
+        awaited = await self._awaited_visits(scope, {content.participant_id for content in obsolete})
         return [
             cancel(content, scope.todays[content.site_id])
-            for content in missing
+            for content in obsolete
             if (content.site_id, content.participant_id, content.schedule, content.number) not in awaited
         ]
 
@@ -181,18 +181,18 @@ class CalendarService:
 
 
 def _latest_of_each(
-    events: Sequence[CalendarEvent], todays: Mapping[str, date], present: Collection[UUID]
+    events: Sequence[CalendarEvent], todays: Mapping[str, date], awaited_ids: Collection[UUID]
 ) -> list[CalendarEvent]:
     """Returns the last event of each id that the calendar has: those of awaited visits, then those cancelled lately.
 
-    `present`: the ids of awaited visits. A participant who has moved between sites of the member has several events of
-    one id.
+    `awaited_ids`: the ids of awaited visits. A participant who has moved between sites of the member has several events
+    of one id.
     """
     latest = dict[UUID, CalendarEvent]()
     for event in sorted(events, key=lambda event: (not event.content.cancelled_on, event.sequence)):
         content = event.content
         today = todays.get(content.site_id)
-        if today and (is_still_shown(content, today) or (content.uid in present and not content.cancelled_on)):
+        if today and (is_still_shown(content, today) or (content.uid in awaited_ids and not content.cancelled_on)):
             latest[content.uid] = event
     return sorted(latest.values(), key=lambda event: event.content.cancelled_on is not None)
 

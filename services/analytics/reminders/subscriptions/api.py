@@ -135,7 +135,7 @@ async def require_administrator(request: Request) -> None:
 )
 async def read_subscription(request: Request, study: StudyIdPath) -> Response:
     """Returns the caller's subscription to messages of the study."""
-    subscription = await _service(request).read(study, request.state.caller.subject)
+    subscription = await _service(request).load(study, request.state.caller.subject)
     if subscription is None:
         raise NotFound("You have no subscription in this study.")
     return await _answer(request, study, subscription)

@@ -44,7 +44,7 @@ class SubscriptionView:
     """
 
     subscription: Subscription | None
-    typed: Mapping[str, str]
+    field_values: Mapping[str, str]
     sites: Mapping[str, str]
     token: str
     detail: MailDetail | None
@@ -56,7 +56,7 @@ class SubscriptionView:
 @routes.get(PAGE.route)
 async def subscription_page(request: Request, study: StudyIdPath, sent: bool = False) -> Response:
     await get_container(request).authenticate(request)
-    subscription = await _service(request).read(study, request.state.caller.subject)
+    subscription = await _service(request).load(study, request.state.caller.subject)
     return await _show(request, study, subscription, _written(subscription), notice=SENT if sent else "")
 
 
@@ -66,7 +66,7 @@ async def change_subscription(request: Request, study: StudyIdPath) -> Response:
     require_form_token(request, form.csrf)
     await get_container(request).authenticate(request)
     service, member = _service(request), request.state.caller.subject
-    before = await service.read(study, member)
+    before = await service.load(study, member)
     address = urls.subscription_url(study)
     try:
         if form.button[0] == "remove":
@@ -120,14 +120,14 @@ async def _calendar_url(request: Request, study: str, *, renews: bool = False) -
 
 
 def _read_form(form: PostedForm) -> SubscriptionRequest:
-    typed = {name: value.strip() for name, value in form.pairs}
+    texts = {name: value.strip() for name, value in form.pairs}
     return SubscriptionRequest.model_validate(
         {
-            "email": typed.get("email", ""),
-            "digest": "digest" in typed,
-            "calendar": "calendar" in typed,
-            "away_until": typed.get("away_until") or None,
-            "site_id": typed.get("site_id") or None,
+            "email": texts.get("email", ""),
+            "digest": "digest" in texts,
+            "calendar": "calendar" in texts,
+            "away_until": texts.get("away_until") or None,
+            "site_id": texts.get("site_id") or None,
         }
     )
 
@@ -162,7 +162,7 @@ async def _show(
     request: Request,
     study: str,
     subscription: Subscription | None,
-    typed: Mapping[str, str],
+    field_values: Mapping[str, str],
     *,
     error: str = "",
     notice: str = "",
@@ -176,7 +176,7 @@ async def _show(
     token = form_token(request)
     view = SubscriptionView(
         subscription=subscription,
-        typed=typed,
+        field_values=field_values,
         sites=_sites_to_choose(state, request.state.caller.subject),
         token=token,
         detail=_service(request).detail,

@@ -92,7 +92,7 @@ class SubscriptionService:
         """The detail of messages; None in an installation that sends no mail."""
         return self._mailing.settings.detail if self._mailing else None
 
-    async def read(self, study_id: str, member: str) -> Subscription | None:
+    async def load(self, study_id: str, member: str) -> Subscription | None:
         """Returns the member's subscription; None without one. Raises NotFound, Forbidden."""
         await self.authorize(study_id, member)
         async with own_transaction(self._pool, study_id, member) as connection:
