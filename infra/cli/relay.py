@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.cli.settings_source import command_environment, read_settings
-from services.analytics.reminders.restoring import read_back
+from services.analytics.reminders.restore import restore_reminders
 from shared.contracts.cloudevents import topic
 from shared.outbox.confirmation import compare_and_confirm
 from shared.outbox.lease import RestoredDatabase
@@ -100,7 +100,7 @@ async def republish(settings: Settings, service: str) -> int:
         try:
             await require_no_running_relay(pool, timeout_seconds=2 * RELAY_LEASE_SECONDS)
             if service == "analytics":
-                await read_back(pool, settings.kafka_bootstrap, name)
+                await restore_reminders(pool, settings.kafka_bootstrap, name)
             await compare_and_confirm(pool, settings.kafka_bootstrap, name, tail=None)
             return await resync(pool, publisher, PUBLISHED[service], shards=settings.relay_shards)
         finally:

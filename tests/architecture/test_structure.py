@@ -65,7 +65,7 @@ MAY_IMPORT_ASYNCPG = (
     "services/analytics/reminders/subscriptions/",
     "services/analytics/reminders/worker.py",
     "services/analytics/reminders/currency.py",
-    "services/analytics/reminders/restoring.py",
+    "services/analytics/reminders/restore.py",
     "services/analytics/reminders/health.py",
     "services/analytics/reminders/calendar_feed/",
     "infra/cli/clock.py",

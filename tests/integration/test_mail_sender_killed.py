@@ -21,7 +21,7 @@ from tests.integration.support.subscriptions import address_of, link_token, open
 
 SEND = """
 import asyncio
-from services.analytics.reminders.mail_process import run_mail_sender
+from services.analytics.reminders.mail_task import run_mail_sender
 from shared.settings import Settings
 asyncio.run(run_mail_sender(Settings(), asyncio.Event()))
 """

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from services.analytics.reminders.restoring import read_back
+from services.analytics.reminders.restore import restore_reminders
 from shared.outbox.confirmation import compare_and_confirm, confirm_database
 from shared.outbox.lease import RestoredDatabase
 from shared.outbox.maintenance import resync
@@ -55,7 +55,7 @@ async def test_a_restored_database_sends_nothing_until_it_has_read_back_what_was
     assert await study.log() == []
     with pytest.raises(RestoredDatabase):
         await compare_and_confirm(pool, kafka.bootstrap, topic)
-    assert await read_back(pool, kafka.bootstrap, topic) == 2
+    assert await restore_reminders(pool, kafka.bootstrap, topic) == 2
     await compare_and_confirm(pool, kafka.bootstrap, topic, tail=None)
     await study.tick()
     assert await study.log("reminder_id, step, addressee, target, day, state, reason, changed_on") == before

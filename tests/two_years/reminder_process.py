@@ -14,7 +14,7 @@ from datetime import datetime
 
 from infra.cli.settings_source import read_settings
 from services.analytics.deriver.deriver import Deriver
-from services.analytics.reminders.process import keep_running
+from services.analytics.reminders.reminder_task import keep_running
 from shared.kernel.clock import Clock
 from shared.postgres.errors import UNAVAILABLE
 from shared.postgres.retry import retry_while_unavailable

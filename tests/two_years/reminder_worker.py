@@ -16,7 +16,7 @@ from services.analytics.reminders.currency import Currency, ReadEnds
 from services.analytics.reminders.digest import MailSettings
 from services.analytics.reminders.email import SmtpSender
 from services.analytics.reminders.outcomes import record_outcome
-from services.analytics.reminders.process import TopicEnds
+from services.analytics.reminders.reminder_task import TopicEnds
 from services.analytics.reminders.sender import MailSender
 from services.analytics.reminders.subscriptions import repository as subscriptions
 from services.analytics.reminders.subscriptions.repository import ConfirmationRequest

@@ -84,7 +84,7 @@ class Reach:
     """The audiences that have a recipient today, and those whose digest is composed now."""
 
     reached: Collection[Audience] = AUDIENCES
-    composing: Collection[Audience] = ()
+    open_audiences: Collection[Audience] = ()
 
 
 def settle(visit: ScheduledVisit, plan: ReminderPlan, seen_until: date | None, reach: Reach) -> list[Reminder]:
@@ -172,7 +172,7 @@ def _settled(row: Reminder, decision: Decision, occasion: VisitOnDay, reach: Rea
     reason: str = decision.reason or ""
     if not reason and row.audience not in reach.reached:
         is_known = row.reason == "no_recipient"
-        reason = "no_recipient" if is_known or row.audience in reach.composing else ""
+        reason = "no_recipient" if is_known or row.audience in reach.open_audiences else ""
     if not reason and row.state == "failed" and row.changed_on == occasion.today:
         return row
     settled = replace(

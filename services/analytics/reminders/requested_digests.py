@@ -10,8 +10,8 @@ import asyncpg
 
 from services.analytics.reminders import digest_repository as mails
 from services.analytics.reminders import repository
-from services.analytics.reminders.composing import DigestRound, compose_digests
 from services.analytics.reminders.digest import MailSettings
+from services.analytics.reminders.digest_round import DigestRound, compose_digests
 from services.analytics.reminders.log import STUDY_ADDRESSEE
 from services.analytics.reminders.moment import SENDING_HOURS
 from services.analytics.reminders.recipients import RecipientGroup, group_recipients

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from services.analytics.reminders import repository, status
-from services.analytics.reminders.composing import ClaimDigest, DigestRound, compose_digests
 from services.analytics.reminders.currency import Currency
 from services.analytics.reminders.digest import MailSettings
+from services.analytics.reminders.digest_round import ClaimDigest, DigestRound, compose_digests
 from services.analytics.reminders.log import STUDY_ADDRESSEE, Reach
 from services.analytics.reminders.moment import open_until
 from services.analytics.reminders.planning import plan_reminders

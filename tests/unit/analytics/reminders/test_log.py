@@ -107,7 +107,7 @@ def test_nobody_to_receive_it_is_said_once_its_digest_would_be_composed() -> Non
     log = Log()
     log.settle(Facts(), "2025-04-01", Reach(reached=()))
     assert log.listed() == [("open", "planned", "")]
-    log.settle(Facts(), "2025-04-01", Reach(reached=(), composing=SITE))
+    log.settle(Facts(), "2025-04-01", Reach(reached=(), open_audiences=SITE))
     assert log.listed() == [("open", "suppressed", "no_recipient")]
     assert log.settle(Facts(), "2025-04-02", Reach(reached=())) == []
     log.settle(Facts(), "2025-04-02")

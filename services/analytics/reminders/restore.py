@@ -29,7 +29,7 @@ _STATES: Mapping[type[ReminderEvent], ReminderState] = {
 }
 
 
-async def read_back(pool: asyncpg.Pool[Any], bootstrap: str, topic: str) -> int:
+async def restore_reminders(pool: asyncpg.Pool[Any], bootstrap: str, topic: str) -> int:
     """Stores the events of the topic that the database lacks, and confirms it. Returns their number.
 
     `pool` connects as the system. Raises RestoredDatabase if the database has other events in their place, PublishError
