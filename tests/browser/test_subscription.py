@@ -39,15 +39,15 @@ def test_staff_subscribes_confirms_and_unsubscribes(browser: Browser, demo: Demo
     context = browser.new_context(base_url=demo.url, java_script_enabled=javascript)
     page, address = context.new_page(), f"{javascript}-{ADDRESS}".lower()
     sign_in(page, demo, "site", SITE_ID, PATH)
-    expect(page.locator("#state")).to_have_text("You get no messages of this study.")
+    expect(page.locator("#state")).to_have_text("You get no digests of this study.")
     page.get_by_label("Address").fill(address)
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#state")).to_contain_text(f"A link was sent to {address}")
     open_mailed_link(page, address)
     page.get_by_role("button", name="Confirm this address").click()
-    expect(page.locator("#state")).to_contain_text(f"Messages go to {address}.")
+    expect(page.locator("#state")).to_contain_text(f"Digests go to {address}.")
     page.get_by_role("button", name="End my subscription").click()
-    expect(page.locator("#state")).to_have_text("You get no messages of this study.")
+    expect(page.locator("#state")).to_have_text("You get no digests of this study.")
     context.close()
 
 

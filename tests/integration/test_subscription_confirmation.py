@@ -124,19 +124,19 @@ async def test_the_database_shows_a_member_only_the_own_subscription(study: Anal
 async def test_the_page_subscribes_changes_and_ends(study: AnalyticsStudy) -> None:
     empty = await study.get_page("subscription", NURSE)
     assert empty.status_code == 200
-    assert "You get no messages of this study." in empty.text
+    assert "You get no digests of this study." in empty.text
     assert (await post_page(study, email=address_of(study), digest="on", record="subscription")).status_code == 303
     waiting = await study.get_page("subscription", NURSE)
     assert f"A link was sent to <b>{address_of(study)}</b>" in waiting.text
     await confirm(study, await link_token(study))
-    assert f"Messages go to <b>{address_of(study)}</b>" in (await study.get_page("subscription", NURSE)).text
+    assert f"Digests go to <b>{address_of(study)}</b>" in (await study.get_page("subscription", NURSE)).text
     assert (
         await post_page(study, email=address_of(study), away_until="2025-02-10", record="subscription")
     ).status_code == 303
     assert (await call(study, "GET", "subscription")).json()["away_until"] == "2025-02-10"
     assert (await call(study, "GET", "subscription")).json()["digest"] is False
     assert (await post_page(study, remove="subscription")).status_code == 303
-    assert "You get no messages of this study." in (await study.get_page("subscription", NURSE)).text
+    assert "You get no digests of this study." in (await study.get_page("subscription", NURSE)).text
 
 
 async def test_the_page_says_what_is_wrong_and_keeps_what_was_typed(study: AnalyticsStudy) -> None:
