@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from decimal import Context, Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.analytics.statistics.elementary import exp, log, twelve_digits
+
+DIGITS = Context(prec=80)
+ROOT = Path(__file__).parents[4]
+DIGEST = """
+import hashlib, numpy as np
+from services.analytics.statistics.kaplan_meier import kaplan_meier
+from services.analytics.statistics.risk_sets import observe
+days = np.arange(20_000) * 7919 % 3001
+curve = kaplan_meier(observe(days, (days % 7 < 3).astype(int)))
+numbers = (curve.estimate, curve.standard_error, curve.lower, curve.upper)
+print(hashlib.sha256(b"".join(values.tobytes() for values in numbers)).hexdigest())
+"""
+"""Prints a digest of a curve with more than two thousand rows."""
+
+
+@given(st.lists(st.floats(-745, 709), min_size=1) | st.lists(st.floats(-1, 1), min_size=1))
+def test_exponential_is_the_nearest_double(values: list[float]) -> None:
+    assert exp(np.array(values)).tolist() == [float(Decimal(value).exp(DIGITS)) for value in values]
+
+
+@given(st.lists(st.floats(5e-324, 1.7e308), min_size=1) | st.lists(st.floats(0.9, 1.1), min_size=1))
+def test_logarithm_is_the_nearest_double(values: list[float]) -> None:
+    assert log(np.array(values)).tolist() == [float(Decimal(value).ln(DIGITS)) for value in values]
+
+
+def test_many_arguments_of_limits_are_rounded_correctly() -> None:
+    values = np.random.default_rng(1).uniform(0, 1, 2_000)
+    assert log(values).tolist() == [float(Decimal(value).ln(DIGITS)) for value in values.tolist()]
+    assert exp(-values).tolist() == [float(Decimal(-value).exp(DIGITS)) for value in values.tolist()]
+
+
+def test_values_outside_the_domain_are_those_of_ieee() -> None:
+    assert exp(np.array([-np.inf, -800, 0, 800, np.inf])).tolist() == [0, 0, 1, np.inf, np.inf]
+    assert log(np.array([0, 1, np.inf])).tolist() == [-np.inf, 0, np.inf]
+    assert np.isnan(exp(np.array([np.nan]))).all()
+    assert np.isnan(log(np.array([-1, np.nan]))).all()
+
+
+@pytest.mark.parametrize(("value", "rounded"), [(1 / 3, 0.333333333333), (2e9 / 3, 666666666.667), (0.0, 0.0)])
+def test_values_of_distributions_keep_twelve_digits(value: float, rounded: float) -> None:
+    assert twelve_digits(value) == rounded
+
+
+def test_curve_has_the_same_bytes_on_a_processor_without_vector_instructions() -> None:
+    older = {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX2 FMA3", "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"}
+    assert digest_of_curve({}) == digest_of_curve(older)
+
+
+def digest_of_curve(processor: Mapping[str, str]) -> str:
+    command = [sys.executable, "-W", "ignore", "-c", DIGEST]
+    environment = os.environ | processor
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True).stdout
