@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from services.analytics.statistics.elementary import Doubles, exp, log
 
 NORMAL_QUANTILE = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % interval; None for what is not defined or not reached."""
+
+    value: float | None
+    lower: float | None
+    upper: float | None
+
+
+UNDEFINED = Estimate(None, None, None)
 
 
 def log_log_limits(estimate: Doubles, relative_error: Doubles) -> tuple[Doubles, Doubles]:

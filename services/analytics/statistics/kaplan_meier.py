@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.analytics.statistics.elementary import Doubles
-from services.analytics.statistics.intervals import log_log_limits, optional
+from services.analytics.statistics.intervals import UNDEFINED, Estimate, log_log_limits, optional
 from services.analytics.statistics.risk_sets import CENSORED, Counts, Days, Observations, risk_sets
 
 _HALF_PRECISION = 2.0**-26
@@ -87,18 +87,6 @@ def _count_entries_from(observations: Observations, days: Days) -> int:
     if observations.entries is None or not len(days):
         return 0
     return int(np.count_nonzero(observations.entries >= days[0]))
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number with its 95 % interval; None for what is not defined or not reached."""
-
-    value: float | None
-    lower: float | None
-    upper: float | None
-
-
-UNDEFINED = Estimate(None, None, None)
 
 
 def quantile(curve: SurvivalCurve, probability: float = 0.5) -> Estimate:

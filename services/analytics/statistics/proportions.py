@@ -6,9 +6,11 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from scipy.special import betaincinv
 
+from services.analytics.statistics.elementary import twelve_digits
+
 
 def clopper_pearson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Returns the exact interval of a binomial proportion: (lower, upper), both within 0 … 1.
+    """Returns the exact interval of a binomial proportion: (lower, upper), both within 0 … 1, to twelve digits.
 
     The lower limit is the proportion under which `successes` or more have probability (1 - level) / 2, the upper
     that under which `successes` or fewer have it (Clopper and Pearson, Biometrika 1934;26:404): quantiles of beta
@@ -20,7 +22,7 @@ def clopper_pearson(successes: int, n: int, level: float = 0.95) -> tuple[float,
     failures = n - successes
     lower = float(betaincinv(successes, failures + 1, tail)) if successes else 0.0
     upper = 1 - float(betaincinv(failures, successes + 1, tail)) if failures else 1.0
-    return lower, upper
+    return twelve_digits(lower), twelve_digits(upper)
 
 
 def percent(proportion: float) -> float:

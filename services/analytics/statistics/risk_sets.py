@@ -98,8 +98,14 @@ class RiskSets:
         return self.ends[:, CENSORED]
 
 
-def risk_sets(observations: Observations) -> RiskSets:
-    kinds = observations.cause_count + 1
+def risk_sets(observations: Observations, cause_count: int | None = None) -> RiskSets:
+    """Counts by day; `cause_count` gives `ends` columns for causes that nobody has.
+
+    Raises ValueError if there is a cause above `cause_count`.
+    """
+    kinds = 1 + (observations.cause_count if cause_count is None else cause_count)
+    if kinds <= observations.causes.max(initial=0):
+        raise ValueError("there are causes above cause_count")
     last = int(observations.exits.max(initial=0))
     ends = np.bincount(observations.exits * kinds + observations.causes, minlength=(last + 1) * kinds)
     ends = ends.reshape(last + 1, kinds)

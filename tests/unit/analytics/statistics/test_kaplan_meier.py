@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.statistics.kaplan_meier import (
-    Estimate,
-    kaplan_meier,
-    landmark,
-    quantile,
-    reverse_kaplan_meier,
-)
+from services.analytics.statistics.intervals import Estimate
+from services.analytics.statistics.kaplan_meier import kaplan_meier, landmark, quantile, reverse_kaplan_meier
 from services.analytics.statistics.risk_sets import observe, risk_table
 from tests.unit.analytics.statistics.cohorts import Person, observations, people
 from tests.unit.analytics.statistics.reference_tables import assert_equal, cohorts, column, names, table
