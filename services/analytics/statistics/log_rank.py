@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from services.analytics.statistics.elementary import Doubles
 from services.analytics.statistics.group_test import GroupTest, score_test, undefined_test
-from services.analytics.statistics.risk_sets import CENSORED, Counts, Observations
+from services.analytics.statistics.risk_sets import CENSORED, Counts, Days, Observations
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def log_rank(observations: Observations, groups: ArrayLike, group_count: int) ->
     A group without expected events takes no part. The test is undefined without events, with fewer than two groups
     that take part, and where the variance is singular, as when everybody has the event on one day.
     """
-    at_risk, events = counts_by_group(observations, np.asarray(groups, np.int64), group_count)
+    _, at_risk, events = counts_by_group(observations, np.asarray(groups, np.int64), group_count)
     total, total_events = at_risk.sum(axis=1), events.sum(axis=1)
     expected = (total_events[:, None] * at_risk / total[:, None]).sum(axis=0)
     observed = events.sum(axis=0)
@@ -61,21 +61,24 @@ def _variance(at_risk: Counts, total: Counts, events: Counts) -> list[list[float
     ]
 
 
-def counts_by_group(observations: Observations, groups: NDArray[np.int64], group_count: int) -> tuple[Counts, Counts]:
-    """Returns (at risk, events), each by day and group, for the days on which somebody has an event of any cause."""
+def counts_by_group(
+    observations: Observations, groups: NDArray[np.int64], group_count: int
+) -> tuple[Days, Counts, Counts]:
+    """Returns (days, at risk, events), numbers by day and group, for the days with an event of any cause."""
     if len(groups) != len(observations) or np.any((groups < 0) | (groups >= group_count)):
         raise ValueError("each observation needs a group from 0 to group_count - 1")
     is_event = observations.causes != CENSORED
     days = int(observations.exits.max(initial=0)) + 1
-    leaving = _count(observations.exits, groups, days, group_count)
-    events = _count(observations.exits[is_event], groups[is_event], days, group_count)
+    leaving = count_by_day(observations.exits, groups, days, group_count)
+    events = count_by_day(observations.exits[is_event], groups[is_event], days, group_count)
     at_risk = np.bincount(groups, minlength=group_count) - (np.cumsum(leaving, axis=0) - leaving)
     if observations.entries is not None:
-        entering = _count(np.minimum(observations.entries + 1, days - 1), groups, days, group_count)
+        entering = count_by_day(np.minimum(observations.entries + 1, days - 1), groups, days, group_count)
         at_risk -= np.bincount(groups, minlength=group_count) - np.cumsum(entering, axis=0)
-    chosen = events.any(axis=1)
-    return at_risk[chosen], events[chosen]
+    chosen = np.flatnonzero(events.any(axis=1))
+    return chosen, at_risk[chosen], events[chosen]
 
 
-def _count(days: NDArray[np.int64], groups: NDArray[np.int64], day_count: int, group_count: int) -> Counts:
+def count_by_day(days: Days, groups: NDArray[np.int64], day_count: int, group_count: int) -> Counts:
+    """Counts pairs of a day and a group: a row for each of the days 0 … day_count - 1."""
     return np.bincount(days * group_count + groups, minlength=day_count * group_count).reshape(day_count, group_count)
