@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -179,3 +181,17 @@ def test_facts_of_the_study_are_recorded_by_its_administrator(study: StudyUnderT
         page.fill({"site_id": "oslo", "name": "Oslo", "country": "NO", "time_zone": "Europe/Oslo", "on": "2024-01-01"})
         assert "Europe/Oslo" in administrator.press(page, "record").text
         assert "Activation of a site" in administrator.open(f"{pages_of(study)}/recorded").text
+
+
+def test_times_of_recording_are_by_the_clock_of_the_site(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """F14: a coordinator compares them with the clock on the wall, not with Greenwich."""
+    history = study.get(f"participants/{participant_id}/history").json()["events"]
+    (event,) = [event for event in history if event["type"] == "participant.enrolled"]
+    recorded_at = datetime.fromisoformat(event["recorded_at"]).astimezone(ZoneInfo("Europe/Rome"))
+    time = f"{recorded_at:%Y-%m-%d %H:%M} Europe/Rome"
+    event_page = rome.open(f"{pages_of(study)}/participants/{participant_id}/events/{event['event_id']}")
+    assert f"Recorded {time} by" in event_page.text
+    page = rome.open(f"{pages_of(study)}/recorded")
+    assert (time in page.text, "UTC" in page.text) == (True, False)

@@ -37,7 +37,7 @@ from shared.ui.forms.pages import FormNotice, FormReply, render_form
 from shared.ui.forms.reading import FormReading, read_form, single_text
 from shared.ui.forms.recording import form_command, read_facts, record_form, recorded_under_key
 from shared.ui.forms.sample_visits import with_rows
-from shared.ui.forms.site_time import resolve_time
+from shared.ui.forms.site_time import resolve_time, write_site_time
 from shared.ui.forms.targets import FormTarget, fact_heading
 from shared.ui.forms.terms import TERM_OFFERS, resolve_term
 from shared.ui.forms.words import FactChange, describe_changes
@@ -159,7 +159,7 @@ def used_key_reply(request: Request, target: FormTarget, form: PostedForm, readi
         event_id = event.content["event_id"] if event.type == Correction.type_name else event.event_id
         participant = "" if event.is_study_event else event.stream_id
         url = addresses.event_url(target.service, target.study_id, event_id, participant)
-        links = [Link(url, f"What this form recorded at {event.recorded_at:%H:%M} UTC")]
+        links = [Link(url, f"What this form recorded at {write_site_time(event.recorded_at, target.context.zone)}")]
         if participant:
             url = addresses.correction_url(target.service, target.study_id, participant, event_id)
             links.append(Link(url, "Correct it"))
@@ -222,4 +222,4 @@ def _recorded_since(target: FormTarget, form: PostedForm) -> Iterator[Link]:
         if event.version > int(form.version):
             url = addresses.event_url(target.service, target.study_id, event.event_id, target.participant_id)
             heading = fact_heading(event.stream.facts[event.type]) if event.is_readable else event.type
-            yield Link(url, f"{heading}, {event.recorded_at:%Y-%m-%d %H:%M} UTC")
+            yield Link(url, f"{heading}, {write_site_time(event.recorded_at, target.context.zone)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +20,8 @@ from shared.ui.forms.next_steps import next_links, next_study_links
 from shared.ui.forms.pages import EventPage, crumbs
 from shared.ui.forms.requests import create_form_router
 from shared.ui.forms.routes import Forms
-from shared.ui.forms.targets import ParticipantState, fact_heading, load_participant_state
+from shared.ui.forms.site_time import write_site_time
+from shared.ui.forms.targets import ParticipantState, fact_heading, load_participant_state, zone_of_site
 from shared.ui.forms.words import FactLine, describe_fact
 from shared.ui.pages import html_response
 from shared.web.container import get_container
@@ -67,7 +67,7 @@ def study_event_routes(forms: Forms) -> APIRouter:
         page = EventPage(
             heading=_heading(event),
             study_id=study,
-            recorded_at=event.recorded_at,
+            recorded_at=write_site_time(event.recorded_at, "UTC"),
             recorded_by=str(event.meta.get("recorded_by") or ""),
             lines=describe_fact(fact_fields(event.stream.facts[event.type]), event.content),
             crumbs=crumbs(study),
@@ -83,15 +83,16 @@ def participant_event_page(
 ) -> EventPage:
     event = find_event(state.stream.events, event_id)
     content = current_content(state, event)
+    zone = zone_of_site(state.study.record, state.site_id)
     is_correctable = event.type != Correction.type_name and state.may_correct
     return EventPage(
         heading=_heading(event),
         study_id=study,
-        recorded_at=event.recorded_at,
+        recorded_at=write_site_time(event.recorded_at, zone),
         recorded_by=str(event.meta.get("recorded_by") or ""),
         lines=_lines_of(event, content.body),
         correct_url=addresses.correction_url(service, study, participant_id, event_id) if is_correctable else "",
-        state=" ".join(_state_sentences(content)),
+        state=" ".join(_state_sentences(content, zone)),
         timeline_url=addresses.timeline_url(study, participant_id, event_id, f"{service}:{state.stream.head.version}"),
         crumbs=crumbs(study, participant_id),
         next_links=next_links(study, participant_id, state, service, event.type),
@@ -111,9 +112,9 @@ def _heading(event: Event) -> str:
     return fact_heading(event.stream.facts[event.type])
 
 
-def _state_sentences(content: CurrentContent) -> Iterator[str]:
+def _state_sentences(content: CurrentContent, zone: str) -> Iterator[str]:
     if not content.is_standing and content.event.type != Correction.type_name:
         yield "This fact is void."
     if content.corrections:
-        last: datetime = content.corrections[-1].recorded_at
-        yield f"Corrected {last.astimezone(UTC):%Y-%m-%d %H:%M} UTC; this is its content now."
+        last = write_site_time(content.corrections[-1].recorded_at, zone)
+        yield f"Corrected {last}; this is its content now."

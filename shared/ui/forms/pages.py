@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 
 from fastapi import Request
@@ -94,11 +93,11 @@ class FormPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventPage:
-    """The page of one recorded fact."""
+    """The page of one recorded fact. `recorded_at` is by the clock of the site."""
 
     heading: str
     study_id: str
-    recorded_at: datetime
+    recorded_at: str
     recorded_by: str
     lines: Sequence[FactLine]
     state: str = ""

@@ -20,7 +20,8 @@ from shared.ui.forms import addresses
 from shared.ui.forms.pages import crumbs
 from shared.ui.forms.requests import create_form_router
 from shared.ui.forms.routes import Forms
-from shared.ui.forms.targets import fact_heading
+from shared.ui.forms.site_time import write_site_time
+from shared.ui.forms.targets import fact_heading, zone_of_site
 from shared.ui.navigation import Link
 from shared.ui.pages import MAX_TABLE_ROWS, html_response
 from shared.web.container import get_container
@@ -32,12 +33,13 @@ from shared.web.service import get_service
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """One row: when it was recorded, whom it is about, what it is, and where it is corrected."""
+    """One row: time of recording by the clock of the site, participant, fact, and the address of its correction."""
 
     event: Event
     heading: str
     url: str
     correct_url: str
+    recorded_at: str
 
     @property
     def participant_id(self) -> str:
@@ -88,7 +90,7 @@ async def _load_events(request: Request, study: str, rights: Rights, day: date) 
 def _build_page(
     service: str, study: str, rights: Rights, state: StudyState, day: date, events: Sequence[Event]
 ) -> RecordedPage:
-    rows = [_row(service, study, rights, event) for event in events[:MAX_TABLE_ROWS] if event.is_readable]
+    rows = [_row(service, study, rights, state, event) for event in events[:MAX_TABLE_ROWS] if event.is_readable]
     return RecordedPage(
         day=day,
         rows=rows,
@@ -97,7 +99,7 @@ def _build_page(
     )
 
 
-def _row(service: str, study: str, rights: Rights, event: Event) -> RecordedEvent:
+def _row(service: str, study: str, rights: Rights, state: StudyState, event: Event) -> RecordedEvent:
     participant = "" if event.is_study_event else event.stream_id
     is_correction = event.type == Correction.type_name
     may_correct = (
@@ -108,4 +110,5 @@ def _row(service: str, study: str, rights: Rights, event: Event) -> RecordedEven
         fact_heading(event.stream.facts[event.type]),
         addresses.event_url(service, study, event.event_id, participant),
         addresses.correction_url(service, study, participant, event.event_id) if may_correct else "",
+        write_site_time(event.recorded_at, zone_of_site(state.record, event.site_id)),
     )

@@ -55,4 +55,9 @@ def describe_time(text: str, zone: str) -> str:
         timestamp = parse_timestamp(times[0] if times else text.strip())
     except ValueError:
         return ""
-    return f"{timestamp.astimezone(zone_rules(zone)):%Y-%m-%d %H:%M} {zone}"
+    return write_site_time(timestamp, zone)
+
+
+def write_site_time(instant: datetime, zone: str) -> str:
+    """Returns an instant by the clock of a site, with its zone: `2024-03-07 09:30 Europe/Rome`."""
+    return f"{instant.astimezone(zone_rules(zone)):%Y-%m-%d %H:%M} {zone}"

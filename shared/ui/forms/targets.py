@@ -183,16 +183,21 @@ async def load_participant_state(request: Request, study_id: str, participant_id
         raise NotFound(message) from None
 
 
+def zone_of_site(study: Record, site_id: str | None) -> str:
+    """Returns the time zone of a site; UTC for facts of the study, which has no clock of its own."""
+    site = find_site(study, site_id) if site_id else None
+    return site.time_zone if site else "UTC"
+
+
 def participant_context(request: Request, study_id: str, state: ParticipantState) -> FormContext:
     """Returns what the forms of a participant offer."""
-    site = find_site(state.study.record, state.site_id)
     clock = get_service(request).clock
     return FormContext(
         study=state.study.record,
         enrollment=state.enrollment,
         own=state.own,
         today=study_day(clock, study_id, state.study.record, state.site_id, clock.now()),
-        zone=site.time_zone if site else "UTC",
+        zone=zone_of_site(state.study.record, state.site_id),
         site_id=state.site_id,
     )
 
