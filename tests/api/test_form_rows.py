@@ -183,3 +183,18 @@ def test_recorded_fact_leads_to_pages_that_wait_for_it(
 def test_page_says_that_a_fact_is_not_shown_yet(study: StudyUnderTest, rome: FormBrowser, participant_id: str) -> None:
     page = rome.open(f"/analytics/studies/{study.study_id}/participants/{participant_id}?after=followup:999")
     assert (page.status, "is not shown here yet" in page.text) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "sentence"),
+    [
+        ("radiotherapy.completed", "A target that is left empty was treated as prescribed."),
+        ("radiotherapy.discontinued", "A target that is left empty got as much as the course had given."),
+        ("participant.transferred", "The site that follows on. Yours no longer sees this participant."),
+    ],
+)
+def test_form_says_what_an_empty_target_and_a_transfer_mean(
+    study: StudyUnderTest, rome: FormBrowser, type_name: str, sentence: str
+) -> None:
+    participant_id = study.enroll_at("rome", facts.lesion_registered(), facts.radiotherapy_started("2024-02-01"))
+    assert sentence in rome.open(form_of(study, participant_id, type_name)).text
