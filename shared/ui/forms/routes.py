@@ -65,8 +65,8 @@ class Forms:
         reply = FormReply(form=form)
         return await in_turn(request, form, lambda: render_form(self.pages, request, target, reply))
 
-    async def answer(self, request: Request, load: LoadTarget, fields: Group | None = None) -> Response:
-        """Returns the answer to a form that was sent. `fields`: those of its fact, where the address names it."""
+    async def answer(self, request: Request, load: LoadTarget) -> Response:
+        """Returns the answer to a form that was sent."""
         form = parse_form(await request.body())
         require_form_token(request, form.csrf)
         form = replace(form, after=form.after if _AFTER.fullmatch(form.after) else "")
@@ -74,7 +74,7 @@ class Forms:
             await get_container(request).authenticate(request)
         except Unauthenticated:
             note_nothing(request)
-            return render_signed_out(self.pages, request, form, fields)
+            return render_signed_out(self.pages, request, form)
         traffic, caller = get_container(request).traffic, request.state.caller.subject
         with traffic.request(caller):
             async with traffic.turn(caller):
@@ -140,7 +140,7 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
     @routes.post("/{study_id}/facts/{type}")
     @logs_reads
     async def record_study_form(request: Request, study: StudyIdPath, type: str) -> Response:  # noqa: A002 - the part of the address
-        return await forms.answer(request, loader(request, study, type), _fields_of(stream)({"type": type}))
+        return await forms.answer(request, loader(request, study, type))
 
     return routes
 
@@ -177,9 +177,7 @@ def participant_form_routes(forms: Forms, stream: Stream) -> APIRouter:
         participant_id: ParticipantIdPath,
         type: str,  # noqa: A002 - the path's name
     ) -> Response:
-        return await forms.answer(
-            request, loader(request, study, participant_id, type), _fields_of(stream)({"type": type})
-        )
+        return await forms.answer(request, loader(request, study, participant_id, type))
 
     return routes
 
