@@ -55,7 +55,7 @@ def new_participant_form_routes(forms: Forms) -> APIRouter:
     @routes.post("/{study_id}/participants/new")
     @logs_reads
     async def screen_new_participant(request: Request, study: StudyIdPath) -> Response:
-        return await forms.answer(request, _new_participant_loader(request, study))
+        return await forms.answer(request, _new_participant_loader(request, study), fact_fields(ParticipantScreened))
 
     return routes
 
@@ -109,7 +109,7 @@ def new_study_form_routes(forms: Forms) -> APIRouter:
 
     @routes.post("/new")
     async def open_study_by_form(request: Request) -> Response:
-        return await forms.answer(request, _new_study_loader(request))
+        return await forms.answer(request, _new_study_loader(request), fact_fields(NewStudy))
 
     return routes
 

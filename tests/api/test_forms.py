@@ -196,6 +196,8 @@ def test_signed_out_person_loses_nothing_and_analytics_sees_nothing(
     page_401 = rome.press(page, "record")
     assert page_401.status == 401
     assert SECRET in page_401.text
+    assert "Performed on 2024-03-02" in page_401.text
+    assert "performed_on" not in page_401.text
     assert "L1" not in page_401.text
     assert "procedure.performed" not in recorded_types(study, participant_id)
     rome.http.cookies.set(name, session)

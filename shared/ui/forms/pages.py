@@ -16,7 +16,8 @@ from shared.ui.forms.controls import Controls
 from shared.ui.forms.entries import Pair, PostedForm
 from shared.ui.forms.faults import field_name
 from shared.ui.forms.field_view import FieldView
-from shared.ui.forms.fields import offers_within
+from shared.ui.forms.fields import Group, offers_within
+from shared.ui.forms.labels import label_of
 from shared.ui.forms.offers import questions
 from shared.ui.forms.presets import NAME, preset_view
 from shared.ui.forms.reading import FormReading
@@ -191,9 +192,12 @@ def _all_views(views: Sequence[FieldView]) -> Sequence[FieldView]:
     return [inner for view in views for inner in (view, *_all_views(view.children))]
 
 
-def render_signed_out(pages: Pages, request: Request, form: PostedForm) -> Response:
-    """Returns the page that keeps what was typed for a person whose session has ended. It looks nothing up."""
-    answers: Sequence[Pair] = [pair for pair in form.pairs if pair[1].strip()]
+def render_signed_out(pages: Pages, request: Request, form: PostedForm, fields: Group | None = None) -> Response:
+    """Returns the page that keeps what was typed for a person whose session has ended. It looks nothing up.
+
+    `fields`: those of the form's class, which give the labels; None where the class is only known to the record.
+    """
+    answers: Sequence[Pair] = [(label_of(fields, name), value) for name, value in form.pairs if value.strip()]
     hidden = [*form.pairs, *form.own_pairs()]
     html = pages.render("signed_out.html", pairs=answers, hidden=hidden, action=request.url.path, opened_by=form.member)
     return html_response(html, 401)

@@ -65,8 +65,8 @@ class Forms:
         reply = FormReply(form=form)
         return await in_turn(request, form, lambda: render_form(self.pages, request, target, reply))
 
-    async def answer(self, request: Request, load: LoadTarget) -> Response:
-        """Returns the answer to a form that was sent."""
+    async def answer(self, request: Request, load: LoadTarget, fields: Group | None = None) -> Response:
+        """Returns the answer to a form that was sent. `fields`: those of the form's class, if they are known."""
         form = parse_form(await request.body())
         require_form_token(request, form.csrf)
         form = replace(form, after=form.after if _AFTER.fullmatch(form.after) else "")
@@ -74,7 +74,7 @@ class Forms:
             await get_container(request).authenticate(request)
         except Unauthenticated:
             note_nothing(request)
-            return render_signed_out(self.pages, request, form)
+            return render_signed_out(self.pages, request, form, fields)
         traffic, caller = get_container(request).traffic, request.state.caller.subject
         with traffic.request(caller):
             async with traffic.turn(caller):
@@ -103,6 +103,7 @@ def _fields_of(stream: Stream) -> Callable[[Mapping[str, Any]], Group | None]:
 def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | None) -> APIRouter:
     """Returns the forms of a study's own facts."""
     routes = create_form_router(forms.service)
+    fields_of = _fields_of(stream)
 
     def loader(request: Request, study: str, type_name: str) -> LoadTarget:
         async def load(form: PostedForm) -> FormTarget:
@@ -133,14 +134,14 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
 
     @routes.get("/{study_id}/facts/{type}")
     @logs_reads
-    @fills_from_query(_fields_of(stream))
+    @fills_from_query(fields_of)
     async def study_form(request: Request, study: StudyIdPath, type: str) -> Response:  # noqa: A002 - the path's name
         return await forms.show(request, loader(request, study, type))
 
     @routes.post("/{study_id}/facts/{type}")
     @logs_reads
     async def record_study_form(request: Request, study: StudyIdPath, type: str) -> Response:  # noqa: A002 - the part of the address
-        return await forms.answer(request, loader(request, study, type))
+        return await forms.answer(request, loader(request, study, type), fields_of(request.path_params))
 
     return routes
 
@@ -148,6 +149,7 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
 def participant_form_routes(forms: Forms, stream: Stream) -> APIRouter:
     """Returns the forms of a participant's facts."""
     routes = create_form_router(forms.service)
+    fields_of = _fields_of(stream)
 
     def loader(request: Request, study: str, participant_id: str, type_name: str) -> LoadTarget:
         async def load(form: PostedForm) -> FormTarget:
@@ -159,7 +161,7 @@ def participant_form_routes(forms: Forms, stream: Stream) -> APIRouter:
 
     @routes.get(path)
     @logs_reads
-    @fills_from_query(_fields_of(stream))
+    @fills_from_query(fields_of)
     async def participant_form(
         request: Request,
         study: StudyIdPath,
@@ -177,7 +179,7 @@ def participant_form_routes(forms: Forms, stream: Stream) -> APIRouter:
         participant_id: ParticipantIdPath,
         type: str,  # noqa: A002 - the path's name
     ) -> Response:
-        return await forms.answer(request, loader(request, study, participant_id, type))
+        return await forms.answer(request, loader(request, study, participant_id, type), fields_of(request.path_params))
 
     return routes
 
