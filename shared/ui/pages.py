@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from shared.ui.navigation import StudyHeader
+from shared.ui.static_folder import content_name
 from shared.web.same_origin import PageRoute
 
 CONTENT_SECURITY_POLICY = (
@@ -50,7 +51,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals |= {"static": f"/{service}/static", "member": "", **functions}
+        self._environment.globals |= {"static": f"/{service}/static/{content_name()}", "member": "", **functions}
         self._environment.filters |= {"timestamp": format_timestamp, "keep_together": keep_together, **filters}
 
     def render(self, template: str, **context: object) -> str:

@@ -295,7 +295,8 @@ def test_form_asks_analytics_for_nothing(study: StudyUnderTest, rome: FormBrowse
     assert files
     for file in files:
         assert file.startswith("/enrollment/static/")
-        assert rome.http.get(file).status_code == 200
+        response = rome.http.get(file)
+        assert (response.status_code, response.headers["cache-control"].endswith("immutable")) == (200, True)
 
 
 def test_page_of_an_unread_form_leads_to_the_sign_in(study: StudyUnderTest, demo: Demo, participant_id: str) -> None:

@@ -13,6 +13,7 @@ from shared.kernel.errors import Forbidden
 from shared.ui.html_errors import install_html_errors
 from shared.ui.pages import Pages, create_page_router, html_response
 from shared.ui.static_files import static_routes
+from shared.ui.static_folder import FOLDER, MEDIA_TYPES, content_name
 from shared.web.app import create_bare_app
 from shared.web.fact_routes import create_router
 from shared.web.route_classes import add_routes
@@ -81,3 +82,15 @@ async def test_static_files_are_served_under_the_name_of_the_service(
     assert response.status_code == 200
     assert response.headers["content-type"].startswith(media_type)
     assert (await http.get("/enrollment/static/other.css")).status_code == 404
+
+
+async def test_static_files_are_kept_by_browsers_below_the_name_of_their_content_only(http: httpx.AsyncClient) -> None:
+    current, former = f"/enrollment/static/{content_name()}/live.js", "/enrollment/static/0123456789abcdef/live.js"
+    assert (await http.get(current)).headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert (await http.get(former)).headers["cache-control"] == "public, no-cache"
+    assert (await http.get(current)).content == (await http.get(former)).content
+    assert (await http.get(f"/enrollment/static/{content_name()}/other.js")).status_code == 404
+
+
+def test_every_static_file_has_a_media_type() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == set(MEDIA_TYPES)

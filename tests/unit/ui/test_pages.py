@@ -9,6 +9,7 @@ from shared.ui.html_errors import Problem
 from shared.ui.navigation import Link, StudyHeader
 from shared.ui.pages import Pages, format_timestamp, keep_together
 from shared.ui.sign_in import render_sign_in
+from shared.ui.static_folder import content_name
 
 PAGES = Pages("enrollment")
 HOSTILE = Link("/a", "<b>", "<i>")
@@ -34,8 +35,8 @@ def test_pages_escape_html() -> None:
 def test_pages_link_to_the_static_files_of_their_service() -> None:
     html = PAGES.render("home.html", links={}, own_studies=[])
     assert set(re.findall(r'(?:href|src)="([^"]*static[^"]*)"', html)) == {
-        "/enrollment/static/app.css",
-        "/enrollment/static/favicon.svg",
+        f"/enrollment/static/{content_name()}/app.css",
+        f"/enrollment/static/{content_name()}/favicon.svg",
     }
 
 
