@@ -165,4 +165,4 @@ async def test_the_page_sends_the_digest_or_says_why_not(study: AnalyticsStudy) 
     await plan(study)
     answer = await post_page(study, find="digest")
     assert (answer.status_code, await kinds(study)) == (303, ["digest"])
-    assert "Today&#39;s message is on its way." in (await study.get_page("subscription", NURSE, sent="true")).text
+    assert "Today&#39;s digest is on its way." in (await study.get_page("subscription", NURSE, sent="true")).text

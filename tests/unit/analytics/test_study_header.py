@@ -23,7 +23,7 @@ def labels_for(*grants: Grant) -> list[str]:
     [
         (Grant("reader", None), ["Cohort"]),
         (Grant("administrator", None), ["Cohort", "Operations"]),
-        (Grant("site", "rome"), ["Cohort", *PARTICIPANT_PAGES, "Messages"]),
+        (Grant("site", "rome"), ["Cohort", *PARTICIPANT_PAGES, "Digest"]),
         (Grant("investigator", None), ["Cohort", *PARTICIPANT_PAGES, "Operations"]),
         (Grant("monitor", "rome"), ["Cohort", *PARTICIPANT_PAGES]),
     ],

@@ -27,11 +27,11 @@ from shared.ui.pages import Pages, html_response
 from shared.web.container import get_container
 from shared.web.fact_recording import StudyIdPath
 
-PAGE = StudyPage(route=urls.subscription_url("{study_id}"), nav_label="Messages", may_see=may_subscribe)
+PAGE = StudyPage(route=urls.subscription_url("{study_id}"), nav_label="Digest", may_see=may_subscribe)
 routes = APIRouter(include_in_schema=False, route_class=FormRoute)
 pages = Pages("analytics", Path(__file__).with_name("templates"))
 _SHOWN_REFUSALS = (RequestRejected, TooManyMails, NoMailServer, NoDigest)
-SENT = "Today's message is on its way."
+SENT = "Today's digest is on its way."
 TokenParameter = Annotated[str, Query(max_length=100)]
 
 
@@ -171,7 +171,7 @@ async def _show(
     resources = get_container(request).get_resources(StudyResources)
     state, position = await resources.studies.current(study), await resources.reader.projection_position(study)
     header = await build_study_header(
-        request, study, PAGE, heading="Messages", position=position.position, recorded_at=position.recorded_at
+        request, study, PAGE, heading="Digest", position=position.position, recorded_at=position.recorded_at
     )
     token = form_token(request)
     view = SubscriptionView(

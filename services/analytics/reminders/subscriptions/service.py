@@ -46,7 +46,7 @@ LINK_LIFETIME = timedelta(days=7)
 MAILS_AN_HOUR = 3
 VOID_LINK = (
     "This link confirms nothing: it was used already, is older than 7 days, was replaced by a later one, or is meant "
-    "for another member. Save your address again on the page Messages of the study, and open the new link."
+    "for another member. Save your address again on the page Digest of the study, and open the new link."
 )
 _MAIL_LIFETIME = timedelta(hours=10)
 _HOUR = timedelta(hours=1)
