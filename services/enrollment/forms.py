@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from services.enrollment.opening import OPENING_IS_GRANTED, NewStudy, opening_facts
 from shared.contracts.enrollment import ParticipantScreened
-from shared.contracts.event import Event
-from shared.contracts.study import MemberGranted, StudyOpened
+from shared.contracts.event import Event, stated_facts
+from shared.contracts.study import StudyOpened
 from shared.gate.study_timeline import find_site, study_day
 from shared.kernel.errors import Fault, Forbidden
-from shared.kernel.record import Record
+from shared.kernel.fact import Fact
+from shared.kernel.record import Record, current_record
 from shared.postgres.tenancy import EVERY_SITE, Tenant
 from shared.ui.forms.context import FormContext
 from shared.ui.forms.entries import PostedForm
@@ -21,6 +24,7 @@ from shared.ui.forms.fields import fact_fields
 from shared.ui.forms.requests import create_form_router, fills_from_query
 from shared.ui.forms.routes import Forms, LoadTarget
 from shared.ui.forms.targets import (
+    FindAlike,
     FormTarget,
     fact_form,
     require_role_in_study,
@@ -33,11 +37,11 @@ from shared.web.read_logging import logs_reads
 from shared.web.service import get_service
 
 SERVICE = "enrollment"
-MAX_MEMBERS, MAX_EVENTS = 50, 200
-"""Members of a site, and events of each on one day, among which screenings of the same person are looked for."""
+MAX_EVENTS, MAX_PARTICIPANTS = 200, 200
+"""Events of a member on one day, and participants of a site with the same day, sex and year of birth, that are read."""
 SCREENED_ALREADY = Fault(
     "recorded-already",
-    "The site recorded a screening with the same day, sex and year of birth today. Record again only if this is "
+    "The site screened a person of the same sex and year of birth on the same day. Record again only if this is "
     "another person.",
 )
 
@@ -68,7 +72,7 @@ def _new_participant_loader(request: Request, study: str) -> LoadTarget:
         own_site = next(iter(sites)) if len(sites) == 1 and EVERY_SITE not in sites else ""
         site = own_site or form.entries.last_value("site_id")
         is_allowed = site in sites or (EVERY_SITE in sites and find_site(state.record, site) is not None)
-        screenings = await _screened_today(request, study, state.record, site) if is_allowed else []
+        screenings = await _own_screenings_today(request, study, state.record, site) if is_allowed else []
         return FormTarget(
             service=SERVICE,
             study_id=study,
@@ -78,6 +82,7 @@ def _new_participant_loader(request: Request, study: str) -> LoadTarget:
             context=replace(with_typed_day(context, ParticipantScreened, form.entries), site_id=site or None),
             events=screenings,
             alike_by=frozenset({"site_id", "screened_on", "sex", "birth_year"}),
+            find_alike=_screenings_like_it(request, study, site) if is_allowed else None,
             doubt=SCREENED_ALREADY,
             fixed={"site_id": own_site} if own_site else {},
         )
@@ -85,17 +90,27 @@ def _new_participant_loader(request: Request, study: str) -> LoadTarget:
     return load
 
 
-async def _screened_today(request: Request, study_id: str, study: Record, site: str) -> list[Event]:
-    """Returns the screenings that members of the study recorded at the site on its present day."""
+async def _own_screenings_today(request: Request, study_id: str, study: Record, site: str) -> list[Event]:
+    """Returns what the caller screened at the site on its present day: what this very form may have recorded."""
     service = get_service(request)
     day = study_day(service.clock, study_id, study, site, service.clock.now())
-    grants = [grant for grant in study.facts_of(MemberGranted) if grant.site_id in (None, site)]
-    members = {grant.member for grant in grants if grant.role in ParticipantScreened.stated_by_roles}
-    events: list[Event] = []
     async with service.store.unit(Tenant(study_id, site)) as unit:
-        for member in sorted(members)[:MAX_MEMBERS]:
-            events += await unit.list_member_events(member, day, of_study=False, limit=MAX_EVENTS)
+        events = await unit.list_member_events(request.state.caller.subject, day, of_study=False, limit=MAX_EVENTS)
     return [event for event in events if event.type == ParticipantScreened.type_name and event.site_id == site]
+
+
+def _screenings_like_it(request: Request, study_id: str, site: str) -> FindAlike:
+    """Returns the search for screenings that stand at the site, whoever recorded them, and whenever."""
+
+    async def find(content: Mapping[str, Any]) -> list[Fact]:
+        type_name, facts = ParticipantScreened.type_name, list[Fact]()
+        async with get_service(request).store.unit(Tenant(study_id, site)) as unit:
+            for name in await unit.list_streams_stating(type_name, content, site=site, limit=MAX_PARTICIPANTS):
+                events = (await unit.load_stream(name)).events
+                facts += current_record(stated_facts(events)).facts_of(ParticipantScreened)
+        return facts
+
+    return find
 
 
 def new_study_form_routes(forms: Forms) -> APIRouter:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Sequence, Set
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Any
 
 from shared.contracts.event import Event
 from shared.eventstore.feed_cursor import EMPTY_SNAPSHOT, FeedCursor, FeedSnapshot
@@ -77,6 +78,15 @@ class MemoryStore:
 async def _units_of(contents: _Contents, tenants: Sequence[Tenant]) -> AsyncIterator[tuple[Tenant, UnitOfWork]]:
     for tenant in tenants:
         yield tenant, _MemoryUnitOfWork(contents, tenant)
+
+
+def _states(event: Event, type_name: str, content: Mapping[str, Any]) -> bool:
+    """Returns whether the event is a fact of the type with these members, or corrects a fact so that it is one."""
+    replacement = event.content.get("replacement")
+    stated_types = [(event.type, event.content)]
+    if isinstance(replacement, Mapping):
+        stated_types.append((replacement["type"], replacement["data"]))
+    return any(name == type_name and content.items() <= data.items() for name, data in stated_types)
 
 
 class _MemoryUnitOfWork:
@@ -194,6 +204,19 @@ class _MemoryUnitOfWork:
             and (event.stream_id == event.study_id) == of_study
             and (event.meta.get("recorded_by"), event.recorded_on) == (member, day)
             and (of_study or self._may_see(self._contents.heads[event.study_id, event.stream_id]))
+        ]
+        return matches[:limit]
+
+    async def list_streams_stating(
+        self, type_name: str, content: Mapping[str, Any], *, site: str, limit: int
+    ) -> list[str]:
+        matches = [
+            stream_id
+            for (study, stream_id), events in sorted(self._contents.events.items())
+            if study == self._study_id != stream_id
+            and (head := self._contents.heads[study, stream_id]).site_id == site
+            and self._may_see(head)
+            and any(_states(event, type_name, content) for event in events)
         ]
         return matches[:limit]
 

@@ -142,6 +142,14 @@ class _PostgresUnitOfWork:
         )
         return [self._event(row["stream_id"], row) for row in rows]
 
+    async def list_streams_stating(
+        self, type_name: str, content: Mapping[str, Any], *, site: str, limit: int
+    ) -> list[str]:
+        rows = await self._connection.fetch(
+            SQL["list_streams_stating"], self._study_id, site, type_name, _to_json(content), limit
+        )
+        return [row["stream_id"] for row in rows]
+
     async def current_snapshot(self, previous: str) -> FeedSnapshot:
         (row,) = await self._connection.fetch(SQL["current_snapshot"], previous)
         return FeedSnapshot(row["text"], row["database"], row["follows"])

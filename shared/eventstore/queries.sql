@@ -49,6 +49,17 @@ select stream_id, version, event_id, type, schema_version, site_id, data, sealed
    and exists (select from streams s where s.study_id = events.study_id and s.stream_id = events.stream_id)
  order by seq desc limit $5
 
+-- name: list_streams_stating
+-- Returns participants of site $2 for whom a fact of type $3 has the members $4, as it was recorded or corrected. The
+-- index of the site's streams leads to their events.
+select stream_id from streams s
+ where study_id = $1 and stream_id <> $1 and site_id = $2
+   and exists (select from events e
+                where e.study_id = s.study_id and e.stream_id = s.stream_id
+                  and (e.type = $3 and e.data @> $4::jsonb
+                       or e.data -> 'replacement' @> jsonb_build_object('type', $3::text, 'data', $4::jsonb)))
+ order by stream_id limit $5
+
 -- name: current_snapshot
 -- Returns the current snapshot, the identity of the database, and whether the snapshot follows $1. A restored database
 -- counts transactions anew: its snapshots mean other events.

@@ -130,6 +130,16 @@ class UnitOfWork(Protocol):
         """
         ...
 
+    async def list_streams_stating(
+        self, type_name: str, content: Mapping[str, Any], *, site: str, limit: int
+    ) -> list[str]:
+        """Returns the participants of a site for whom a fact of this type was recorded that has all these members, or
+        a correction that gives it all of them. A later correction may have changed them.
+
+        `content`: texts and numbers by the names of their members.
+        """
+        ...
+
     async def current_snapshot(self, previous: str) -> FeedSnapshot:
         """Returns the snapshot of what is visible now. `previous` is the text of a snapshot that it should follow."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from shared.contracts.event import Event
 from shared.eventstore.store import AppendRequest, IdempotentResult, LoadedStream, Store, StreamHead
 from shared.postgres.tenancy import Tenant
 from shared.testing.builders.events import make_event
-from shared.testing.builders.facts import accrual_closed, consent_signed
+from shared.testing.builders.facts import accrual_closed, consent_signed, correction
 
 RECORDED_AT = datetime(2024, 3, 7, 12, 30, 15, 123456, UTC)
 
@@ -59,6 +60,14 @@ def build_append(
         build_event(study_id, stream_id, expected + index + 1, site=stating_site or site) for index in range(count)
     ]
     return AppendRequest(expected, None if is_study_stream else study_version, head, events, **append_fields)
+
+
+def build_consent_correction(study_id: str, stream_id: str, signed_on: str) -> AppendRequest:
+    """Returns a request to append the correction of a consent that is version 1: it was signed on another day."""
+    corrected = build_event(study_id, stream_id, 1)
+    fact = correction(corrected.event_id, consent_signed(signed_on))
+    event = make_event(fact, 2, study_id=study_id, stream_id=stream_id, service=corrected.service, site_id="S1")
+    return replace(build_append(study_id, stream_id, 1), events=[event])
 
 
 async def append_in_unit(store: Store, request: AppendRequest, site: str = "*") -> None:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
 
+from shared.contracts.enrollment import ConsentSigned
 from shared.eventstore.feed_cursor import FeedCursor
 from shared.eventstore.store import LoadedStream, SnapshotStore, Store, StreamHead, StreamVersionConflict
 from shared.kernel.ids import new_participant_id
 from shared.postgres.tenancy import Tenant
-from shared.testing.append_requests import RECORDED_AT, append_in_unit, build_append, build_outcome, load_stream
+from shared.testing.append_requests import (
+    RECORDED_AT,
+    append_in_unit,
+    build_append,
+    build_consent_correction,
+    build_outcome,
+    load_stream,
+)
+
+CONSENTED = ConsentSigned.type_name
 
 
 async def read_events_after(
@@ -68,6 +79,31 @@ class VisibilityContract:
             assert len(await unit.list_member_events("someone", day, of_study=False, limit=1)) == 1
             assert await unit.list_member_events("another", day, of_study=False, limit=9) == []
             assert await unit.list_member_events("someone", day - timedelta(days=1), of_study=False, limit=9) == []
+
+    async def test_participants_of_a_site_are_found_by_what_a_fact_of_theirs_states(
+        self, store: Store, study: str
+    ) -> None:
+        """The fact may have been recorded on any day, or be a correction. The tenant has to see the participant."""
+        stated, corrected, foreign, later = sorted(new_participant_id() for _ in range(4))
+        for name, site in ((stated, "S1"), (corrected, "S1"), (foreign, "S2"), (later, "S1")):
+            await append_in_unit(store, build_append(study, name, site=site))
+        await append_in_unit(store, build_consent_correction(study, corrected, "2024-03-08"))
+        named: dict[tuple[str, str, str], list[str]] = {}
+        for tenant, site, day in product(("*", "S1", "S2"), ("S1", "S2"), ("2024-03-07", "2024-03-08", "2024-03")):
+            async with store.unit(Tenant(study, tenant)) as unit:
+                names = await unit.list_streams_stating(CONSENTED, {"signed_on": day}, site=site, limit=9)
+            named |= {(tenant, site, day): names} if names else {}
+        of_first_site = {"2024-03-07": [stated, corrected, later], "2024-03-08": [corrected]}
+        assert named == {
+            **{(tenant, "S1", day): names for tenant in ("*", "S1") for day, names in of_first_site.items()},
+            **{(tenant, "S2", "2024-03-07"): [foreign] for tenant in ("*", "S2")},
+        }
+        async with store.unit(Tenant(study)) as unit:
+            content = {"signed_on": "2024-03-07"}
+            assert await unit.list_streams_stating(CONSENTED, content, site="S1", limit=2) == [stated, corrected]
+            other_version = {**content, "form_version": "another"}
+            assert await unit.list_streams_stating(CONSENTED, other_version, site="S1", limit=9) == []
+            assert await unit.list_streams_stating("participant.enrolled", content, site="S1", limit=9) == []
 
     @pytest.mark.parametrize("sites", [["S1", "S2"], ["S2", "S1"]])
     async def test_snapshot_has_a_participant_who_is_transferred_meanwhile_at_the_former_site(

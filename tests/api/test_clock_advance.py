@@ -16,6 +16,7 @@ from infra.local.data_folder import DataFolder
 from shared.clock_file import ClockFile
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as followup
+from tests.api.support.clock import write_days
 from tests.api.support.study import StudyUnderTest, find_event_id, open_study
 from tests.demo import CHECKOUT, Demo
 
@@ -36,11 +37,6 @@ def timeline(study: StudyUnderTest, participant_id: str) -> dict[str, Any]:
 
 def days(study: StudyUnderTest, participant_id: str) -> dict[str, str]:
     return {entry["event_id"]: entry["day"] for entry in timeline(study, participant_id)["entries"]}
-
-
-def write_days(demo: Demo, study_id: str, advanced_by: int) -> None:
-    folder = DataFolder(demo.data)
-    folder.write_clock({**ClockFile(folder.clock_file).advanced_days(), study_id: advanced_by})
 
 
 def test_study_goes_on_day_by_day_and_its_recorded_days_stay(demo: Demo) -> None:

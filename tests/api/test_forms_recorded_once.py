@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
 
+from shared.testing.builders import facts
+from tests.api.support.clock import write_days
 from tests.api.support.form_browser import FormBrowser, form_browser, form_of, pages_of, recorded_types
 from tests.api.support.lesion_form import SCREENING, lesion_facts, open_lesion_form
-from tests.api.support.study import StudyUnderTest, open_study
+from tests.api.support.study import StudyUnderTest, find_event_id, open_study
 from tests.demo import Demo
 
 
@@ -91,6 +94,31 @@ def test_person_who_may_have_been_screened_already_is_asked_about(study: StudyUn
         assert colleague.press(question, "record").status == 200
     with form_browser(study, "site@milan") as milan:
         assert milan.record(address, **twin).status == 200
+
+
+def test_person_who_was_screened_that_day_is_asked_about_whenever_it_was_recorded(demo: Demo) -> None:
+    """W3: the day is the one of the screening. A correction may have given it; a person of another sex is another."""
+    with open_study(demo) as study, form_browser(study, "coordinator@rome") as colleague:
+        screening = {name.replace(".", "__"): value for name, value in SCREENING.items()}
+        for birth_year in (1941, 1951):
+            study.register(facts.participant_screened("2024-02-01", birth_year=birth_year, sex="female"))
+        corrected = study.register(facts.participant_screened("2024-02-02", birth_year=1961, sex="female"))
+        event_id = find_event_id(study, corrected, "participant.screened")
+        restated = facts.participant_screened("2024-02-01", birth_year=1961, sex="female")
+        assert study.record_fact(corrected, facts.correction(UUID(event_id), restated)).status_code == 201
+        write_days(demo, study.study_id, 1)
+        answers = [
+            colleague.record(f"{pages_of(study)}/participants/new", **{**screening, **changes}).status
+            for changes in (
+                {"birth_year": "1941"},
+                {"birth_year": "1951", "sex": "male"},
+                {"birth_year": "1951", "screened_on": "2024-02-02"},
+                {"birth_year": "1952"},
+                {"birth_year": "1961"},
+                {"birth_year": "1961", "screened_on": "2024-02-02"},
+            )
+        ]
+        assert answers == [422, 200, 200, 200, 422, 200]
 
 
 def test_double_click_screens_one_participant_and_a_change_leads_to_the_participant(

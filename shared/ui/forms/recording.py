@@ -57,7 +57,7 @@ async def record_form(
     """Records the facts of a form, once for its key. Raises RequestError."""
     facts, parsed = read_facts(request, target, reading)
     command = form_command(request, target, form, facts, parsed)
-    if not form.again and not dry_run and _stands_already(request, target, command):
+    if not form.again and not dry_run and await _stands_already(request, target, command):
         raise FormRejected(target.doubt.message, faults=[target.doubt])
     service = get_service(request)
     waits_by_itself = command.after is not None
@@ -95,12 +95,12 @@ def recorded_under_key(request: Request, target: FormTarget, command: RecordFact
     return next((event for event in target.events if event.event_id in event_ids), None)
 
 
-def _stands_already(request: Request, target: FormTarget, command: RecordFacts) -> bool:
+async def _stands_already(request: Request, target: FormTarget, command: RecordFacts) -> bool:
     """Returns whether a fact that is alike stands, which another form recorded. Sealed texts are not compared."""
     fact = command.facts[0]
     if isinstance(fact, Correction) or recorded_under_key(request, target, command):
         return False
     members = set(target.alike_by) if target.alike_by else None
     stated = fact.model_dump(mode="json", include=members)
-    earlier_facts = target.earlier_facts(type(fact))
+    earlier_facts = await target.find_alike(stated) if target.find_alike else target.earlier_facts(type(fact))
     return any(earlier.model_dump(mode="json", include=members) == stated for earlier in earlier_facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,6 +34,8 @@ _SENTENCE_END = re.compile(r"(?<=[.]) ")
 _CLAUSE_END = re.compile(r"[.:,] ")
 FactsOf = Callable[[Any], Sequence[Fact]]
 """Returns the facts that a validated body states."""
+FindAlike = Callable[[Mapping[str, Any]], Awaitable[Sequence[Fact]]]
+"""Returns the facts that may be alike to one with these members."""
 
 
 def _single_fact(fact: Any) -> Sequence[Fact]:
@@ -66,7 +68,8 @@ class FormTarget:
     are shown and not asked for. `base`: what the form adds to the body. `prefilled`: names and values of its fields.
     `replacement`: type and version of the fact that the form corrects; None for other forms. `is_void`: that fact is
     void now. `content_before`: its content. `alike_by`: members by which an earlier fact may be the same one, so that
-    the form asks `doubt`; None: all members. `presets`: choices that fill all its fields.
+    the form asks `doubt`; None: all members. `find_alike`: finds such facts outside of the record. `presets`: choices
+    that fill all its fields.
     """
 
     service: str
@@ -79,6 +82,7 @@ class FormTarget:
     events: Sequence[Event] = ()
     presets: Sequence[Preset] = ()
     alike_by: frozenset[str] | None = None
+    find_alike: FindAlike | None = None
     doubt: Fault = RECORDED_ALREADY
     fixed: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, Any] = field(default_factory=dict)
@@ -95,10 +99,7 @@ class FormTarget:
         return self.stream_id if self.stream_id and self.stream_id != self.study_id else ""
 
     def earlier_facts(self, fact: type[Fact]) -> Sequence[Fact]:
-        """Returns the facts of this kind that stand: of a new participant's, those of others that were recorded
-        today."""
-        if self.stream_id is None:
-            return [event.stated_fact().fact for event in self.events]
+        """Returns the facts of this kind that stand in the record that the form adds to."""
         return (self.context.own if self.participant_id else self.context.study).facts_of(fact)
 
 

@@ -103,6 +103,10 @@ class _InterleavingUnit:
         async with self.parent.store.unit(self.tenant) as unit:
             return await unit.list_member_events(member, day, of_study=of_study, limit=limit)
 
+    async def list_streams_stating(self, type_name: str, content: Any, *, site: str, limit: int) -> list[str]:
+        async with self.parent.store.unit(self.tenant) as unit:
+            return await unit.list_streams_stating(type_name, content, site=site, limit=limit)
+
     async def current_snapshot(self, previous: str) -> FeedSnapshot:
         async with self.parent.store.unit(self.tenant) as unit:
             return await unit.current_snapshot(previous)
