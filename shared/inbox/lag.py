@@ -82,6 +82,15 @@ def detect_silence(topics: Sequence[Lag], stuck: StuckCounts | None) -> SilentCo
     return SilentComponent("kafka", oldest_age) if oldest_age > KAFKA_SILENT_SECONDS else None
 
 
+def is_caught_up(topics: Sequence[Lag], stuck: StuckCounts | None) -> bool:
+    """Returns whether everything that stood on the topics seconds ago is applied: measured, and found so.
+
+    False before the first measurement, and while the worker or Kafka is silent.
+    """
+    is_measured = bool(topics) and stuck is not None and detect_silence(topics, stuck) is None
+    return is_measured and not any(topic.behind for topic in topics)
+
+
 async def monitor_lag(
     pool: asyncpg.Pool[Any],
     bootstrap: str,

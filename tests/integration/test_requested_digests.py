@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -12,14 +13,19 @@ from services.analytics.reminders.currency import Currency
 from services.analytics.reminders.digest_repository import claim
 from services.analytics.reminders.email import SmtpSender
 from services.analytics.reminders.outcomes import record_outcome
+from services.analytics.reminders.requested_digests import BEHIND
 from services.analytics.reminders.sender import MailSender
 from services.analytics.reminders.subscriptions.repository import recipients
 from services.analytics.reminders.worker import MailPorts, ReminderWorker
 from shared.inbox.consumer import Offsets
+from shared.inbox.lag import KAFKA_SILENT_SECONDS, WORKER_SILENT_SECONDS
+from shared.inbox.repository import SQL
 from shared.kernel.clock import Clock, real_time
+from shared.outbox.confirmation import confirm_database
 from shared.testing.builders.follow_up_facts import participant_died
-from tests.conftest import Database
+from tests.conftest import PostgresServer
 from tests.integration.support.analytics_app import AnalyticsStudy
+from tests.integration.support.analytics_database import own_analytics_database
 from tests.integration.support.mail_servers import PickyServer, run_picky_server
 from tests.integration.support.reminded_study import MAIL
 from tests.integration.support.subscriptions import (
@@ -35,12 +41,19 @@ from tests.integration.support.subscriptions import (
 from tests.integration.support.worklist import DUE, LATER, add, state_fact
 
 BEFORE_THE_HOUR = "2025-01-31T05:00:00+00:00"
+TOPIC = "measured.enrollment.v1"
 
 
 @pytest.fixture
-async def study(analytics_database: Database, tmp_path: Path, study_id: str) -> AsyncIterator[AnalyticsStudy]:
-    await analytics_database.system.execute("update mail set state = 'failed' where state = 'waiting'")
-    async with open_study_with_mail(analytics_database, tmp_path, study_id, clock=BEFORE_THE_HOUR) as study:
+async def study(
+    postgres: PostgresServer, databases: Mapping[str, str], tmp_path: Path, study_id: str
+) -> AsyncIterator[AnalyticsStudy]:
+    """A study in a database of its own, in which no lag was measured yet."""
+    async with (
+        own_analytics_database(postgres) as database,
+        open_study_with_mail(database, tmp_path, study_id, clock=BEFORE_THE_HOUR) as study,
+    ):
+        await confirm_database(database.system)
         yield study
 
 
@@ -60,8 +73,19 @@ async def send_waiting(study: AnalyticsStudy, server: PickyServer) -> None:
     await MailSender(study.database.system, MAIL.mail_from, send, record_outcome, recipients, real_time).send_due()
 
 
+async def measure(study: AnalyticsStudy, *, behind: int = 0) -> None:
+    """Stores a measurement of the lag as the worker does, of a topic with so many messages that are not applied."""
+    await study.database.system.execute(SQL["store_stuck_counts"])
+    await study.database.system.execute(SQL["store_ends"], [TOPIC], [0], [behind])
+
+
 async def request_digest(study: AnalyticsStudy, user: str = NURSE) -> httpx.Response:
-    """Asks for the digest, by a request without a body."""
+    """Asks for the digest, by a request without a body, while the worker runs and nothing waits to be applied."""
+    await measure(study)
+    return await post_request(study, user)
+
+
+async def post_request(study: AnalyticsStudy, user: str = NURSE) -> httpx.Response:
     address = f"/analytics/v1/studies/{study.study_id}/subscription/digest"
     return await study.http.post(address, headers=study.authorization(user))
 
@@ -150,6 +174,24 @@ async def test_a_digest_on_request_names_nobody_who_has_died_since_it_was_planne
     assert await kinds(study) == []
 
 
+async def test_no_digest_is_composed_from_rows_that_may_lack_what_was_published(study: AnalyticsStudy) -> None:
+    await add(study, DUE)
+    await subscribe_nurse(study)
+    await plan(study)
+    titles = [(await post_request(study)).json()["title"]]
+    await measure(study, behind=1)
+    titles.append((await post_request(study)).json()["title"])
+    for table, seconds in (("inbox_end", KAFKA_SILENT_SECONDS), ("inbox_standstill", WORKER_SILENT_SECONDS)):
+        await measure(study)
+        age = timedelta(seconds=seconds + 1)
+        await study.database.system.execute(f"update {table} set at = at - $1::interval", age)  # noqa: S608 - tables
+        titles.append((await post_request(study)).json()["title"])
+    assert titles == [BEHIND] * 4
+    assert await kinds(study) == []
+    assert (await request_digest(study)).status_code == 204
+    assert await kinds(study) == ["digest"]
+
+
 @pytest.mark.parametrize(("user", "status"), [("investigator", 403), ("administrator", 403), ("nobody", 404)])
 async def test_only_subscribers_ask_for_a_digest(study: AnalyticsStudy, user: str, status: int) -> None:
     assert (await request_digest(study, user)).status_code == status
@@ -158,11 +200,13 @@ async def test_only_subscribers_ask_for_a_digest(study: AnalyticsStudy, user: st
 async def test_the_page_sends_the_digest_or_says_why_not(study: AnalyticsStudy) -> None:
     await subscribe_nurse(study)
     await plan(study)
+    await measure(study)
     refused = await post_page(study, find="digest", email=address_of(study))
     assert refused.status_code == 409
     assert "No message is sent: no visit at your sites needs a reminder today." in refused.text
     await add(study, DUE)
     await plan(study)
+    await measure(study)
     answer = await post_page(study, find="digest")
     assert (answer.status_code, await kinds(study)) == (303, ["digest"])
     assert "Today&#39;s digest is on its way." in (await study.get_page("subscription", NURSE, sent="true")).text

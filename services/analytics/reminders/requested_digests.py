@@ -20,6 +20,7 @@ from services.analytics.reminders.site_days import list_site_days
 from services.analytics.reminders.subscriptions.repository import recipients
 from services.analytics.reminders.subscriptions.subscription import may_subscribe
 from shared.eventstore.study_cache import Studies, load_rights
+from shared.inbox.lag import is_caught_up, load_lags, load_stuck_counts
 from shared.kernel.clock import Clock
 from shared.kernel.errors import NoDigest, NoMailServer, ServiceUnavailable, TooManyMails
 from shared.outbox.confirmation import is_confirmed
@@ -65,9 +66,15 @@ class RequestedDigests:
             await self._send_groups(connection, study_id, member, groups, sites, self._settings, now)
 
     async def _require_current(self, connection: PooledConnection, study_id: str) -> None:
-        """Raises NoDigest unless the rows say what is applied. Nobody else composes digests of the study meanwhile."""
+        """Raises NoDigest unless the rows say what stood on the topics seconds ago.
+
+        Nobody else composes digests of the study meanwhile. The lag is read before the position: rows that are as new
+        as the position then hold everything that the measurement counted.
+        """
         if not await repository.lock_study(connection, study_id):
             raise ServiceUnavailable
+        if not is_caught_up(await load_lags(self._pool), await load_stuck_counts(self._pool)):
+            raise NoDigest(BEHIND)
         applied = await repository.load_applied_position(connection, study_id)
         derived = await repository.load_derivation_state(connection, study_id)
         is_derived = derived is not None and (derived.position, derived.epoch) == (applied.position, applied.epoch)
