@@ -250,6 +250,19 @@ async def test_enrolled_participants_without_an_end_of_radiotherapy_have_no_sche
     assert [row["participant_id"] for row in (await read_worklist(study))["no_schedule"]] == [later.participant_id]
 
 
+async def test_participants_without_a_schedule_are_on_no_list_of_visits_in_given_states(study: AnalyticsStudy) -> None:
+    await add(study, DUE)
+    waiting = await study.add_participant("rome", *enrolled())
+    assert "No schedule yet" in await page_text(study)
+    for state in ("due", "missed", ALL_STATES):
+        assert (await read_worklist(study, state=state))["no_schedule"] == []
+        assert (await read_worklist(study, state=state, participant=waiting.participant_id))["no_schedule"] == []
+        assert "No schedule yet" not in await page_text(study, state=state)
+        assert "no_schedule" not in (await study.get("worklist.csv", state=state)).text
+    only_waiting = await read_worklist(study, participant=waiting.participant_id)
+    assert [row["participant_id"] for row in only_waiting["no_schedule"]] == [waiting.participant_id]
+
+
 async def test_another_day_is_read_with_all_facts_whatever_their_date(study: AnalyticsStudy) -> None:
     history = await add(study, OVERDUE, follow_up.follow_up_recorded("2025-04-10"))
     waiting = await study.add_participant("rome", *enrolled())

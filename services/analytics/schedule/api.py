@@ -53,7 +53,7 @@ class WorklistParameters(BaseModel):
         list[VisitState],
         Field(
             description="only visits in these states, of any day; by default overdue, due, and planned visits that "
-            "open within 14 days"
+            "open within 14 days, and participants without visits yet"
         ),
     ] = []
     on: Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -26,7 +26,6 @@ from services.analytics.schedule.worklist import (
 )
 from shared.postgres.named_queries import load_queries
 from shared.postgres.tenancy import PooledConnection
-from shared.protocol.visit_status import VisitState
 
 SQL = load_queries(Path(__file__).with_name("repository.sql"))
 _PAST_QUERIES: Mapping[WorklistGroup, str] = {
@@ -53,7 +52,7 @@ class WorklistSelection:
     on: date
     todays: Mapping[str, date]
     follow_up_sites: frozenset[str]
-    states: Sequence[VisitState]
+    groups: Collection[WorklistGroup]
     participant: str | None
     opening_days: int | None
     longest_slot: timedelta | None
@@ -87,7 +86,7 @@ async def load_entries(
     if selection.participant:
         return await _load_of_participant(connection, selection, after, limit)
     entries = list[WorklistEntry]()
-    for group in remaining_groups(selection.states, after):
+    for group in remaining_groups(selection.groups, after):
         key = after if after and after.group == group else None
         entries += await _load_group(connection, selection, group, key, limit - len(entries))
         if len(entries) == limit:
@@ -101,12 +100,13 @@ async def _load_of_participant(
     rows = await connection.fetch(
         SQL["of_participant"],
         *selection.visit_arguments,
-        _other_states(selection.states),
+        _other_states(selection.groups),
         selection.participant,
         selection.opens_within,
     )
     entries: list[WorklistEntry] = [_visit_from_row(row) for row in rows]
-    entries += await _load_unscheduled(connection, selection, None, limit)
+    if "no_schedule" in selection.groups:
+        entries += await _load_unscheduled(connection, selection, None, limit)
     return [entry for entry in in_order(entries) if is_beyond(entry.key, after)][:limit]
 
 

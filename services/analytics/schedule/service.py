@@ -16,7 +16,7 @@ from services.analytics.schedule.repository import (
     load_last_contacts,
 )
 from services.analytics.schedule.worklist import (
-    DEFAULT_STATES,
+    DEFAULT_GROUPS,
     OPENING_DAYS,
     UnscheduledParticipant,
     WorklistEntry,
@@ -41,7 +41,7 @@ _LONGEST_MONTH_DAYS = 31
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorklistRequest:
-    """The filters of a worklist; None selects everything. Without `states` it has the default ones.
+    """The filters of a worklist; None selects everything. Without `states` it has the default groups.
 
     `on`: another day than today, at every site.
     """
@@ -178,7 +178,7 @@ class WorklistService:
             on=max(todays.values(), default=request.on or self._reader.latest_today(study_id, study)),
             todays=todays,
             follow_up_sites=frozenset(site for site, today in todays.items() if _is_followed(plans, site, today)),
-            states=request.states or sorted(DEFAULT_STATES),
+            groups=request.states or DEFAULT_GROUPS,
             participant=request.participant,
             opening_days=None if request.states else OPENING_DAYS,
             longest_slot=_longest_slot(plans),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal, NamedTuple, TypeVar, get_args
@@ -25,7 +25,7 @@ GROUPS: tuple[WorklistGroup, ...] = (
 PAST_STATES: frozenset[WorklistGroup] = frozenset({"missed", "done_late", "done", "not_applicable"})
 """States that await nothing: the visits with the latest windows come first, those of other states last."""
 VISIT_STATES: tuple[VisitState, ...] = get_args(VisitState)
-DEFAULT_STATES: frozenset[VisitState] = frozenset({"overdue", "due", "planned"})
+DEFAULT_GROUPS: frozenset[WorklistGroup] = frozenset({"overdue", "due", "planned", "no_schedule"})
 OPENING_DAYS = 14
 """Days ahead within which a planned visit opens that the list has unless states are requested."""
 _KEY = re.compile(r"([a-z_]+)\.(\d{4}-\d{2}-\d{2})\.([0-9A-Z-]{1,11})\.(\d{1,9})")
@@ -133,7 +133,7 @@ def is_beyond(key: WorklistKey, after: WorklistKey | None) -> bool:
     return key < after if key.group in PAST_STATES else key > after
 
 
-def remaining_groups(states: Sequence[VisitState], after: WorklistKey | None) -> list[WorklistGroup]:
-    """Returns the groups of these visit states and `no_schedule`, in order, without those before that of the key."""
+def remaining_groups(groups: Collection[WorklistGroup], after: WorklistKey | None) -> list[WorklistGroup]:
+    """Returns these groups in the order of the list, without those before that of the key."""
     first = GROUPS.index(after.group) if after else 0
-    return [group for group in GROUPS[first:] if group in states or group == "no_schedule"]
+    return [group for group in GROUPS[first:] if group in groups]

@@ -75,7 +75,7 @@ def test_pages_that_begin_after_the_key_of_the_last_entry_leave_nothing_out(entr
     ordered = in_order(entries)
     for number, entry in enumerate(ordered):
         assert [later for later in ordered if is_beyond(later.key, entry.key)] == ordered[number + 1 :]
-        groups = remaining_groups(VISIT_STATES, entry.key)
+        groups = remaining_groups(GROUPS, entry.key)
         assert {later.key.group for later in ordered[number:]} <= set(groups)
 
 
