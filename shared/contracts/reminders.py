@@ -62,4 +62,4 @@ class ReminderFailed(ReminderEvent):
     """The digest with the reminder could be sent to nobody. It is tried again on the next working day."""
 
     code: Annotated[Code, Field(examples=["550"])]
-    """`expired`, or the code with which the mail server refused."""
+    """`expired`, `no_recipient` when no member receives it any more, or the code of the server's refusal."""
