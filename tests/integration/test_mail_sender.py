@@ -71,6 +71,7 @@ class Post:
     now: datetime = MORNING
     outcomes: Outcomes = field(default_factory=Outcomes)
     recipients: list[Recipient] = field(default_factory=list)
+    unreadable_studies: set[str] = field(default_factory=set)
 
     def sender(self, server: MailServer | None = None) -> MailSender:
         send = SmtpSender(server or self.server.at(), seconds=5)
@@ -79,6 +80,8 @@ class Post:
         )
 
     async def load_recipients(self, connection: PooledConnection, study_id: str, now: datetime) -> list[Recipient]:
+        if study_id in self.unreadable_studies:
+            raise ValueError("a fact of the study cannot be read")
         return self.recipients
 
     async def claim(self, member: str = "nurse", day: date = TODAY, address: str = ADDRESS) -> bool:
@@ -228,6 +231,21 @@ async def test_a_digest_that_waits_goes_to_nobody_who_does_not_receive_it_any_mo
     assert post.server.tried == []
     assert await post.rows() == [("failed", "no_recipient", 2)]
     assert post.outcomes.recorded == [("nurse", TODAY, DigestOutcome("failed", "no_recipient"))]
+
+
+async def test_mails_of_a_study_whose_facts_cannot_be_read_wait_and_others_are_sent(post: Post) -> None:
+    other = replace(post, study_id=f"{post.study_id}-2")
+    other.unreadable_studies.add(post.study_id)
+    for waiting in (post, other):
+        assert await waiting.claim()
+    assert await other.sender().send_due() == 2
+    assert len(post.server.taken) == 1
+    assert await other.rows() == [("sent", None, 1)]
+    assert await post.rows() == [("waiting", None, 1)]
+    post.unreadable_studies.clear()
+    post.now += timedelta(minutes=1)
+    assert await post.sender().send_due() == 1
+    assert await post.rows() == [("sent", None, 2)]
 
 
 async def test_one_refused_address_fails_alone(post: Post) -> None:

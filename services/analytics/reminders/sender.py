@@ -20,6 +20,7 @@ from services.analytics.reminders.digest_repository import ClaimedMail
 from services.analytics.reminders.email import Attempt, SendMessage
 from services.analytics.reminders.recipients import LoadRecipients, is_recipient
 from services.analytics.reminders.subscriptions.repository import unconfirm_address
+from shared.postgres.errors import UNAVAILABLE
 from shared.postgres.retry import retry_while_unavailable
 from shared.postgres.tenancy import PooledConnection, Tenant, transaction
 
@@ -109,7 +110,15 @@ class MailSender:
         if self._now() >= mail.expires_at:
             await self._end_surely(mail, DigestOutcome("failed", EXPIRED))
             return
-        if not await self._has_recipient(mail):
+        try:
+            has_recipient = await self._has_recipient(mail)
+        except UNAVAILABLE:
+            raise
+        except Exception:  # of any kind: such as a fact of the study that this release cannot read
+            _log.exception("a mail waits: its recipients cannot be read", extra={"study_id": mail.study_id})
+            await self._postpone(mail)
+            return
+        if not has_recipient:
             await self._end_surely(mail, DigestOutcome("failed", NO_RECIPIENT))
             return
         attempt = await self._send(self._sender_address, mail.address, mail.message)
