@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from services.analytics.reminders.currency import Currency
 from services.analytics.reminders.digest_repository import claim
 from services.analytics.reminders.email import SmtpSender
 from services.analytics.reminders.outcomes import record_outcome
-from services.analytics.reminders.requested_digests import BEHIND, NO_WORKING_DAY
+from services.analytics.reminders.requested_digests import BEHIND
 from services.analytics.reminders.sender import MailSender
 from services.analytics.reminders.subscriptions.repository import recipients
 from services.analytics.reminders.worker import MailPorts, ReminderWorker
@@ -42,28 +41,19 @@ from tests.integration.support.subscriptions import (
 from tests.integration.support.worklist import DUE, LATER, add, state_fact
 
 BEFORE_THE_HOUR = "2025-01-31T05:00:00+00:00"
-SATURDAY = "2025-02-01T09:00:00+00:00"
 TOPIC = "measured.enrollment.v1"
-
-
-@asynccontextmanager
-async def open_own_study(
-    postgres: PostgresServer, folder: Path, study_id: str, clock: str
-) -> AsyncIterator[AnalyticsStudy]:
-    """Opens a study in a database of its own, in which no lag was measured yet."""
-    async with (
-        own_analytics_database(postgres) as database,
-        open_study_with_mail(database, folder, study_id, clock=clock) as study,
-    ):
-        await confirm_database(database.system)
-        yield study
 
 
 @pytest.fixture
 async def study(
     postgres: PostgresServer, databases: Mapping[str, str], tmp_path: Path, study_id: str
 ) -> AsyncIterator[AnalyticsStudy]:
-    async with open_own_study(postgres, tmp_path, study_id, BEFORE_THE_HOUR) as study:
+    """A study in a database of its own, in which no lag was measured yet."""
+    async with (
+        own_analytics_database(postgres) as database,
+        open_study_with_mail(database, tmp_path, study_id, clock=BEFORE_THE_HOUR) as study,
+    ):
+        await confirm_database(database.system)
         yield study
 
 
@@ -200,20 +190,6 @@ async def test_no_digest_is_composed_from_rows_that_may_lack_what_was_published(
     assert await kinds(study) == []
     assert (await request_digest(study)).status_code == 204
     assert await kinds(study) == ["digest"]
-
-
-async def test_no_digest_is_composed_on_a_day_that_is_no_working_day_at_the_site(
-    postgres: PostgresServer, databases: Mapping[str, str], tmp_path: Path, study_id: str
-) -> None:
-    async with open_own_study(postgres, tmp_path, study_id, SATURDAY) as study:
-        await add(study, DUE)
-        await subscribe_nurse(study)
-        await plan(study)  # on Friday, before the hour
-        refused = await request_digest(study)
-        assert (refused.status_code, refused.json()["title"]) == (409, NO_WORKING_DAY)
-        page = await post_page(study, find="digest", email=address_of(study))
-        assert (page.status_code, NO_WORKING_DAY in page.text) == (409, True)
-        assert await kinds(study) == []
 
 
 @pytest.mark.parametrize(("user", "status"), [("investigator", 403), ("administrator", 403), ("nobody", 404)])

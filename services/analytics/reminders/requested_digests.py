@@ -19,7 +19,6 @@ from services.analytics.reminders.repository import SiteDay
 from services.analytics.reminders.site_days import list_site_days
 from services.analytics.reminders.subscriptions.repository import recipients
 from services.analytics.reminders.subscriptions.subscription import may_subscribe
-from services.analytics.reminders.working_days import is_working_day
 from shared.eventstore.study_cache import Studies, load_rights
 from shared.inbox.lag import is_caught_up, load_lags, load_stuck_counts
 from shared.kernel.clock import Clock
@@ -30,14 +29,11 @@ from shared.postgres.tenancy import PooledConnection, Tenant, transaction
 DIGESTS_AN_HOUR = 3
 NO_ADDRESS = "No message is sent: you want none, have confirmed no address, or are away."
 OTHER_ADDRESS = "Today's message has gone to your former address."
-NO_WORKING_DAY = "No message is sent: today is no working day at your sites."
 BEHIND = "No message is sent at the moment: recorded facts are still being applied. Try again in a moment."
 
 
 class RequestedDigests:
-    """Sends members their digests of today, whatever the hour, on working days of the site.
-
-    `pool` connects as the system.
+    """Sends members their digests of today, whatever the hour. `pool` connects as the system.
 
     `settings`: None in an installation that sends no mail.
     """
@@ -62,9 +58,6 @@ class RequestedDigests:
             groups = [group for group in group_recipients(own, sites) if group.recipients] if sites else []
             if not groups:
                 raise NoDigest(NO_ADDRESS)
-            groups = [group for group in groups if is_working_day(group.hour_site.country, group.hour_site.today)]
-            if not groups:
-                raise NoDigest(NO_WORKING_DAY)
             if (
                 await mails.count_recent_digests(connection, study_id, member, now - timedelta(hours=1))
                 >= DIGESTS_AN_HOUR
