@@ -14,7 +14,7 @@ from shared.web.authentication import SESSION
 from shared.web.cookies import Cookies
 from tests.api.support.form_browser import FormBrowser, form_browser, form_of, pages_of, recorded_types, sign_in
 from tests.api.support.lesion_form import SCREENING, open_lesion_form
-from tests.api.support.study import StudyUnderTest, open_study
+from tests.api.support.study import ROME_USER, StudyUnderTest, open_study
 from tests.demo import Demo
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -250,6 +250,46 @@ def test_unknown_foreign_and_not_yet_heard_of_participants_are_404_alike(
         unknown = milan.open(form_of(study, "K7F2-9QXA-3", type_name, service))
     assert (foreign.status, foreign.text) == (unknown.status, unknown.text)
     assert foreign.status == 404
+
+
+@pytest.mark.parametrize("participant", ["K7F2-9QXA-3", "of Milan"])
+def test_form_about_a_participant_who_is_not_found_keeps_what_was_typed(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str, participant: str
+) -> None:
+    """W9: the service may have lost a participant meanwhile, or its database is older; what was typed is not lost."""
+    study.wait_until_known(participant_id)
+    number = study.wait_until_known(study.enroll_at("milan")) if participant == "of Milan" else participant
+    page = rome.open(form_of(study, participant_id, "followup.recorded", "followup"))
+    page.fill({"seen_on": "2024-05-02", "mode": "phone", "note": SECRET})
+    address, page.parser.action = page.parser.action, page.parser.action.replace(participant_id, number)
+    not_found = rome.press(page, "record")
+    assert (not_found.status, not_found.value("note"), not_found.value("seen_on")) == (404, SECRET, "2024-05-02")
+    assert "Not here, not yours, or not here yet" in not_found.text
+    assert "Seen on 2024-05-02" in not_found.text
+    not_found.parser.action = address
+    again = rome.press(not_found, "check")
+    assert (again.status, again.value("note"), again.value("seen_on")) == (200, SECRET, "2024-05-02")
+    assert rome.press(again, "record").status == 200
+
+
+def test_form_about_a_participant_who_is_not_found_is_kept_for_nobody_else(
+    study: StudyUnderTest, rome: FormBrowser, demo: Demo, participant_id: str
+) -> None:
+    """Neither for a page without the token, nor for another person, nor for somebody without a part in the study."""
+    page = open_lesion_form(study, rome, participant_id, lesion_id="Zq-other")
+    page.parser.action = page.parser.action.replace(participant_id, "K7F2-9QXA-3")
+    with open_study(demo) as other, form_browser(other, "coordinator@rome") as stranger:
+        foreign = open_lesion_form(other, stranger, other.enroll_at("rome"), lesion_id="Zq-other")
+        foreign.parser.action = page.parser.action
+        refused = stranger.press(foreign, "record")
+    assert (refused.status, "Zq-other" in refused.response.text) == (404, False)
+    sign_in(rome.http, study, "coordinator@rome")
+    refused = rome.press(page, "record")
+    assert (refused.status, "Zq-other" in refused.response.text) == (403, False)
+    rome.http.cookies.clear()
+    sign_in(rome.http, study, ROME_USER)
+    refused = rome.press(page, "record")
+    assert (refused.status, "Zq-other" in refused.response.text) == (403, False)
 
 
 def test_form_of_another_service_waits_for_what_was_just_recorded(study: StudyUnderTest, rome: FormBrowser) -> None:

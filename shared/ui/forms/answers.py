@@ -72,8 +72,7 @@ class FormAnswers:
 
     async def answer(self, request: Request, target: FormTarget, form: PostedForm) -> Response:
         """Does what the button says. Only `record` records."""
-        if form.member and form.member != request.state.caller.subject:
-            raise CrossSiteRequest("Another person opened this form. Open it yourself.")
+        require_same_person(request, form)
         if form.button[0] == "record" and not IDEMPOTENCY_KEY.fullmatch(form.key):
             raise MalformedBody("The form has lost its key, under which it is recorded once. Open it again.")
         form.refuse_long_lists(get_container(request).limits.max_list_items)
@@ -123,6 +122,12 @@ class FormAnswers:
             notice = FormNotice(text=text, changes=content_changes(target, reading))
             return FormReply(form=form, reading=reading, notice=notice)
         return RedirectResponse(recorded_url(target, recorded), 303)
+
+
+def require_same_person(request: Request, form: PostedForm) -> None:
+    """Raises CrossSiteRequest if another person opened the form."""
+    if form.member and form.member != request.state.caller.subject:
+        raise CrossSiteRequest("Another person opened this form. Open it yourself.")
 
 
 async def in_turn(request: Request, form: PostedForm, work: Callable[[], T]) -> T:

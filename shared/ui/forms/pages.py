@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -197,7 +198,23 @@ def render_signed_out(pages: Pages, request: Request, form: PostedForm, fields: 
 
     `fields`: those of the form's class, which give the labels; None where the class is only known to the record.
     """
+    return html_response(pages.render("signed_out.html", **_kept_answers(request, form, fields)), 401)
+
+
+def render_not_here(
+    pages: Pages, request: Request, form: PostedForm, reason: str, fields: Group | None = None
+) -> Response:
+    """Returns the page that keeps what was typed about a participant or a fact that was not found.
+
+    `fields`: those of the form's class, as above.
+    """
+    answers = _kept_answers(request, form, fields)
+    html = pages.render("not_here.html", reason=reason, member=request.state.caller.subject, **answers)
+    return html_response(html, 404)
+
+
+def _kept_answers(request: Request, form: PostedForm, fields: Group | None) -> Mapping[str, Any]:
+    """Returns the values of a template that keeps a form, and knows no more of it than what was typed."""
     answers: Sequence[Pair] = [(label_of(fields, name), value) for name, value in form.pairs if value.strip()]
     hidden = [*form.pairs, *form.own_pairs()]
-    html = pages.render("signed_out.html", pairs=answers, hidden=hidden, action=request.url.path, opened_by=form.member)
-    return html_response(html, 401)
+    return {"pairs": answers, "hidden": hidden, "action": request.url.path, "opened_by": form.member}

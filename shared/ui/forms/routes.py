@@ -14,10 +14,10 @@ from shared.contracts.study import SiteClosed
 from shared.kernel.errors import NotFound, Unauthenticated
 from shared.kernel.fact import Fact, Stream
 from shared.ui.forms import addresses
-from shared.ui.forms.answers import FormAnswers, in_turn
+from shared.ui.forms.answers import FormAnswers, in_turn, require_same_person
 from shared.ui.forms.entries import PostedForm, new_key, parse_form
 from shared.ui.forms.fields import Group, fact_fields
-from shared.ui.forms.pages import FormReply, create_form_pages, render_form, render_signed_out
+from shared.ui.forms.pages import FormReply, create_form_pages, render_form, render_not_here, render_signed_out
 from shared.ui.forms.prefills import first_content, fixed_content, given_values
 from shared.ui.forms.presets import standing_grants, with_preset
 from shared.ui.forms.requests import AfterParameter, create_form_router, fills_from_query, require_form_token
@@ -78,9 +78,20 @@ class Forms:
         traffic, caller = get_container(request).traffic, request.state.caller.subject
         with traffic.request(caller):
             async with traffic.turn(caller):
-                target = await load(form)
+                try:
+                    target = await load(form)
+                except NotFound as refusal:
+                    await _require_own_form(request, form)
+                    note_nothing(request)
+                    return render_not_here(self.pages, request, form, refusal.title, fields)
                 note_form(request, target)
                 return await self.answers.answer(request, target, with_preset(form, target.presets))
+
+
+async def _require_own_form(request: Request, form: PostedForm) -> None:
+    """Raises CrossSiteRequest if another person opened the form, NotFound if the caller has no part in the study."""
+    require_same_person(request, form)
+    await load_caller_rights(request, request.path_params.get("study_id", ""))
 
 
 def note_form(request: Request, target: FormTarget) -> None:
