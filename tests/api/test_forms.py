@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from shared.testing.builders import facts
+from shared.testing.builders import toxicity_facts as toxicity
 from shared.web.authentication import SESSION
 from shared.web.cookies import Cookies
 from tests.api.support.form_browser import FormBrowser, form_browser, form_of, pages_of, recorded_types, sign_in
@@ -351,3 +352,15 @@ def test_body_that_is_no_form_is_refused(study: StudyUnderTest, rome: FormBrowse
     assert rome.http.post(address, json={}).status_code == 415
     huge = urlencode({"detail": "x" * 1_100_000})
     assert rome.http.post(address, content=huge, headers=FORM).status_code == 413
+
+
+def test_data_query_is_explained_by_the_form_that_its_list_links_to(study: StudyUnderTest, rome: FormBrowser) -> None:
+    participant_id = study.enroll_at("rome", facts.radiotherapy_started())
+    assert study.record_fact(participant_id, toxicity.toxicity_assessed(5, toxicity.finding("3.0:0699", None)))
+    study.wait_for_analytics()
+    page = rome.open(f"{pages_of(study, 'analytics')}/queries?participant={participant_id}")
+    form = rome.open(page.parser.links["Explain this data query"])
+    assert (form.status, len(form.value("query_key")) > 0) == (200, True), form.text
+    form.fill({"reason": SECRET})
+    assert rome.press(form, "record").status == 200
+    assert recorded_types(study, participant_id, "followup") == ["query.explained"]

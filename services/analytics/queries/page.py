@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import Query, Request
 from fastapi.responses import Response
@@ -18,8 +19,10 @@ from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.api import StudyResources
 from services.analytics.study_header import StudyPage, build_study_header
 from services.analytics.wording.phrasing import humanize
+from shared.contracts.follow_up import QueryExplained
 from shared.contracts.study import SiteActivated
 from shared.kernel.record import Record
+from shared.ui.forms import addresses
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import NavLink
 from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router
@@ -32,6 +35,14 @@ PAGE = StudyPage(
     route=urls.queries_url("{study_id}"), nav_label="Data queries", may_see=may_see_participants, is_live=True
 )
 routes = create_page_router()
+
+
+def _explanation_url(study: str, participant_id: str, key: str) -> str:
+    """Returns the address of the form that answers a data query."""
+    url = addresses.form_url("followup", study, QueryExplained.type_name, participant_id)
+    return f"{url}?{urlencode({'query_key': key})}"
+
+
 pages = Pages(
     "analytics",
     Path(__file__).with_name("templates"),
@@ -40,6 +51,7 @@ pages = Pages(
         "participant_url": urls.participant_url,
         "fact_url": urls.fact_url,
         "queries_file_url": urls.queries_file_url,
+        "explanation_url": _explanation_url,
     },
 )
 
