@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.analytics.reminders.subscriptions.endings import end_subscriptions
+from shared.eventstore.study_cache import StudyState
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.testing.builders.facts import member_granted, member_revoked
 from tests.conftest import Database
@@ -197,6 +198,29 @@ async def test_subscriptions_that_are_over_are_removed(study: AnalyticsStudy) ->
     await end_subscriptions(study.database.system, studies, now + timedelta(days=364))
     assert await subscribed(study) == [f"site@milan.{study.study_id}"]
     await end_subscriptions(study.database.system, studies, now + timedelta(days=366))
+    assert await subscribed(study) == []
+
+
+class PartlyUnreadableStudies(ReplicatedStudies):
+    """The studies, of which one has a fact that this release cannot read."""
+
+    unreadable = ""
+
+    async def reload(self, study_id: str) -> StudyState:
+        if study_id == self.unreadable:
+            raise ValueError("a fact of a later release")
+        return await super().reload(study_id)
+
+
+async def test_study_that_cannot_be_read_keeps_its_subscriptions_and_holds_up_no_other(study: AnalyticsStudy) -> None:
+    await subscribe(study)
+    studies = PartlyUnreadableStudies(study.database.system)
+    in_two_years = datetime.now(UTC) + timedelta(days=731)
+    studies.unreadable = study.study_id
+    await end_subscriptions(study.database.system, studies, in_two_years)
+    assert await subscribed(study) == [f"{NURSE}.{study.study_id}"]
+    studies.unreadable = "another-study"
+    await end_subscriptions(study.database.system, studies, in_two_years)
     assert await subscribed(study) == []
 
 
