@@ -114,6 +114,7 @@ def addresses(route: APIRoute, published: StudyForReaders) -> set[str]:
         "participant_id": [published.participant_id],
         "name": ["flow", "accrual", "treatments", "visit-adherence"],
         "kind": ["json", "csv", "svg"],
+        "content": ["0123456789abcdef"],
         "code": ["small-groups"],
         "dictionary": ["ctcae-3.0"],
         "type": ["study.closed", "procedure.performed", "toxicity.assessed", "participant.died"],
