@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.analytics.reminders.steps import current_step, decide, is_same_target, visit_steps
@@ -58,7 +58,6 @@ def run(history: list[tuple[date, Facts]], country: str = "DE", *, skipped: froz
     return outbox
 
 
-@settings(max_examples=60, deadline=None)
 @given(histories)
 def test_no_step_is_sent_twice_to_an_audience_for_one_target(history: list[tuple[date, Facts]]) -> None:
     sent = run(history).sent
@@ -73,7 +72,6 @@ def test_no_step_is_sent_twice_to_an_audience_for_one_target(history: list[tuple
             assert not (same_place and is_same_target(step.target, other.target))
 
 
-@settings(max_examples=60, deadline=None)
 @given(histories)
 def test_nothing_is_sent_of_a_visit_that_is_reported_or_not_applicable(history: list[tuple[date, Facts]]) -> None:
     for today, number, step in run(history).sent:
@@ -83,13 +81,11 @@ def test_nothing_is_sent_of_a_visit_that_is_reported_or_not_applicable(history: 
         assert recorded.occasion(visit, today).state in expected
 
 
-@settings(max_examples=60, deadline=None)
 @given(histories, st.sampled_from(["DE", "EG", "IL", "AE", "IR", "XX"]))
 def test_nothing_is_sent_on_a_day_that_is_no_working_day(history: list[tuple[date, Facts]], country: str) -> None:
     assert all(is_working_day(country, today) for today, _, _ in run(history, country).sent)
 
 
-@settings(max_examples=60, deadline=None)
 @given(facts, ends.filter(bool), st.lists(days, min_size=2, max_size=2, unique=True).map(sorted), days)
 def test_an_end_that_is_voided_and_stated_again_changes_nothing_sent_before(
     recorded: Facts, end: FollowUpEnd, changes: list[date], stated: date
@@ -102,7 +98,6 @@ def test_an_end_that_is_voided_and_stated_again_changes_nothing_sent_before(
     assert run(restated).sent == run(kept_end).sent
 
 
-@settings(max_examples=60, deadline=None)
 @given(facts, st.frozensets(days, max_size=40))
 def test_an_outage_leaves_no_backlog(recorded: Facts, outage: frozenset[date]) -> None:
     sent = run([(FIRST_DAY, recorded)], skipped=outage).sent
