@@ -80,7 +80,7 @@ class Lease:
             await self._update_fenced("renew", state)
 
     async def renew_idle(self, state: LeaseState) -> None:
-        """Does the same, and notes that everything is published."""
+        """Renews the lease in the same way, and notes that the relay has published everything. Raises LeaseLost."""
         if asyncio.get_running_loop().time() >= self._renew_at:
             await self._update_fenced("renew_idle", state)
 

@@ -6,7 +6,8 @@ const PAUSE = 30_000; // milliseconds
 async function describe(address) {
   try {
     const answer = await (await fetch(address, { cache: 'no-store' })).json();
-    if (answer.seconds === undefined) return 'has not published yet';
+    if (answer.status === 'never') return 'has not published anything yet';
+    if (answer.seconds === undefined) return 'does not know'; // such as while its database is unavailable
     const seconds = `${Math.round(answer.seconds)} s ago`;
     return answer.status === 'ready' ? `had published everything ${seconds}` : `last had published everything ${seconds}`;
   } catch {
