@@ -25,7 +25,8 @@ _PRESERVED_HEADERS = ("WWW-Authenticate", "Allow", "Retry-After")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem document (RFC 9457) for people: `errors` are its sentences, `sign_in` is the address of the form."""
+    """A problem document (RFC 9457) for people: `errors` are its sentences, `sign_in` is the address of the form, and
+    empty for somebody who is signed in."""
 
     status: int
     title: str
@@ -45,7 +46,8 @@ async def html_or_error(request: Request, pages: Pages, page: Awaitable[str]) ->
     except Unauthenticated:
         return _redirect_to_sign_in(request)
     except RequestError as refusal:
-        response = problem_response(pages, Problem(refusal.status, refusal.title))
+        sign_in = _offered_sign_in(request)
+        response = problem_response(pages, Problem(refusal.status, refusal.title, sign_in=sign_in))
         if refusal.retry_after is not None:
             response.headers["Retry-After"] = str(refusal.retry_after)
         return response
@@ -66,7 +68,7 @@ def _with_html_errors(problem_handler: Any, pages: Pages) -> ExceptionHandler:
         may_sign_in = document.status_code == 401 and request.method == "GET"
         if may_sign_in and not _API_PATH.match(request.url.path):  # programs call the API: they get a status, no form
             return _redirect_to_sign_in(request)
-        return _as_page(document, pages, _sign_in_url(request) if may_sign_in else "/session")
+        return _as_page(document, pages, _sign_in_url(request) if may_sign_in else _offered_sign_in(request))
 
     return handle
 
@@ -81,6 +83,11 @@ def _as_page(document: Response, pages: Pages, sign_in: str) -> Response:
 
 def _redirect_to_sign_in(request: Request) -> Response:
     return RedirectResponse(_sign_in_url(request), 303)
+
+
+def _offered_sign_in(request: Request) -> str:
+    """Returns the address of the form; nothing for a caller who is known: another sign-in would change nothing."""
+    return "" if hasattr(request.state, "caller") else "/session"
 
 
 def _sign_in_url(request: Request) -> str:

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 
 from shared.kernel.errors import Forbidden
+from shared.security.tokens import Caller
 from shared.ui.html_errors import install_html_errors
 from shared.ui.pages import Pages, create_page_router, html_response
 from shared.ui.static_files import static_routes
@@ -39,6 +40,11 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     async def refused() -> Response:
         raise Forbidden
 
+    @page_routes.get("/enrollment/refused-to-anna")
+    async def refused_to_anna(request: Request) -> Response:
+        request.state.caller = Caller("anna")
+        raise Forbidden
+
     @page_routes.get("/enrollment/page")
     async def page() -> Response:
         return html_response("<p>A page</p>")
@@ -64,6 +70,12 @@ async def test_refused_page_is_html_for_browsers_and_json_for_programs(http: htt
     assert (page.status_code, document.status_code) == (403, 403)
     assert f"<h1>{document.json()['title']}</h1>" in page.text
     assert document.headers["content-type"] == "application/problem+json"
+
+
+async def test_sign_in_is_offered_only_to_visitors_who_are_not_signed_in(http: httpx.AsyncClient) -> None:
+    visitor = await http.get("/enrollment/refused", headers=HTML)
+    anna = await http.get("/enrollment/refused-to-anna", headers=HTML)
+    assert ("Sign in" in visitor.text, "Sign in" in anna.text) == (True, False)
 
 
 async def test_api_without_a_token_answers_401_with_a_page_that_links_to_the_form(http: httpx.AsyncClient) -> None:
