@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ import pytest
 from infra.issuer import Issuer
 from shared.settings import Settings
 from tests.demo import CHECKOUT
+from tests.identity_provider.browser import Browser
+from tests.integration.support.quartal_server import ENROLLMENT_ALONE
+from tests.integration.support.sign_in import open_provider, quartal_server, running
 
 PROVIDER = "https://elsewhere.example"
 GOOD: Mapping[str, str] = {
@@ -94,3 +98,19 @@ def test_secret_of_the_client_that_cannot_be_used_is_refused(tmp_path: Path, con
     ended = start("services.enrollment", "api", QUARTAL_KEK=str(tmp_path / "kek"), QUARTAL_OIDC_CLIENT_SECRET=secret)
     assert ended.returncode != 0
     assert message in ended.stderr
+
+
+def test_person_learns_that_the_provider_refuses_the_secret_of_the_client(
+    databases: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """To try again would not help: those who run Quartal must know it."""
+    wrong = tmp_path_factory.mktemp("wrong") / "secret"
+    wrong.write_text("another secret")
+    with open_provider(tmp_path_factory) as provider:
+        settings = {"QUARTAL_OIDC_CLIENT_SECRET": str(wrong)}
+        server = quartal_server(tmp_path_factory, databases, provider, *ENROLLMENT_ALONE, **settings)
+        with running(server), closing(Browser(server.url)) as visitor:
+            page = visitor.sign_in("anna", "/enrollment/docs")
+            assert (page.status_code, bool(visitor.cookie("session"))) == (503, False)
+            assert "does not accept Quartal&#39;s own client ID or secret" in page.text
+            assert "Tell those who run Quartal." in page.text

@@ -33,8 +33,20 @@ class ProviderUnavailable(Exception):
     """The provider does not answer, or its answer cannot be read; the person can try again."""
 
 
+class ClientRefused(ProviderUnavailable):
+    """The provider does not accept Quartal's own client ID or secret; only those who run Quartal can mend that."""
+
+
 class ProviderRefused(Exception):
     """The provider refuses this sign-in or its renewal; the person must sign in anew."""
+
+
+_REFUSALS: Mapping[str, type[Exception]] = {
+    "invalid_grant": ProviderRefused,
+    "invalid_client": ClientRefused,
+    "unauthorized_client": ClientRefused,
+}
+"""Exceptions by the error code of RFC 6749, section 5.2; any other code means that the provider has a fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +243,7 @@ class Provider:
         if response.is_success:
             return answer
         _log.warning("The provider answers %d: %r", response.status_code, _text(answer, "error")[:80])
-        raise ProviderRefused if answer.get("error") == "invalid_grant" else ProviderUnavailable
+        raise _REFUSALS.get(_text(answer, "error"), ProviderUnavailable)
 
     def _client_auth(self, metadata: Metadata) -> ClientAuth:
         """Returns how Quartal proves itself: by HTTP Basic, or in the form if the provider takes only that."""

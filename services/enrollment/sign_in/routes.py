@@ -25,7 +25,7 @@ from services.enrollment.sign_in.pending import (
     open_pending,
     surplus_cookies,
 )
-from services.enrollment.sign_in.provider import ProviderRefused, ProviderTokens, ProviderUnavailable
+from services.enrollment.sign_in.provider import ClientRefused, ProviderRefused, ProviderTokens, ProviderUnavailable
 from services.enrollment.sign_in.session_token import SessionToken
 from services.enrollment.sign_in.sessions import NoRefreshToken, SessionEnded
 from services.enrollment.sign_in.sign_in import CALLBACK, SIGNED_OUT, SignIn
@@ -54,6 +54,10 @@ NOT_GRANTED = "The identity provider did not sign you in. Sign in again, or ask 
 UNAVAILABLE = (
     "The identity provider of your hospital does not answer, so nobody can sign in at the moment. Nothing that was "
     "recorded is lost. Try again in a minute."
+)
+CLIENT_REFUSED = (
+    "The identity provider of your hospital does not accept Quartal's own client ID or secret, so nobody can sign in. "
+    "Tell those who run Quartal. Nothing that was recorded is lost."
 )
 INVALID = (
     "The identity provider's answer could not be verified. Nobody was signed in. Sign in again; if this happens "
@@ -138,8 +142,8 @@ class _SignInPages:
             return _without_session(request, self._sign_in_page(address, ENDED))
         except NoRefreshToken:
             return await self.lead_to_provider(request, address, renews=True)
-        except ProviderUnavailable:
-            return self._refusal_page(UNAVAILABLE, 503, address)
+        except ProviderUnavailable as fault:
+            return self._unavailable_page(fault, address)
         if (renewal.is_repeated and _cookie(request, SESSION)) or address == "/session":
             # Another redirect would return here: the page refuses the token that the browser has.
             response: Response = self._signed_in_page(renewal.token.subject, address)
@@ -171,8 +175,8 @@ class _SignInPages:
                 code_verifier=pending.code_verifier,
                 prompt="none" if renews else "",
             )
-        except ProviderUnavailable:
-            return self._refusal_page(UNAVAILABLE, 503, pending.next_address)
+        except ProviderUnavailable as fault:
+            return self._unavailable_page(fault, pending.next_address)
         response = RedirectResponse(url, 303)
         sealed, seconds = pending.seal(self._sign_in.cipher), int(PENDING_MAX_AGE.total_seconds())
         cookies = get_container(request).cookies
@@ -203,8 +207,8 @@ class _SignInPages:
             return await self._begin_or_renew(request, pending, tokens)
         except ProviderRefused:
             return self._refusal_page(NOT_GRANTED, 403, address)
-        except ProviderUnavailable:
-            return self._refusal_page(UNAVAILABLE, 503, address)
+        except ProviderUnavailable as fault:
+            return self._unavailable_page(fault, address)
         except BadIdToken as refusal:
             _log.warning("The ID token of a sign-in is refused: %s", refusal.reason)
             return self._refusal_page(INVALID, 403, address)
@@ -248,6 +252,9 @@ class _SignInPages:
 
     def _signed_in_page(self, subject: str, address: str) -> Response:
         return html_response(self._pages.render("signed_in.html", member=subject, next=address))
+
+    def _unavailable_page(self, fault: ProviderUnavailable, address: str) -> Response:
+        return self._refusal_page(CLIENT_REFUSED if isinstance(fault, ClientRefused) else UNAVAILABLE, 503, address)
 
     def _refusal_page(self, message: str, status: int, address: str) -> Response:
         response = html_response(self._pages.render("not_signed_in.html", message=message, next=address), status)
