@@ -50,7 +50,7 @@ _REFERENCE_NOTES = (
     "This study has 4 published cases and 27 synthetic participants.",
     "The published cases have their published time intervals; their calendar dates were added to fit.",
     "Synthetic participants have a local reference that begins with SYNTHETIC. Only staff of the site can see it.",
-    f"The clock of this study stands still. It began on {reference.FROZEN_TODAY}; `quartal clock advance` moves it.",
+    f"Today is always {reference.FROZEN_TODAY} in this study; the command “quartal clock advance” moves the day.",
 )
 _LIVE_NOTES = ("This study is simulated. Its records describe no real people.",)
 
