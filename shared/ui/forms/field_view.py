@@ -21,6 +21,7 @@ ViewKind = Literal[
     "rows",
     "row",
     "map",
+    "more",
 ]
 
 
@@ -38,7 +39,7 @@ class FieldView:
     """A control or a fieldset.
 
     `note` stands beside the value, such as a dose in Gy. `children` are those of a fieldset. `is_alternative`: the view
-    stands after "or". `is_folded`: an optional part of a row, which is shown on request.
+    stands after "or". `is_folded`: an optional part of a row, which is shown on request; `more` is several of them.
     `null_box`: a box that states null: the value is not known, or a text that is not shown stays.
     """
 

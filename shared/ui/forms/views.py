@@ -12,6 +12,7 @@ from shared.ui.forms.doses import describe_product
 from shared.ui.forms.entries import EMPTY, NULL_TEXT, Entries
 from shared.ui.forms.field_view import FieldView, Option, ViewKind
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
+from shared.ui.forms.folding import fold_optional
 from shared.ui.forms.offers import no_longer_asked
 from shared.ui.forms.terms import is_term_id
 from shared.ui.forms.writing import write_member
@@ -147,8 +148,13 @@ class FormView:
             for child in children
         ]
         children = [self._with_grades_of(child, key_value) for child in children]
+        children = fold_optional(row_name, children, lambda name: self._is_filled(row, row_name, name))
         view = replace(self._fieldset("row", item, row_name, children, label), help="", is_required=False)
         return view.clearable()
+
+    def _is_filled(self, row: Entries, row_name: str, name: str) -> bool:
+        member = row.children.get(name.removeprefix(f"{row_name}."), EMPTY)
+        return member.is_filled(name, self.controls.form.offered)
 
     def _with_grades_of(self, child: FieldView, key_value: str) -> FieldView:
         """Leaves out the grades that the term of the row does not have."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from shared.contracts.catalogue import PARTICIPANT, STREAMS
+from shared.contracts.toxicity import ToxicityAssessed
 from shared.kernel.fact import Correction, Fact, Stream
 from shared.kernel.patterns import find_sentence
 from shared.kernel.record import Record
@@ -24,6 +26,7 @@ from shared.ui.forms.writing import write_fields
 from tests.api.support.study import EXAMPLE_BODIES
 
 FACTS = [fact for stream in STREAMS for fact in stream.declared_facts.values()]
+CHECKLIST = {"dictionary": "ctcae-3.0", "checklist": ["3.0:0150"]}
 SPEAKING_CODES = {"IMRT", "VMAT"}
 """Codes that are the words of the field."""
 
@@ -169,3 +172,28 @@ def test_criterion_is_answered_in_words_that_fit_its_kind(kind: str, words: list
     answer = next(view for view in _all(form) if view.name == "criteria.prior-rt")
     assert [option.label for option in answer.options] == words
     assert [option.value for option in answer.options] == ["met", "not_met", "not_assessed", "waived"]
+
+
+def offered_row(**values: str) -> FieldView:
+    """Returns the row of a finding of the checklist, with these values."""
+    pairs = [("findings.0.term", "3.0:0150"), *((f"findings.0.{name}", value) for name, value in values.items())]
+    form = PostedForm(pairs=tuple(pairs), offered=frozenset({"findings.0.term"}))
+    study = record_of(enrollment_facts.study_opened(enrollment_facts.protocol(toxicity=CHECKLIST)))
+    controls = Controls(replace(CONTEXT, study=study), form)
+    return next(
+        view for view in _all(FormView(controls).build(fact_fields(ToxicityAssessed))) if view.name == "findings.0"
+    )
+
+
+def test_row_that_was_offered_asks_for_what_is_optional_behind_one_more() -> None:
+    shown, more = [child for child in offered_row().children if child.kind != "hidden"]
+    assert (shown.name, more.kind) == ("findings.0.grade", "more")
+    assert {child.name for child in more.children} == {
+        f"findings.0.{name}" for name in ("not_graded", "attribution", "onset_on")
+    }
+
+
+def test_row_shows_what_is_stated_in_it() -> None:
+    children = {child.name: child for child in offered_row(grade="2", onset_on="2024-05-01").children}
+    assert children["findings.0.onset_on"].value == "2024-05-01"
+    assert "findings.0.onset_on" not in {child.name for child in children["findings.0.more"].children}
