@@ -103,7 +103,7 @@ def test_secret_of_the_client_that_cannot_be_used_is_refused(tmp_path: Path, con
 def test_person_learns_that_the_provider_refuses_the_secret_of_the_client(
     databases: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """To try again would not help: those who run Quartal must know it."""
+    """Another try would not help: those who run Quartal must know it."""
     wrong = tmp_path_factory.mktemp("wrong") / "secret"
     wrong.write_text("another secret")
     with open_provider(tmp_path_factory) as provider:
