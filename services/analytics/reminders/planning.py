@@ -1,7 +1,8 @@
 """Brings the log of reminders of a study up to today: plans the steps that have come, and suppresses others.
 
 It looks at the visits of which the day of a step has begun, at participants whose rows were derived anew, and at those
-with reminders that a later day may change; all others are as they were.
+with reminders that a later day may change; all others are as they were. On the first look by another plan of reminders
+it looks at every visit whose slot runs: the plan may have steps whose days began before it was in force.
 """
 
 from __future__ import annotations
@@ -55,11 +56,17 @@ async def _changed(
 ) -> set[str]:
     begun = [site for site in sites if site.seen_until is None or site.seen_until < site.today]
     ids = await repository.load_begun_participants(connection, study_id, begun) if begun else set[str]()
+    if replanned := [site for site in sites if _has_other_plan(site, progress.get(site.site_id))]:
+        ids |= await repository.load_participants_in_slots(connection, study_id, replanned)
     revision = min((site.revision for site in progress.values()), default=state.revision)
     if revision != state.revision:
         earlier = revision if revision < state.revision else 0  # a rebuild counts anew
         ids |= await repository.load_changed_participants(connection, study_id, earlier)
     return ids | await repository.load_unsettled_participants(connection, study_id)
+
+
+def _has_other_plan(site: SiteDay, progress: Progress | None) -> bool:
+    return progress is not None and progress.plan != site.plan.model_dump_json()
 
 
 async def _settle_batch(

@@ -30,10 +30,14 @@ VisitKey = tuple[str, str, int]
 
 
 class Progress(NamedTuple):
-    """The day up to which the visits of a site were looked at, and the derivation of their rows then."""
+    """The day up to which the visits of a site were looked at, the derivation of their rows then, and the plan as JSON.
+
+    `plan`: None if it was not stored then.
+    """
 
     seen_on: date
     revision: int
+    plan: str | None
 
 
 class AppliedPosition(NamedTuple):
@@ -82,12 +86,13 @@ async def load_applied_position(connection: PooledConnection, study_id: str) -> 
 
 async def load_progress(connection: PooledConnection, study_id: str) -> dict[str, Progress]:
     rows = await connection.fetch(SQL["progress"], study_id)
-    return {row["site_id"]: Progress(row["seen_on"], row["revision"]) for row in rows}
+    return {row["site_id"]: Progress(row["seen_on"], row["revision"], row["plan"]) for row in rows}
 
 
 async def store_progress(connection: PooledConnection, study_id: str, sites: Sequence[SiteDay], revision: int) -> None:
     site_ids, days = [site.site_id for site in sites], [site.today for site in sites]
-    await connection.execute(SQL["store_progress"], study_id, site_ids, days, revision)
+    plans = [site.plan.model_dump_json() for site in sites]
+    await connection.execute(SQL["store_progress"], study_id, site_ids, days, plans, revision)
 
 
 async def load_begun_participants(connection: PooledConnection, study_id: str, sites: Sequence[SiteDay]) -> set[str]:
@@ -108,6 +113,13 @@ async def load_begun_participants(connection: PooledConnection, study_id: str, s
     columns = [list(column) for column in zip(*over, strict=True)] or [[], [], []]
     unexplained = await connection.fetch(SQL["unexplained_participants"], study_id, *columns)
     return {row["participant_id"] for row in (*unexplained, *(row for row in begun if row["is_awaited"]))}
+
+
+async def load_participants_in_slots(connection: PooledConnection, study_id: str, sites: Sequence[SiteDay]) -> set[str]:
+    """Returns the participants with a visit at one of the sites whose slot runs today."""
+    site_ids, days = [site.site_id for site in sites], [site.today for site in sites]
+    rows = await connection.fetch(SQL["participants_in_slots"], study_id, site_ids, days)
+    return {row["participant_id"] for row in rows}
 
 
 async def load_changed_participants(connection: PooledConnection, study_id: str, revision: int) -> set[str]:

@@ -16,13 +16,14 @@ select position, epoch from study_position where study_id = $1
 
 -- name: progress
 -- How far the visits of each site were looked at.
-select site_id, seen_on, revision from reminder_progress where study_id = $1
+select site_id, seen_on, revision, plan from reminder_progress where study_id = $1
 
 -- name: store_progress
--- Nothing. Stores how far the visits of sites were looked at.
-insert into reminder_progress (study_id, site_id, seen_on, revision)
-select $1, site_id, seen_on, $4 from unnest($2::text[], $3::date[]) as s (site_id, seen_on)
-on conflict (study_id, site_id) do update set seen_on = excluded.seen_on, revision = excluded.revision
+-- Nothing. Stores how far the visits of sites were looked at, and by which plans.
+insert into reminder_progress (study_id, site_id, seen_on, plan, revision)
+select $1, site_id, seen_on, plan, $5 from unnest($2::text[], $3::date[], $4::text[]) as s (site_id, seen_on, plan)
+on conflict (study_id, site_id) do update
+   set seen_on = excluded.seen_on, plan = excluded.plan, revision = excluded.revision
 
 -- name: begun_visits
 -- The visits of which a step's day lies after `seen`, up to `today`; whether they may be awaited, and whether it is the day
@@ -42,6 +43,14 @@ select v.participant_id, v.number, v.contact_on = 'infinity' and v.ends_on = 'in
         or (least(v.closes + $4::integer, v.slot_ends) > d.seen and least(v.closes + $4::integer, v.slot_ends) <= d.today)
         or (least(v.closes + $5::integer, v.slot_ends) > d.seen and least(v.closes + $5::integer, v.slot_ends) <= d.today)
         or (v.slot_ends >= d.seen and v.slot_ends < d.today))
+
+-- name: participants_in_slots
+-- The participants with a visit at one of the sites whose slot runs on the site's day.
+select distinct v.participant_id
+  from derived_visit v
+  join unnest($2::text[], $3::date[]) as d (site_id, today) on d.site_id = v.site_id
+ where v.study_id = $1 and d.today between v.valid_from and v.valid_to
+   and v.opens <= d.today and v.slot_ends >= d.today
 
 -- name: unexplained_participants
 -- The participants of visits that are not awaited any more, of which something was planned or sent and no reminder says
