@@ -21,8 +21,9 @@ from shared.inbox.consumer import Offsets
 from shared.inbox.lag import KAFKA_SILENT_SECONDS, WORKER_SILENT_SECONDS
 from shared.inbox.repository import SQL
 from shared.kernel.clock import Clock, real_time
+from shared.kernel.fact import Fact
 from shared.outbox.confirmation import confirm_database
-from shared.testing.builders.follow_up_facts import participant_died
+from shared.testing.builders.follow_up_facts import participant_died, reminder_snoozed
 from tests.conftest import PostgresServer
 from tests.integration.support.analytics_app import AnalyticsStudy
 from tests.integration.support.analytics_database import own_analytics_database
@@ -165,11 +166,16 @@ async def test_a_repeat_goes_to_nobody_who_has_unsubscribed_meanwhile(study: Ana
     assert server.taken == []
 
 
-async def test_a_digest_on_request_names_nobody_who_has_died_since_it_was_planned(study: AnalyticsStudy) -> None:
+@pytest.mark.parametrize(
+    "fact", [participant_died("2025-01-30"), reminder_snoozed("2025-02-10", 1)], ids=["died", "snoozed"]
+)
+async def test_a_digest_on_request_leaves_out_what_was_silenced_since_it_was_planned(
+    study: AnalyticsStudy, fact: Fact
+) -> None:
     history = await add(study, DUE)
     await subscribe_nurse(study)
     await plan(study)
-    await state_fact(study, history, participant_died("2025-01-30"))
+    await state_fact(study, history, fact)
     assert (await request_digest(study)).status_code == 409
     assert await kinds(study) == []
 

@@ -7,26 +7,19 @@ from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from services.analytics.reminders import repository
 from services.analytics.reminders.digest import Digest
-from services.analytics.reminders.log import Reminder
+from services.analytics.reminders.log import Reminder, is_due
 from services.analytics.reminders.repository import SQL, SiteDay
+from services.analytics.reminders.steps import VisitOnDay
 from shared.postgres.tenancy import PooledConnection
 
 
 class DigestVisit(NamedTuple):
     """A reminder that a digest has, with its visit as the row shows it."""
 
-    reminder_id: UUID
-    participant_id: str
-    site_id: str
-    schedule: str
-    visit: int
-    step: str
-    opens: date
-    target: date
-    closes: date
-    slot_ends: date
-    state: str
+    reminder: Reminder
+    occasion: VisitOnDay
 
 
 class OpenCounts(NamedTuple):
@@ -65,17 +58,34 @@ async def load_digest_visits(
     *,
     is_composed: bool,
 ) -> list[DigestVisit]:
-    """Returns what an addressee's digest of a day has: what is planned, or what the one composed for others has."""
-    rows = await connection.fetch(
-        SQL["digest_visits"],
-        study_id,
-        addressee,
-        [site.site_id for site in sites],
-        [site.today for site in sites],
-        day,
-        is_composed,
+    """Returns what an addressee's digest of a day has, by site and day.
+
+    These are the reminders that are planned, or those in the digests that were composed for others: of either what is
+    to be sent as the rows are now.
+    """
+    found = (
+        await connection.fetch(SQL["composed_reminders"], study_id, addressee, day)
+        if is_composed
+        else await connection.fetch(SQL["planned_reminders"], study_id, addressee)
     )
-    return [DigestVisit(**row) for row in rows]
+    if not found:
+        return []
+    ids, participants = {row["reminder_id"] for row in found}, sorted({row["participant_id"] for row in found})
+    occasions = await repository.load_occasions(connection, study_id, sites, participants)
+    rows = await repository.load_reminders(connection, study_id, participants, occasions)
+    plans = {site.site_id: site.plan for site in sites}
+    visits = [
+        DigestVisit(row, visit.occasion)
+        for visit in repository.join_visits(study_id, occasions, rows)
+        for row in visit.rows
+        if row.reminder_id in ids and is_due(visit, row, plans[visit.occasion.site_id])
+    ]
+    return sorted(visits, key=_place)
+
+
+def _place(visit: DigestVisit) -> tuple[str, date, str, int, str]:
+    reminder, occasion = visit
+    return occasion.site_id, occasion.visit.closes, reminder.participant_id, reminder.visit, reminder.step
 
 
 async def load_open_counts(

@@ -45,7 +45,7 @@ async def compose_digests(
 ) -> None:
     """Composes and fixes the digest of each recipient who has none for the day yet, unless it would be empty.
 
-    Those of one day have the same reminders, whenever they are composed.
+    Those of one day have the same reminders; one that is composed later leaves out what is not sent any more by then.
     """
     composed = await deliveries.load_composed_members(connection, digests.study_id, digests.addressee, digests.day)
     recipients = [recipient for recipient in digests.recipients if recipient.member not in composed]
@@ -56,7 +56,7 @@ async def compose_digests(
     )
     if not visits:
         return
-    named = {visit.site_id for visit in visits}
+    named = {visit.occasion.site_id for visit in visits}
     own_sites = [site for site in digests.sites if site.site_id in named]
     counts = await deliveries.load_open_counts(connection, digests.study_id, own_sites)
     parts = _parts(visits, counts)
@@ -70,19 +70,24 @@ async def compose_digests(
         )
         message = compose_digest(digest, recipient.address, settings, digests.now, ends_on=recipient.ends_on)
         if await claim(connection, digest, message, digests.expires_at):
-            ids = [visit.reminder_id for visit in visits]
+            ids = [visit.reminder.reminder_id for visit in visits]
             await deliveries.add_deliveries(connection, ids, digest, message.message_id, digests.now)
 
 
 def _parts(visits: Sequence[DigestVisit], counts: Mapping[str, OpenCounts]) -> tuple[SiteInDigest, ...]:
     """Returns the part of each site. `visits` are in the order of sites."""
     return tuple(
-        _part(counts[site_id], list(of_site)) for site_id, of_site in groupby(visits, key=lambda visit: visit.site_id)
+        _part(counts[site_id], list(of_site))
+        for site_id, of_site in groupby(visits, key=lambda visit: visit.occasion.site_id)
     )
 
 
 def _part(counts: OpenCounts, visits: Sequence[DigestVisit]) -> SiteInDigest:
-    open_in_digest = {visit[1:5] for visit in visits if visit.state in ("due", "overdue")}
+    open_in_digest = {
+        (reminder.participant_id, reminder.schedule, reminder.visit)
+        for reminder, occasion in visits
+        if occasion.state in ("due", "overdue")
+    }
     return SiteInDigest(
         site_id=counts.site_id,
         visits=tuple(_visit_in_digest(visit) for visit in visits),
@@ -94,22 +99,23 @@ def _part(counts: OpenCounts, visits: Sequence[DigestVisit]) -> SiteInDigest:
 
 
 def _visit_in_digest(visit: DigestVisit) -> VisitInDigest:
+    reminder, planned = visit.reminder, visit.occasion.visit
     return VisitInDigest(
-        participant_id=visit.participant_id,
-        number=visit.visit,
-        course_id=None if visit.schedule == INDEX_SCHEDULE else visit.schedule,
-        step=visit.step,
+        participant_id=reminder.participant_id,
+        number=reminder.visit,
+        course_id=None if reminder.schedule == INDEX_SCHEDULE else reminder.schedule,
+        step=reminder.step,
         state=_digest_state(visit),
-        target=visit.target,
-        opens=visit.opens,
-        closes=visit.closes,
-        slot_ends=visit.slot_ends,
+        target=planned.target,
+        opens=planned.opens,
+        closes=planned.closes,
+        slot_ends=planned.slot_ends,
     )
 
 
 def _digest_state(visit: DigestVisit) -> DigestState:
-    if visit.step == "missed":
+    if visit.reminder.step == "missed":
         return "missed"
-    if visit.state == "overdue":
+    if visit.occasion.state == "overdue":
         return "overdue"
-    return "opening" if visit.step == "open" else "due"
+    return "opening" if visit.reminder.step == "open" else "due"

@@ -96,6 +96,16 @@ def settle(visit: ScheduledVisit, plan: ReminderPlan, seen_until: date | None, r
     return [row for audience in AUDIENCES for row in _settle_audience(visit, plan, seen_until, reach, audience)]
 
 
+def is_due(visit: ScheduledVisit, row: Reminder, plan: ReminderPlan) -> bool:
+    """Returns whether a row of the visit is sent to a recipient who has not received it, as the visit is today.
+
+    So it is if its step is the current one, and nothing holds it back. Others may have received it.
+    """
+    others = [other for other in visit.rows if other.reminder_id != row.reminder_id]
+    decision = decide(visit.occasion, plan, _sent_steps(others), row.audience)
+    return decision is not None and decision.reason is None and _is_of(row, decision.step, visit.occasion)
+
+
 def next_reminder(visit: ScheduledVisit, plan: ReminderPlan) -> Reminder | None:
     """Returns the reminder that is sent next if nothing more is recorded, as it will be planned.
 
@@ -145,14 +155,12 @@ def _sent_steps(rows: Sequence[Reminder]) -> list[SentStep]:
 
 def _find(rows: Sequence[Reminder], step: Step, addressee: str, occasion: VisitOnDay) -> Reminder | None:
     """Returns the row of a step for the addressee and the present target; None if there is none."""
-    return next(
-        (
-            row
-            for row in rows
-            if (row.step, row.addressee) == (step.name, addressee) and is_same_target(row.target, occasion.visit.target)
-        ),
-        None,
-    )
+    return next((row for row in rows if row.addressee == addressee and _is_of(row, step, occasion)), None)
+
+
+def _is_of(row: Reminder, step: Step, occasion: VisitOnDay) -> bool:
+    """Returns whether the row is one of the step, for the present target."""
+    return row.step == step.name and is_same_target(row.target, occasion.visit.target)
 
 
 def _has_row(decision: Decision, occasion: VisitOnDay, own: Sequence[Reminder], seen_until: date | None) -> bool:

@@ -165,24 +165,17 @@ select pg_notify('quartal_bell', $1)
 -- The members for whom a digest of the addressee's day was composed.
 select distinct member from reminder_delivery where study_id = $1 and addressee = $2 and day = $3
 
--- name: digest_visits
--- The visits of which an addressee's digest of a day reminds: those planned, or, once a digest of the day was composed,
--- those that it has; none that by now is reported, or does not apply.
-select r.reminder_id, r.participant_id, r.site_id, r.schedule, r.visit, r.step, v.opens, v.target, v.closes,
-       v.slot_ends, visit_state(v, d.today) as state
-  from reminder r
-  join derived_word w on w.word = r.schedule
-  join derived_visit v on (v.study_id, v.participant_id, v.schedule, v.number)
-                          = (r.study_id, r.participant_id, w.code, r.visit)
-  join unnest($3::text[], $4::date[]) as d (site_id, today) on d.site_id = v.site_id
-       and d.today between v.valid_from and v.valid_to
- where r.study_id = $1 and r.addressee = $2
-   and case when r.step = 'missed' then visit_state(v, d.today) = 'missed'
-            else visit_state(v, d.today) in ('due', 'overdue') end
-   and case when $6 then exists (select from reminder_delivery x where x.reminder_id = r.reminder_id and x.day = $5)
-            else r.state = 'planned' and not exists (select from reminder_delivery x
-                                                      where x.reminder_id = r.reminder_id and x.state = 'planned') end
- order by v.site_id, v.closes, r.participant_id, r.visit, r.step
+-- name: planned_reminders
+-- The reminders of an addressee that are planned and in no digest whose outcome is open.
+select r.reminder_id, r.participant_id from reminder r
+ where r.study_id = $1 and r.addressee = $2 and r.state = 'planned'
+   and not exists (select from reminder_delivery x where x.reminder_id = r.reminder_id and x.state = 'planned')
+
+-- name: composed_reminders
+-- The reminders in the digests of an addressee's day.
+select distinct r.reminder_id, r.participant_id
+  from reminder r join reminder_delivery d using (reminder_id)
+ where d.study_id = $1 and d.addressee = $2 and d.day = $3
 
 -- name: open_counts
 -- Per site: due and overdue visits, open data queries, and enrolled participants in follow-up without visits.
