@@ -260,11 +260,11 @@ async def test_one_refused_address_fails_alone(post: Post) -> None:
     assert await post.rows() == [("failed", "550", 1), ("sent", None, 1)]
 
 
-async def day_after_day(post: Post, *answers: str) -> list[bool]:
-    """Sends a digest on each day; returns whether the address was confirmed after each."""
+async def day_after_day(post: Post, command: str, *answers: str) -> list[bool]:
+    """Sends a digest on each day, and has a command answered. Returns whether the address was confirmed after each."""
     confirmed = []
     for answer in answers:
-        post.server.answers["RCPT"] = answer
+        post.server.answers[command] = answer
         await post.claim(day=post.now.date())
         await post.sender().send_due()
         confirmed.append(await post.is_confirmed())
@@ -272,17 +272,24 @@ async def day_after_day(post: Post, *answers: str) -> list[bool]:
     return confirmed
 
 
-async def test_three_refused_digests_in_a_row_unconfirm_the_address(post: Post) -> None:
+@pytest.mark.parametrize(("command", "refused"), [("RCPT", "550 unknown"), ("DATA", "554 no")])
+async def test_three_digests_in_a_row_refused_unconfirm_the_address(post: Post, command: str, refused: str) -> None:
     await post.subscribe()
-    refused, taken = "550 unknown", "250 OK"
-    assert await day_after_day(post, refused, refused, taken, refused, refused, refused) == [True] * 5 + [False]
+    answers = [refused, refused, "250 OK", refused, refused, refused]
+    assert await day_after_day(post, command, *answers) == [True] * 5 + [False]
 
 
-async def test_refusals_of_the_sender_or_the_message_do_not_unconfirm_the_address(post: Post) -> None:
+async def test_refusals_of_the_address_and_of_the_message_are_in_a_row(post: Post) -> None:
     await post.subscribe()
-    post.server.answers["DATA"] = "554 no"
-    assert await day_after_day(post, *["250 OK"] * 4) == [True] * 4
-    assert {outcome for _, _, outcome in post.outcomes.recorded} == {DigestOutcome("failed", "554")}
+    assert await day_after_day(post, "RCPT", "550 unknown", "550 unknown") == [True] * 2
+    del post.server.answers["RCPT"]
+    assert await day_after_day(post, "DATA", "554 no") == [False]
+
+
+@pytest.mark.parametrize("answer", ["553 not from you", "421 closing"])
+async def test_refusals_of_the_sender_do_not_unconfirm_the_address(post: Post, answer: str) -> None:
+    await post.subscribe()
+    assert await day_after_day(post, "MAIL", *[answer] * 4) == [True] * 4
 
 
 async def test_an_ended_mail_loses_address_and_text_after_30_days_and_stays_claimed(post: Post) -> None:

@@ -29,12 +29,12 @@ class Attempt:
     """The outcome of one attempt.
 
     `later`: no answer, or one that asks to try again. `refused`: for good. `code`: the number of the answer; "" without
-    one. `is_of_address`: the server refuses the address, not the message or its sender.
+    one. `is_of_mail`: the server refuses the address or the message, and not its sender, whoever the recipient is.
     """
 
     result: AttemptResult
     code: str = ""
-    is_of_address: bool = False
+    is_of_mail: bool = False
 
 
 SENT = Attempt("sent")
@@ -102,12 +102,14 @@ async def _transfer(client: aiosmtplib.SMTP, sender: str, address: str, message:
         await client.sendmail(sender, [address], message)
     except aiosmtplib.SMTPRecipientsRefused as refusal:
         (recipient,) = refusal.recipients
-        return _answered(recipient.code, is_of_address=True)
-    except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as refusal:
-        return _answered(refusal.code)
+        return _answered(recipient.code, is_of_mail=True)
+    except aiosmtplib.SMTPDataError as refusal:
+        return _answered(refusal.code, is_of_mail=True)
+    except aiosmtplib.SMTPSenderRefused as refusal:
+        return _answered(refusal.code, is_of_mail=False)
     return SENT
 
 
-def _answered(code: int, *, is_of_address: bool = False) -> Attempt:
+def _answered(code: int, *, is_of_mail: bool) -> Attempt:
     is_final = 500 <= code < 600
-    return Attempt("refused" if is_final else "later", str(code), is_of_address and is_final)
+    return Attempt("refused" if is_final else "later", str(code), is_of_mail and is_final)

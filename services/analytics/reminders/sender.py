@@ -174,11 +174,11 @@ class MailSender:
     async def _note_refusals(
         self, connection: PooledConnection, mail: ClaimedMail, outcome: DigestOutcome, attempt: Attempt | None
     ) -> None:
-        """Counts digests in a row whose address the mail server refused; after the third none goes there any more."""
+        """Counts digests in a row that the mail server refused, by address or message; the third is the last."""
         if outcome.state == "sent":
             await mails.clear_refusals(connection, mail)
             return
-        is_refused = attempt is not None and attempt.is_of_address
+        is_refused = attempt is not None and attempt.is_of_mail
         if is_refused and await mails.count_refusal(connection, mail) >= REFUSALS_BEFORE_UNCONFIRMING:
             await unconfirm_address(connection, mail.study_id, mail.member)
             _log.warning("an address was refused three times and is no longer confirmed")
