@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from shared.protocol.protocol import ReminderPlan
@@ -94,3 +96,19 @@ async def test_an_amendment_sends_no_step_twice(study: RemindedStudy) -> None:
     await amend(study, "2025-05-21", ReminderPlan(escalate_after_days=7))
     await study.live("2025-05-21", "2025-05-27")
     assert await study.sent() == before
+
+
+async def test_the_study_wide_digest_goes_by_the_plan_of_its_own_day(study: RemindedStudy) -> None:
+    study.subscribers = [subscriber("coordinator@study", hour_of_site="tokyo")]
+    study.study.record(
+        facts.study_opened(facts.protocol(reminders=PATIENT_PLAN)),
+        facts.site_activated("new-york", zone="America/New_York", country="US"),
+        facts.site_activated("tokyo", zone="Asia/Tokyo", country="JP"),
+    )
+    await study.project(study.study.events)
+    await study.treat("2025-01-15", site="new-york")
+    await amend(study, "2025-06-12", ReminderPlan())
+    for day in (11, 12):  # in Tokyo, where it is the morning; in New York it is the evening before
+        study.now = datetime(2025, 6, day - 1, 23, 1, 30, tzinfo=UTC)
+        await study.tick()
+    assert await study.sent() == ["06-12 escalation study"]

@@ -13,6 +13,7 @@ from services.analytics.reminders.log import Reminder, is_due
 from services.analytics.reminders.repository import SQL, SiteDay
 from services.analytics.reminders.steps import VisitOnDay
 from shared.postgres.tenancy import PooledConnection
+from shared.protocol.protocol import ReminderPlan
 
 
 class DigestVisit(NamedTuple):
@@ -54,6 +55,7 @@ async def load_digest_visits(
     study_id: str,
     addressee: str,
     sites: Sequence[SiteDay],
+    plan: ReminderPlan,
     day: date,
     *,
     is_composed: bool,
@@ -73,12 +75,11 @@ async def load_digest_visits(
     ids, participants = {row["reminder_id"] for row in found}, sorted({row["participant_id"] for row in found})
     occasions = await repository.load_occasions(connection, study_id, sites, participants)
     rows = await repository.load_reminders(connection, study_id, participants, occasions)
-    plans = {site.site_id: site.plan for site in sites}
     visits = [
         DigestVisit(row, visit.occasion)
         for visit in repository.join_visits(study_id, occasions, rows)
         for row in visit.rows
-        if row.reminder_id in ids and is_due(visit, row, plans[visit.occasion.site_id])
+        if row.reminder_id in ids and is_due(visit, row, plan)
     ]
     return sorted(visits, key=_place)
 

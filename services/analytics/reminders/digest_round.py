@@ -21,6 +21,7 @@ from services.analytics.reminders.digest import (
 from services.analytics.reminders.repository import SiteDay
 from services.analytics.reminders.subscriptions.subscription import Recipient
 from shared.postgres.tenancy import PooledConnection
+from shared.protocol.protocol import ReminderPlan
 from shared.protocol.schedule import INDEX_SCHEDULE
 
 ClaimDigest = Callable[[PooledConnection, Digest, ComposedDigest, datetime], Awaitable[bool]]
@@ -29,12 +30,17 @@ ClaimDigest = Callable[[PooledConnection, Digest, ComposedDigest, datetime], Awa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigestRound:
-    """The digests of one addressee and day. `sites`: the sites whose visits they have. `recipients`: who gets one."""
+    """The digests of one addressee and day.
+
+    `sites`: the sites whose visits they have. `plan`: the reminders of the protocol in force on the day. `recipients`:
+    those who get one.
+    """
 
     study_id: str
     addressee: str
     day: date
     sites: Sequence[SiteDay]
+    plan: ReminderPlan
     recipients: Sequence[Recipient]
     now: datetime
     expires_at: datetime
@@ -52,7 +58,13 @@ async def compose_digests(
     if not recipients:
         return
     visits = await deliveries.load_digest_visits(
-        connection, digests.study_id, digests.addressee, digests.sites, digests.day, is_composed=bool(composed)
+        connection,
+        digests.study_id,
+        digests.addressee,
+        digests.sites,
+        digests.plan,
+        digests.day,
+        is_composed=bool(composed),
     )
     if not visits:
         return

@@ -5,7 +5,7 @@ A row is planned when the day of its step begins, and may be suppressed and plan
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import count
@@ -87,13 +87,18 @@ class Reach:
     open_audiences: Collection[Audience] = ()
 
 
-def settle(visit: ScheduledVisit, plan: ReminderPlan, seen_until: date | None, reach: Reach) -> list[Reminder]:
+def settle(
+    visit: ScheduledVisit, plans: Mapping[Audience, ReminderPlan], seen_until: date | None, reach: Reach
+) -> list[Reminder]:
     """Returns the rows of a visit that are new or say something else today.
 
-    `seen_until`: the last day on which the visits of the site were looked at; None for never. Steps whose days began
-    after it have rows even if they are passed over, or not sent.
+    `plans`: those in force on the day of each audience's digest. `seen_until`: the last day on which the visits of the
+    site were looked at; None for never. Steps whose days began after it have rows even if they are passed over, or not
+    sent.
     """
-    return [row for audience in AUDIENCES for row in _settle_audience(visit, plan, seen_until, reach, audience)]
+    return [
+        row for audience in AUDIENCES for row in _settle_audience(visit, plans[audience], seen_until, reach, audience)
+    ]
 
 
 def is_due(visit: ScheduledVisit, row: Reminder, plan: ReminderPlan) -> bool:

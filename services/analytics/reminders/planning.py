@@ -11,12 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from pydantic_core import to_json
+
 from services.analytics.reminders import repository
 from services.analytics.reminders.log import Reach, Reminder, settle, withdraw
 from services.analytics.reminders.repository import DerivationState, Progress, SiteDay, VisitKey
 from services.analytics.reminders.steps import VisitOnDay
 from shared.postgres.tenancy import PooledConnection
-from shared.protocol.reminder_steps import Reason
+from shared.protocol.protocol import ReminderPlan
+from shared.protocol.reminder_steps import Audience, Reason
 
 _BATCH_SIZE = 5_000
 
@@ -25,6 +28,7 @@ async def plan_reminders(
     connection: PooledConnection,
     study_id: str,
     sites: Sequence[SiteDay],
+    study_plan: ReminderPlan,
     reaches: Mapping[str, Reach],
     state: DerivationState,
     now: datetime,
@@ -33,30 +37,36 @@ async def plan_reminders(
 ) -> None:
     """Stores the reminders of a study that are new or say something else, and how far its visits were looked at.
 
-    `sites`: the sites with their days. `reaches`: by site, the audiences with a recipient.
+    `sites`: the sites with their days. `study_plan`: the plan on the day of the study-wide digest. `reaches`: by site,
+    the audiences with a recipient.
     """
     progress = await repository.load_progress(connection, study_id)
     sites = [
         replace(site, seen_until=progress[site.site_id].seen_on) if site.site_id in progress else site for site in sites
     ]
-    ids = sorted(await _changed(connection, study_id, sites, progress, state))
+    ids = sorted(await _changed(connection, study_id, sites, study_plan, progress, state))
     for start in range(0, len(ids), _BATCH_SIZE):
         batch = ids[start : start + _BATCH_SIZE]
-        changed = await _settle_batch(connection, study_id, sites, reaches, batch)
+        changed = await _settle_batch(connection, study_id, sites, study_plan, reaches, batch)
         await repository.store_reminders(connection, study_id, changed, now, shards=shards)
-    await repository.store_progress(connection, study_id, sites, state.revision)
+    plans = [_plan_text(site, study_plan) for site in sites]
+    await repository.store_progress(connection, study_id, sites, plans, state.revision)
 
 
 async def _changed(
     connection: PooledConnection,
     study_id: str,
     sites: Sequence[SiteDay],
+    study_plan: ReminderPlan,
     progress: Mapping[str, Progress],
     state: DerivationState,
 ) -> set[str]:
     begun = [site for site in sites if site.seen_until is None or site.seen_until < site.today]
-    ids = await repository.load_begun_participants(connection, study_id, begun) if begun else set[str]()
-    if replanned := [site for site in sites if _has_other_plan(site, progress.get(site.site_id))]:
+    escalated = study_plan.escalate_after_days
+    ids = await repository.load_begun_participants(connection, study_id, begun, escalated) if begun else set[str]()
+    last_plans = {site_id: seen.plan for site_id, seen in progress.items()}
+    replanned = [site for site in sites if last_plans.get(site.site_id) != _plan_text(site, study_plan)]
+    if replanned:
         ids |= await repository.load_participants_in_slots(connection, study_id, replanned)
     revision = min((site.revision for site in progress.values()), default=state.revision)
     if revision != state.revision:
@@ -65,14 +75,16 @@ async def _changed(
     return ids | await repository.load_unsettled_participants(connection, study_id)
 
 
-def _has_other_plan(site: SiteDay, progress: Progress | None) -> bool:
-    return progress is not None and progress.plan != site.plan.model_dump_json()
+def _plan_text(site: SiteDay, study_plan: ReminderPlan) -> str:
+    """Returns the plans by which the visits of a site are looked at, as JSON."""
+    return to_json((site.plan, study_plan)).decode()
 
 
 async def _settle_batch(
     connection: PooledConnection,
     study_id: str,
     sites: Sequence[SiteDay],
+    study_plan: ReminderPlan,
     reaches: Mapping[str, Reach],
     ids: Sequence[str],
 ) -> list[Reminder]:
@@ -83,7 +95,8 @@ async def _settle_batch(
     changed = list[Reminder]()
     for visit in repository.join_visits(study_id, occasions, reminders):
         site = by_id[visit.occasion.site_id]
-        changed += settle(visit, site.plan, site.seen_until, reaches[site.site_id])
+        plans: Mapping[Audience, ReminderPlan] = {"site": site.plan, "study": study_plan}
+        changed += settle(visit, plans, site.seen_until, reaches[site.site_id])
     return [*changed, *_withdrawn(occasions, reminders, unscheduled, by_id)]
 
 

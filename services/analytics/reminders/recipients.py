@@ -10,6 +10,7 @@ from services.analytics.reminders.log import STUDY_ADDRESSEE, Reach
 from services.analytics.reminders.repository import SiteDay
 from services.analytics.reminders.subscriptions.subscription import Recipient
 from shared.postgres.tenancy import PooledConnection
+from shared.protocol.protocol import ReminderPlan
 from shared.protocol.reminder_steps import Audience
 
 LoadRecipients = Callable[[PooledConnection, str, datetime], Awaitable[Sequence[Recipient]]]
@@ -48,6 +49,15 @@ def find_reach(site: SiteDay, groups: Sequence[RecipientGroup], open_sites: Coll
         reached=frozenset(_audience(group) for group in own if group.recipients),
         open_audiences=frozenset(_audience(group) for group in own if group.hour_site.site_id in open_sites),
     )
+
+
+def plan_of_study(groups: Sequence[RecipientGroup], open_sites: Collection[str]) -> ReminderPlan:
+    """Returns the plan on the day of the study-wide digest: of one that is composed now, else of the first.
+
+    `groups` has one of the whole study at least.
+    """
+    study_wide = [group for group in groups if group.addressee == STUDY_ADDRESSEE]
+    return max(study_wide, key=lambda to: (bool(to.recipients), to.hour_site.site_id in open_sites)).hour_site.plan
 
 
 def is_recipient(recipient: Recipient, member: str, addressee: str, address: str) -> bool:

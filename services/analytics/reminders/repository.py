@@ -30,9 +30,9 @@ VisitKey = tuple[str, str, int]
 
 
 class Progress(NamedTuple):
-    """The day up to which the visits of a site were looked at, the derivation of their rows then, and the plan as JSON.
+    """The day up to which the visits of a site were looked at, and the derivation of their rows then.
 
-    `plan`: None if it was not stored then.
+    `plan`: the plans of reminders then, as JSON; None if they were not stored.
     """
 
     seen_on: date
@@ -89,25 +89,27 @@ async def load_progress(connection: PooledConnection, study_id: str) -> dict[str
     return {row["site_id"]: Progress(row["seen_on"], row["revision"], row["plan"]) for row in rows}
 
 
-async def store_progress(connection: PooledConnection, study_id: str, sites: Sequence[SiteDay], revision: int) -> None:
+async def store_progress(
+    connection: PooledConnection, study_id: str, sites: Sequence[SiteDay], plans: Sequence[str], revision: int
+) -> None:
+    """Stores that the visits of sites were looked at today. `plans`: of each site, as JSON."""
     site_ids, days = [site.site_id for site in sites], [site.today for site in sites]
-    plans = [site.plan.model_dump_json() for site in sites]
     await connection.execute(SQL["store_progress"], study_id, site_ids, days, plans, revision)
 
 
-async def load_begun_participants(connection: PooledConnection, study_id: str, sites: Sequence[SiteDay]) -> set[str]:
+async def load_begun_participants(
+    connection: PooledConnection, study_id: str, sites: Sequence[SiteDay], escalate_after_days: int
+) -> set[str]:
     """Returns the participants of whose visits the day of a step has begun since the sites were looked at.
 
     Of a visit that is not awaited any more this is the day after the slot, and the first other step.
     """
-    escalations = [site.plan.escalate_after_days for site in sites]
     begun = await connection.fetch(
         SQL["begun_visits"],
         study_id,
         min(site.seen_until or date.min for site in sites),
         max(site.today for site in sites),
-        min(escalations),
-        max(escalations),
+        escalate_after_days,
     )
     over = [(row["participant_id"], row["number"], row["has_ended"]) for row in begun if not row["is_awaited"]]
     columns = [list(column) for column in zip(*over, strict=True)] or [[], [], []]

@@ -41,7 +41,6 @@ select v.participant_id, v.number, v.contact_on = 'infinity' and v.ends_on = 'in
         or (v.closes + 29 > d.seen and v.closes + 29 <= d.today)
         or (v.closes + 43 > d.seen and v.closes + 43 <= d.today)
         or (least(v.closes + $4::integer, v.slot_ends) > d.seen and least(v.closes + $4::integer, v.slot_ends) <= d.today)
-        or (least(v.closes + $5::integer, v.slot_ends) > d.seen and least(v.closes + $5::integer, v.slot_ends) <= d.today)
         or (v.slot_ends >= d.seen and v.slot_ends < d.today))
 
 -- name: participants_in_slots

@@ -105,6 +105,7 @@ class RequestedDigests:
                 addressee=group.addressee,
                 day=group.hour_site.today,
                 sites=sites if group.addressee == STUDY_ADDRESSEE else [group.hour_site],
+                plan=group.hour_site.plan,
                 recipients=group.recipients,
                 now=now,
                 expires_at=now + SENDING_HOURS,

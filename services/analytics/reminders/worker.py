@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -20,7 +20,13 @@ from services.analytics.reminders.digest_round import ClaimDigest, DigestRound, 
 from services.analytics.reminders.log import STUDY_ADDRESSEE, Reach
 from services.analytics.reminders.moment import open_until
 from services.analytics.reminders.planning import plan_reminders
-from services.analytics.reminders.recipients import LoadRecipients, RecipientGroup, find_reach, group_recipients
+from services.analytics.reminders.recipients import (
+    LoadRecipients,
+    RecipientGroup,
+    find_reach,
+    group_recipients,
+    plan_of_study,
+)
 from services.analytics.reminders.repository import DerivationState, SiteDay
 from services.analytics.reminders.site_days import list_site_days
 from services.analytics.reminders.working_days import is_working_day
@@ -30,6 +36,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.record import Record
 from shared.outbox.confirmation import is_confirmed
 from shared.postgres.tenancy import PooledConnection, Tenant, transaction
+from shared.protocol.protocol import ReminderPlan
 
 NOT_COMPARED = "comparison"
 """The obstacle of reminders in a database that may be an earlier state than was published."""
@@ -48,10 +55,12 @@ class MailPorts:
 
 
 class _Planned(NamedTuple):
-    """The rows for which the reminders of a study are planned, and by site the day and who is reached."""
+    """The rows for which the reminders of a study are planned, the sites on their days, and by site who is reached."""
 
     state: DerivationState
-    sites: tuple[tuple[date, Reach], ...]
+    sites: tuple[SiteDay, ...]
+    study_plan: ReminderPlan
+    reaches: Mapping[str, Reach]
 
 
 class ReminderWorker:
@@ -150,9 +159,11 @@ class ReminderWorker:
         """Plans the reminders unless they are as they were, and composes digests. Returns for what they are planned."""
         now, settings = self._clock.now(), self._mail.settings
         reaches = {site.site_id: find_reach(site, groups, open_sites) for site in sites}
-        planned = _Planned(state, tuple((site.today, reaches[site.site_id]) for site in sites))
+        planned = _Planned(state, tuple(sites), plan_of_study(groups, open_sites), reaches)
         if self._planned.get(study_id) != planned:
-            await plan_reminders(connection, study_id, sites, reaches, state, now, shards=self._shards)
+            await plan_reminders(
+                connection, study_id, sites, planned.study_plan, reaches, state, now, shards=self._shards
+            )
         for group in groups:
             if settings and (until := open_sites.get(group.hour_site.site_id)) and group.recipients:
                 digests = DigestRound(
@@ -160,6 +171,7 @@ class ReminderWorker:
                     addressee=group.addressee,
                     day=group.hour_site.today,
                     sites=sites if group.addressee == STUDY_ADDRESSEE else [group.hour_site],
+                    plan=group.hour_site.plan,
                     recipients=group.recipients,
                     now=now,
                     expires_at=until,

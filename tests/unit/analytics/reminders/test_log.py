@@ -39,7 +39,7 @@ class Log:
 
     def settle(self, facts: Facts, today: str | date, reach: Reach = EVERYBODY) -> list[Reminder]:
         visit = self.visit(facts, today)
-        changed = settle(visit, PLAN, self.seen_until, reach)
+        changed = settle(visit, {"site": PLAN, "study": PLAN}, self.seen_until, reach)
         self.rows |= {row.reminder_id: row for row in changed}
         self.seen_until = visit.occasion.today
         return changed
