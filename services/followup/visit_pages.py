@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,31 +10,43 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import ValidationError
 
+from services.followup.visit_facts import (
+    SERVICE,
+    ChosenVisit,
+    Refusals,
+    ReminderFact,
+    VisitStatement,
+    faults_at,
+    find_refusals,
+    record_each,
+)
 from shared.contracts.follow_up import ReminderAcknowledged, ReminderSnoozed
-from shared.eventstore.command import RecordFacts
-from shared.eventstore.role_check import retry_while_unknown
-from shared.kernel.errors import CrossSiteRequest, KeyReused, NotFound, RequestError, Unauthenticated, parameter_error
-from shared.kernel.ids import normalize_participant_id
+from shared.kernel.errors import MalformedBody, NotFound, Unauthenticated, VersionMismatch, parameter_error
 from shared.ui.forms import addresses
+from shared.ui.forms.answers import require_same_person
+from shared.ui.forms.changed_record import RECORDED_MEANWHILE, links_since
 from shared.ui.forms.entries import PostedForm, new_key, parse_form
-from shared.ui.forms.pages import crumbs, render_signed_out
+from shared.ui.forms.fields import fact_fields
+from shared.ui.forms.pages import NO_FAULT, ErrorLink, FormNotice, crumbs, render_signed_out
 from shared.ui.forms.requests import create_form_router, form_token, keep_form_token, require_form_token
 from shared.ui.forms.routes import Forms, note_nothing
-from shared.ui.forms.targets import ParticipantState, load_participant_state, require_role_in_study
+from shared.ui.forms.targets import (
+    RECORDED_ALREADY,
+    ParticipantState,
+    load_participant_state,
+    require_role_in_study,
+    zone_of_site,
+)
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages, html_response
 from shared.web.container import get_container
-from shared.web.fact_recording import StudyIdPath, request_identity
+from shared.web.fact_recording import IDEMPOTENCY_KEY, StudyIdPath
 from shared.web.read_access import load_caller_rights
 from shared.web.read_logging import logs_reads, note_rows
-from shared.web.service import get_service
 
-SERVICE = "followup"
 MAX_VISITS = 100
 """Visits of one page: as many as a page of the worklist has, and as an address may name."""
-ReminderFact = ReminderAcknowledged | ReminderSnoozed
 FACTS: Mapping[str, type[ReminderFact]] = {fact.type_name: fact for fact in (ReminderAcknowledged, ReminderSnoozed)}
 """The facts that may be stated about several visits at once, by their types."""
 _EXPLANATIONS: Mapping[str, str] = {
@@ -44,50 +54,30 @@ _EXPLANATIONS: Mapping[str, str] = {
     "the target day and repetitions are not sent; that a visit is overdue or missed still is.",
     ReminderSnoozed.type_name: "Reminders of these visits are put off.",
 }
-_NOTHING_CHOSEN = "No visit is chosen. Tick at least one."
-_WRONG_VISIT = "Give a participant and the number of a visit, such as K7F2-9QXA-3.1; of a course K7F2-9QXA-3.1.RT2."
-_WRONG_DAY = "Give a whole day as YYYY-MM-DD, or leave this empty."
+_NOTHING_CHOSEN = ErrorLink("No visit is chosen. Tick at least one.")
 _NOTHING_RECORDED = "Nothing was recorded"
 _OTHERS_RECORDED = "Not everything was recorded: only the visits that have no message here"
-_USED_ALREADY = "This page has recorded another answer about this participant. Open it again."
-_VISIT = re.compile(r"([0-9A-Z-]{9,11})\.([1-9][0-9]{0,2})(?:\.([A-Za-z0-9][A-Za-z0-9_.-]{0,31}))?")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class ChosenVisit:
-    """A visit by its participant, its number, and its course in a study that follows each course."""
-
-    participant_id: str
-    number: int
-    course_id: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> ChosenVisit:
-        """Reads a visit as `<participant>.<number>` or `<participant>.<number>.<course>`. Raises ParameterRejected."""
-        match = _VISIT.fullmatch(text)
-        try:
-            if match is None:
-                raise ValueError(_WRONG_VISIT)
-            return cls(normalize_participant_id(match[1]), int(match[2]), match[3] or "")
-        except ValueError:
-            raise parameter_error("visit", _WRONG_VISIT) from None
-
-    def __str__(self) -> str:
-        return f"{self.participant_id}.{self.number}{f'.{self.course_id}' if self.course_id else ''}"
+_FILLED_IN = frozenset({"listed", "version"})
+"""Names of the values that the page fills in: the visits that it lists, and the versions of their records."""
+_VERSION = re.compile(r"([0-9A-Z-]{11})\.([0-9]{1,9})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitChoice:
-    """A visit on the page. `is_chosen`: its box is ticked. `error`: why nothing can be recorded about it."""
+    """A visit on the page. `is_chosen`: its box is ticked. `errors`: why nothing can be recorded about it."""
 
     visit: ChosenVisit
     is_chosen: bool
-    error: str = ""
+    errors: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitsPage:
-    """Everything that the page shows. `until` is None for a fact that the page asks for no day of."""
+    """Everything that the page shows. `until` is None for a fact that the page asks for no day of.
+
+    `versions`: those of the participants' records. `asks_again`: the next click records equal facts too.
+    `heading_of_errors` stands above the errors.
+    """
 
     heading: str
     explanation: str
@@ -97,10 +87,13 @@ class VisitsPage:
     key: str
     member: str
     rows: Sequence[VisitChoice]
+    versions: Mapping[str, int]
     until: str | None
-    until_error: str = ""
-    errors: Sequence[str] = ()
-    notice: str = _NOTHING_RECORDED
+    until_errors: Sequence[str] = ()
+    errors: Sequence[ErrorLink] = ()
+    heading_of_errors: str = _NOTHING_RECORDED
+    notice: FormNotice | None = None
+    asks_again: bool = False
 
 
 def visit_page_routes(forms: Forms) -> APIRouter:
@@ -119,9 +112,10 @@ def visit_page_routes(forms: Forms) -> APIRouter:
         await get_container(request).authenticate(request)
         fact = await _require_fact(request, study, type)
         chosen = _parse_visits(visit)
-        await _load_states(request, study, fact, chosen)
+        states = await _load_states(request, study, fact, chosen)
         rows = [VisitChoice(visit=visit, is_chosen=True) for visit in chosen]
-        return _render(request, pages, _page(request, study, fact, rows, new_key()))
+        versions = {participant_id: state.stream.head.version for participant_id, state in states.items()}
+        return _render(request, pages, _page(request, study, fact, rows, versions, new_key()))
 
     @routes.post("/{study_id}/visits/{type}")
     @logs_reads
@@ -132,7 +126,8 @@ def visit_page_routes(forms: Forms) -> APIRouter:
             await get_container(request).authenticate(request)
         except Unauthenticated:
             note_nothing(request)
-            return render_signed_out(forms.pages, request, form)
+            fields = fact_fields(FACTS[type]) if type in FACTS else None
+            return render_signed_out(forms.pages, request, form, fields, unlisted=_FILLED_IN)
         traffic, caller = get_container(request).traffic, request.state.caller.subject
         with traffic.request(caller):
             async with traffic.turn(caller):
@@ -157,6 +152,14 @@ def _parse_visits(texts: Sequence[str]) -> list[ChosenVisit]:
     return sorted({ChosenVisit.parse(text) for text in texts})
 
 
+def _parse_versions(texts: Sequence[str]) -> dict[str, int]:
+    """Returns the versions of the records by participant. Raises MalformedBody."""
+    matches = [_VERSION.fullmatch(text) for text in texts]
+    if not all(matches):
+        raise MalformedBody("The form was changed on its way: no browser sends it so. Open it again.")
+    return {match[1]: int(match[2]) for match in matches if match}
+
+
 async def _load_states(
     request: Request, study: str, fact: type[ReminderFact], visits: Sequence[ChosenVisit]
 ) -> dict[str, ParticipantState]:
@@ -173,87 +176,102 @@ async def _load_states(
 
 
 async def _answer(request: Request, pages: Pages, study: str, type_name: str, form: PostedForm) -> Response:
-    """Records the fact about each chosen visit on the button `record`, and else shows the page again."""
+    """Checks the answers, and on the button `record` records the fact about each chosen visit."""
     fact = await _require_fact(request, study, type_name)
-    if form.member and form.member != request.state.caller.subject:
-        raise CrossSiteRequest("Another person opened this form. Open it yourself.")
-    chosen = _parse_visits([value for name, value in form.pairs if name == "visit"])
-    offered = _parse_visits([value for name, value in form.pairs if name == "listed"])
-    states = await _load_states(request, study, fact, sorted({*chosen, *offered}))
-    until = next((value.strip() for name, value in form.pairs if name == "until"), "")
-    rows = [VisitChoice(visit=visit, is_chosen=visit in chosen) for visit in sorted({*chosen, *offered})]
-    page = replace(_page(request, study, fact, rows, form.key), until=until if fact is ReminderSnoozed else None)
-    if form.button[0] != "record":
-        return _render(request, pages, page)
+    require_same_person(request, form)
+    is_record = form.button[0] == "record"
+    if is_record and not IDEMPOTENCY_KEY.fullmatch(form.key):
+        raise MalformedBody("The form has lost its key, under which it is recorded once. Open it again.")
+    chosen, listed = _parse_visits(_texts(form, "visit")), _parse_visits(_texts(form, "listed"))
+    every_visit = sorted({*chosen, *listed})
+    states = await _load_states(request, study, fact, every_visit)
+    until = next((text.strip() for text in _texts(form, "until")), "")
+    statement = VisitStatement(
+        study_id=study,
+        fact=fact,
+        chosen=chosen,
+        until=until,
+        form=form,
+        states=states,
+        versions=_parse_versions(_texts(form, "version")),
+    )
+    rows = [VisitChoice(visit=visit, is_chosen=visit in chosen) for visit in every_visit]
+    page = _page(request, study, fact, rows, statement.versions, form.key)
+    page = replace(page, until=until if fact is ReminderSnoozed else None, asks_again=form.again)
     if not chosen:
-        return _render(request, pages, replace(page, errors=[_NOTHING_CHOSEN]), 422)
-    try:
-        commands = list(_commands(request, study, fact, chosen, until, form.key, states))
-    except ValidationError:
-        return _render(request, pages, replace(page, until_error=_WRONG_DAY, errors=[_WRONG_DAY]), 422)
-    for is_dry_run in (True, False):
-        if refusals := await _record_all(request, commands, is_dry_run=is_dry_run):
-            rows = [replace(row, error=refusals.get(row.visit.participant_id, "")) for row in rows]
-            errors, notice = _summarize(refusals), _NOTHING_RECORDED if is_dry_run else _OTHERS_RECORDED
-            return _render(request, pages, replace(page, rows=rows, errors=errors, notice=notice), 422)
+        return _render(request, pages, replace(page, errors=[_NOTHING_CHOSEN]), 422 if is_record else 200)
+    refusals, were_others_recorded = await _decide(request, statement)
+    if refusals:
+        heading = _OTHERS_RECORDED if were_others_recorded else _NOTHING_RECORDED
+        page = replace(_with_refusals(page, statement, refusals), heading_of_errors=heading)
+        status = max(refusal.status for reasons in refusals.values() for refusal in reasons)
+        return _render(request, pages, page, status if is_record else 200)
+    if not is_record:
+        return _render(request, pages, replace(page, notice=FormNotice(text=NO_FAULT)))
     return RedirectResponse(f"{addresses.study_base(SERVICE, study)}/recorded", 303)
 
 
-def _commands(
+def _texts(form: PostedForm, name: str) -> list[str]:
+    return [value for field_name, value in form.pairs if field_name == name]
+
+
+async def _decide(request: Request, statement: VisitStatement) -> tuple[Refusals, bool]:
+    """Returns what stands against the answers, and whether the fact was recorded about other participants.
+
+    Nothing is recorded about anybody while something stands against an answer, but for a refusal in between.
+    """
+    if wrong := statement.wrong_answers():
+        return wrong, False
+    commands = list(statement.commands(request.state.caller.subject))
+    refusals = await find_refusals(request, statement, commands)
+    if refusals or statement.form.button[0] != "record":
+        return refusals, False
+    refusals = await record_each(request, commands)
+    return refusals, len(refusals) < len(commands)
+
+
+def _with_refusals(page: VisitsPage, statement: VisitStatement, refusals: Refusals) -> VisitsPage:
+    """Returns the page with each message at its visit or day, and with what was recorded meanwhile."""
+    faults = {row.visit: list(faults_at(row.visit, refusals)) if row.is_chosen else [] for row in page.rows}
+    of_day = [fault.message for at_visit in faults.values() for fault in at_visit if fault.pointer == "until"]
+    of_visit = {
+        visit: [fault.message for fault in at_visit if fault.pointer != "until"] for visit, at_visit in faults.items()
+    }
+    rows = [replace(row, errors=list(dict.fromkeys(of_visit[row.visit]))) for row in page.rows]
+    until_errors = list(dict.fromkeys(of_day))
+    errors = [ErrorLink(message, "f-until", "Day") for message in until_errors]
+    for number, row in enumerate(rows, 1):
+        errors += [ErrorLink(message, f"f-visit-{number}", row.visit.label) for message in row.errors]
+    changed = [number for number, reasons in refusals.items() if any(isinstance(e, VersionMismatch) for e in reasons)]
+    links = [link for participant_id in changed for link in _links_since(statement, participant_id)]
+    present = {participant_id: statement.states[participant_id].stream.head.version for participant_id in changed}
+    return replace(
+        page,
+        rows=rows,
+        until_errors=until_errors,
+        errors=errors,
+        versions={**page.versions, **present},
+        notice=FormNotice(text=RECORDED_MEANWHILE, links=links) if changed else None,
+        asks_again=page.asks_again
+        or any(fault.code == RECORDED_ALREADY.code for at_visit in faults.values() for fault in at_visit),
+    )
+
+
+def _links_since(statement: VisitStatement, participant_id: str) -> Iterator[Link]:
+    state, version = statement.states[participant_id], statement.versions.get(participant_id, 0)
+    zone = zone_of_site(state.study.record, state.site_id)
+    for link in links_since(SERVICE, statement.study_id, state.stream.events, version, zone):
+        yield Link(link.href, f"{participant_id}: {link.label}")
+
+
+def _page(
     request: Request,
     study: str,
     fact: type[ReminderFact],
-    chosen: Sequence[ChosenVisit],
-    until: str,
+    rows: Sequence[VisitChoice],
+    versions: Mapping[str, int],
     key: str,
-    states: Mapping[str, ParticipantState],
-) -> Iterator[RecordFacts]:
-    """Yields a command for each participant with the facts that are not recorded yet. Raises ValidationError."""
-    bodies = defaultdict[str, list[dict[str, object]]](list)
-    for visit in chosen:
-        values = {"visit": visit.number, "course_id": visit.course_id, "until": until}
-        bodies[visit.participant_id].append({name: value for name, value in values.items() if value})
-    for participant_id, members in bodies.items():
-        recorded = states[participant_id].own.facts_of(fact)
-        facts = [fact.model_validate_json(json.dumps(body)) for body in members]
-        if new_facts := tuple(stated for stated in facts if stated not in recorded):
-            path = addresses.json_path(SERVICE, study, fact.type_name, participant_id)
-            yield RecordFacts(
-                study_id=study,
-                stream_id=participant_id,
-                facts=new_facts,
-                pointers=("",) * len(new_facts),
-                member=request.state.caller.subject,
-                request=request_identity(path, "", "\n".join(new.model_dump_json() for new in new_facts).encode()),
-                key=f"{key}.{participant_id}" if key else None,
-            )
-
-
-async def _record_all(request: Request, commands: Sequence[RecordFacts], *, is_dry_run: bool) -> dict[str, str]:
-    """Records the facts of each participant, or only decides on them. Returns the refusals by participant."""
-    refusals = dict[str, str]()
-    for command in commands:
-        try:
-            await _record(request, replace(command, dry_run=is_dry_run))
-        except KeyReused:
-            refusals[command.stream_id or ""] = _USED_ALREADY
-        except RequestError as refusal:
-            messages = [fault.message for fault in refusal.faults] or [refusal.title]
-            refusals[command.stream_id or ""] = " ".join(dict.fromkeys(messages))
-    return refusals
-
-
-async def _record(request: Request, command: RecordFacts) -> None:
-    service = get_service(request)
-    command = replace(command, key=None) if command.dry_run else command
-    await retry_while_unknown(lambda: service.record(command), waits=not command.dry_run)
-
-
-def _summarize(refusals: Mapping[str, str]) -> list[str]:
-    return [f"{participant_id}: {message}" for participant_id, message in refusals.items()]
-
-
-def _page(request: Request, study: str, fact: type[ReminderFact], rows: Sequence[VisitChoice], key: str) -> VisitsPage:
+) -> VisitsPage:
     return VisitsPage(
         heading=f"{fact.heading}: several visits",
         explanation=_EXPLANATIONS[fact.type_name],
@@ -263,6 +281,7 @@ def _page(request: Request, study: str, fact: type[ReminderFact], rows: Sequence
         key=key,
         member=request.state.caller.subject,
         rows=rows,
+        versions=versions,
         until="" if fact is ReminderSnoozed else None,
     )
 

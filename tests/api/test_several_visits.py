@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
 from shared.testing.builders import facts
-from tests.api.support.form_browser import FormBrowser, form_browser, pages_of, recorded_types
+from shared.web.authentication import SESSION
+from shared.web.cookies import Cookies
+from tests.api.support.clock import write_days
+from tests.api.support.form_browser import FormBrowser, form_browser, pages_of, recorded_types, sign_in
 from tests.api.support.study import ROME_USER, StudyUnderTest, open_study
 from tests.api.test_worklist import OVERDUE_DAY
 from tests.demo import Demo
@@ -58,14 +62,103 @@ def test_chosen_visits_are_acknowledged_at_once(
     assert [reminder_facts(study, number) for number in participants] == [[ACKNOWLEDGED], [ACKNOWLEDGED]]
 
 
-def test_a_repeated_form_records_nothing_twice(
+def test_double_click_records_once(study: StudyUnderTest, rome: FormBrowser, participants: list[str]) -> None:
+    page = rome.open(page_of(study, ACKNOWLEDGED, *(f"{number}.1" for number in participants)))
+    first, second = rome.press(page, "record"), rome.press(page, "record")
+    assert (first.status, second.status) == (200, 200)
+    assert [reminder_facts(study, number) for number in participants] == [[ACKNOWLEDGED], [ACKNOWLEDGED]]
+
+
+def test_equal_facts_that_stand_ask_for_one_more_click_and_are_recorded(
     study: StudyUnderTest, rome: FormBrowser, participants: list[str]
 ) -> None:
-    address = page_of(study, ACKNOWLEDGED, *(f"{number}.1" for number in participants))
-    page = rome.open(address)
-    for form in (page, page, rome.open(address)):
-        assert rome.press(form, "record").status == 200
-    assert [reminder_facts(study, number) for number in participants] == [[ACKNOWLEDGED], [ACKNOWLEDGED]]
+    """W3: nothing is dropped silently."""
+    first, second = participants
+    assert rome.press(rome.open(page_of(study, ACKNOWLEDGED, f"{first}.1")), "record").status == 200
+    question = rome.press(rome.open(page_of(study, ACKNOWLEDGED, f"{first}.1", f"{second}.1")), "record")
+    assert (question.status, question.text.count("An equal fact stands already")) == (422, 2)
+    assert "Nothing was recorded" in question.text
+    assert [reminder_facts(study, number) for number in participants] == [[ACKNOWLEDGED], []]
+    assert rome.press(question, "record").status == 200
+    assert [reminder_facts(study, number) for number in participants] == [[ACKNOWLEDGED] * 2, [ACKNOWLEDGED]]
+
+
+def test_visit_that_was_put_off_is_put_off_again_when_its_reminders_come_again(
+    demo: Demo,
+) -> None:
+    """Without a day, each snooze lasts 14 days from its own day of recording: two equal facts say two things."""
+    with open_study(demo) as study, form_browser(study, ROME_USER) as rome:
+        participant_id = treat_at(study, "rome")
+        address = page_of(study, SNOOZED, f"{participant_id}.2")
+        assert rome.press(rome.open(address), "record").status == 200
+        write_days(demo, study.study_id, 15)
+        question = rome.press(rome.open(address), "record")
+        assert (question.status, "An equal fact stands already" in question.text) == (422, True)
+        assert rome.press(question, "record").status == 200
+        assert reminder_facts(study, participant_id) == [SNOOZED, SNOOZED]
+
+
+def test_check_and_enter_say_what_is_wrong_and_record_nothing(
+    study: StudyUnderTest, rome: FormBrowser, participants: list[str]
+) -> None:
+    page = rome.open(page_of(study, SNOOZED, f"{participants[0]}.2"))
+    assert page.parser.buttons[0][0] == "check"
+    for until, message in (("30.1.2025", "whole day"), ("2100-01-01", "at most 14 days"), ("2024-01-01", "is over")):
+        page.fill({"until": until})
+        page = rome.press(page, *page.parser.buttons[0])
+        assert (page.status, message in page.text, "Nothing was recorded" in page.text) == (200, True, True), until
+        assert page.value("until") == until
+    page.fill({"until": ""})
+    checked = rome.press(page, "check")
+    assert (checked.status, "Nothing is wrong with these answers" in checked.text) == (200, True)
+    checked.fill({"visit": []})
+    assert "Tick at least one" in rome.press(checked, "check").text
+    assert reminder_facts(study, participants[0]) == []
+
+
+def test_wrong_visit_is_said_at_its_box_and_not_at_the_day(
+    study: StudyUnderTest, rome: FormBrowser, participants: list[str]
+) -> None:
+    page = rome.press(rome.open(page_of(study, SNOOZED, f"{participants[0]}.900")), "record")
+    assert page.status == 422
+    assert 'id="f-visit-1-errors"' in page.response.text
+    assert 'id="f-until-errors"' not in page.response.text
+
+
+def test_second_tab_shows_what_was_recorded_meanwhile(
+    study: StudyUnderTest, rome: FormBrowser, participants: list[str]
+) -> None:
+    """W3: the page knows the version of each participant's record, as the form of one fact does."""
+    address = page_of(study, SNOOZED, *(f"{number}.2" for number in participants))
+    first, second = rome.open(address), rome.open(address)
+    first.fill({"visit": [f"{participants[1]}.2"]})
+    second.fill({"until": (datetime.now(UTC) + timedelta(3)).date().isoformat()})
+    assert rome.press(first, "record").status == 200
+    checked, stale = rome.press(second, "check"), rome.press(second, "record")
+    assert (checked.status, stale.status) == (200, 412)
+    for page in (checked, stale):
+        assert "Since you opened this page, this was recorded" in page.text
+        assert [text for text in page.parser.links if text.startswith(f"{participants[1]}: Reminder put off")]
+    assert [reminder_facts(study, number) for number in participants] == [[], [SNOOZED]]
+    assert rome.press(stale, "record").status == 200
+    assert [reminder_facts(study, number) for number in participants] == [[SNOOZED], [SNOOZED, SNOOZED]]
+
+
+def test_signed_out_page_names_each_visit_once_and_keeps_the_form(
+    study: StudyUnderTest, rome: FormBrowser, participants: list[str]
+) -> None:
+    page = rome.open(page_of(study, SNOOZED, *(f"{number}.2" for number in participants)))
+    page.fill({"visit": [f"{participants[0]}.2"], "until": "next week"})
+    rome.http.cookies.delete(Cookies(plain_http=True, port=study.demo.port).name(SESSION))
+    signed_out = rome.press(page, "record")
+    listed = signed_out.response.text.count(f"<dd>{participants[0]}.2</dd>")
+    assert (signed_out.status, listed) == (401, 1)
+    assert "next week" in signed_out.text
+    assert not {"Listed", "Version"} & set(signed_out.text.split())
+    sign_in(rome.http, study, ROME_USER)
+    again = rome.press(signed_out, "check")
+    assert (again.status, again.value("until")) == (200, "next week")
+    assert len(again.choices("visit")) == 2
 
 
 def test_only_ticked_visits_are_put_off_until_the_day_that_is_given(
@@ -74,7 +167,7 @@ def test_only_ticked_visits_are_put_off_until_the_day_that_is_given(
     page = rome.open(page_of(study, SNOOZED, *(f"{number}.2" for number in participants)))
     page.fill({"visit": [f"{participants[0]}.2"], "until": "next week"})
     again = rome.press(page, "record")
-    assert (again.status, "Give a whole day" in again.text) == (422, True)
+    assert (again.status, "Give the whole day" in again.text) == (422, True)
     assert again.value("until") == "next week"
     again.fill({"until": "2100-01-01"})
     again = rome.press(again, "record")

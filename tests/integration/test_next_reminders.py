@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,15 @@ async def test_row_has_the_reminder_that_is_sent_if_nothing_more_is_recorded(
     """Today is Friday, 2025-01-31."""
     await add(study, ended_on, *stated)
     assert await next_step(study) == expected
+
+
+async def test_second_snooze_without_a_day_counts_from_its_own_day_of_recording(study: AnalyticsStudy) -> None:
+    """Two equal facts put the visit off twice: until 2025-01-27, and then until 14 days after the second one."""
+    history = await add(study, DUE)
+    for day in (13, 28):
+        stated = history.record(follow_up.reminder_snoozed(None), recorded_at=datetime(2025, 1, day, 12, tzinfo=UTC))
+        await study.project([stated])
+    assert await next_step(study) == ("target", "2025-02-11")
 
 
 async def test_what_was_sent_comes_no_more(study: AnalyticsStudy) -> None:

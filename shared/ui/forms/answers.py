@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import UUID
@@ -14,7 +14,6 @@ from shared.contracts.enrollment import ParticipantTransferred
 from shared.eventstore.command import RecordedFacts
 from shared.kernel.errors import (
     CrossSiteRequest,
-    DatabaseNotConfirmed,
     Fault,
     KeyReused,
     MalformedBody,
@@ -22,23 +21,22 @@ from shared.kernel.errors import (
     ReferenceInUse,
     RequestError,
     RequestRejected,
-    ServiceUnavailable,
-    TooManyRequests,
     VersionMismatch,
 )
 from shared.kernel.fact import Correction
 from shared.offload import offload
 from shared.ui.forms import addresses
+from shared.ui.forms.changed_record import RECORDED_MEANWHILE, links_since
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.faults import unanswered_rows, with_unanswered
 from shared.ui.forms.fields import Leaf, Member, replaced_fields
 from shared.ui.forms.offers import no_longer_asked
-from shared.ui.forms.pages import FormNotice, FormReply, render_form
+from shared.ui.forms.pages import NO_FAULT, FormNotice, FormReply, render_form
 from shared.ui.forms.reading import FormReading, read_form, single_text
-from shared.ui.forms.recording import form_command, read_facts, record_form, recorded_under_key
+from shared.ui.forms.recording import SHOWN_REFUSALS, form_command, read_facts, record_form, recorded_under_key
 from shared.ui.forms.sample_visits import with_rows
 from shared.ui.forms.site_time import resolve_time, write_site_time
-from shared.ui.forms.targets import FormTarget, fact_heading
+from shared.ui.forms.targets import FormTarget
 from shared.ui.forms.terms import TERM_OFFERS, resolve_term
 from shared.ui.forms.words import FactChange, describe_changes
 from shared.ui.navigation import Link
@@ -49,17 +47,7 @@ from shared.web.fact_recording import IDEMPOTENCY_KEY
 T = TypeVar("T")
 FIELDS_PER_ITEM = 5
 """Fields of a form that are read or shown in the time that one fact takes."""
-_SHOWN_IN_THE_FORM = (
-    RequestRejected,
-    VersionMismatch,
-    NotKnownYet,
-    ReferenceInUse,
-    ServiceUnavailable,
-    TooManyRequests,
-    DatabaseNotConfirmed,
-)
 CHOOSE_ONE = Fault("schema-missing", "Choose one of these.", "/form:preset")
-_MEANWHILE = "Since you opened this page, this was recorded. Record again only if yours is another fact."
 _NOT_HERE = "Not here, not yours, or not here yet: if it was recorded a moment ago, try again."
 _USED_ALREADY = "This form was recorded already. What you changed since then is a correction."
 
@@ -115,11 +103,10 @@ class FormAnswers:
             recorded = await record_form(request, target, form, reading, dry_run=dry_run)
         except KeyReused:
             return used_key_reply(request, target, form, reading)
-        except _SHOWN_IN_THE_FORM as refusal:
+        except SHOWN_REFUSALS as refusal:
             return refusal_reply(target, form, reading, refusal, is_check=dry_run)
         if dry_run:
-            text = "Nothing is wrong with these answers. Nothing was recorded yet."
-            notice = FormNotice(text=text, changes=content_changes(target, reading))
+            notice = FormNotice(text=NO_FAULT, changes=content_changes(target, reading))
             return FormReply(form=form, reading=reading, notice=notice)
         return RedirectResponse(recorded_url(target, recorded), 303)
 
@@ -145,7 +132,8 @@ def refusal_reply(
     if target.presets and not form.preset:
         faults = [CHOOSE_ONE]
     if isinstance(refusal, VersionMismatch):
-        notice, faults = FormNotice(text=_MEANWHILE, links=list(_recorded_since(target, form))), []
+        links = links_since(target.service, target.study_id, target.events, int(form.version or 0), target.context.zone)
+        notice, faults = FormNotice(text=RECORDED_MEANWHILE, links=list(links)), []
         form = replace(form, version=str(target.version))
     if isinstance(refusal, NotKnownYet):
         faults = [Fault(refusal.code, _NOT_HERE), *refusal.faults]
@@ -158,7 +146,8 @@ def refusal_reply(
 def used_key_reply(request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> FormReply:
     """Returns the form with links to what its key recorded, and to the correction of that."""
     facts, parsed = read_facts(request, target, reading)
-    event = recorded_under_key(request, target, form_command(request, target, form, facts, parsed))
+    command = form_command(request, target, form, facts, parsed)
+    event = recorded_under_key(request, command, target.events, target.context.site_id)
     links = []
     if event:
         event_id = event.content["event_id"] if event.type == Correction.type_name else event.event_id
@@ -220,11 +209,3 @@ def recorded_url(target: FormTarget, recorded: RecordedFacts) -> str:
     participant = recorded.stream_id if recorded.stream_id != recorded.study_id else ""
     event: UUID | str = str(target.base.get("event_id") or recorded.event_ids[0])
     return addresses.event_url(target.service, target.study_id, event, participant)
-
-
-def _recorded_since(target: FormTarget, form: PostedForm) -> Iterator[Link]:
-    for event in target.events:
-        if event.version > int(form.version):
-            url = addresses.event_url(target.service, target.study_id, event.event_id, target.participant_id)
-            heading = fact_heading(event.stream.facts[event.type]) if event.is_readable else event.type
-            yield Link(url, f"{heading}, {write_site_time(event.recorded_at, target.context.zone)}")

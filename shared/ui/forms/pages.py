@@ -31,6 +31,7 @@ from shared.ui.navigation import Link
 from shared.ui.pages import Pages, html_response
 
 _NOT_FOCUSED = frozenset({"hidden", "fixed", "group", "rows", "row", "map", "radio", "boxes"})
+NO_FAULT = "Nothing is wrong with these answers. Nothing was recorded yet."
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -193,12 +194,20 @@ def _all_views(views: Sequence[FieldView]) -> Sequence[FieldView]:
     return [inner for view in views for inner in (view, *_all_views(view.children))]
 
 
-def render_signed_out(pages: Pages, request: Request, form: PostedForm, fields: Group | None = None) -> Response:
+def render_signed_out(
+    pages: Pages,
+    request: Request,
+    form: PostedForm,
+    fields: Group | None = None,
+    *,
+    unlisted: frozenset[str] = frozenset(),
+) -> Response:
     """Returns the page that keeps what was typed for a person whose session has ended. It looks nothing up.
 
     `fields`: those of the form's class, which give the labels; None where the class is only known to the record.
+    `unlisted`: names of values that the page filled in itself, so that it keeps them and does not list them.
     """
-    return html_response(pages.render("signed_out.html", **_kept_answers(request, form, fields)), 401)
+    return html_response(pages.render("signed_out.html", **_kept_answers(request, form, fields, unlisted)), 401)
 
 
 def render_not_here(
@@ -213,8 +222,11 @@ def render_not_here(
     return html_response(html, 404)
 
 
-def _kept_answers(request: Request, form: PostedForm, fields: Group | None) -> Mapping[str, Any]:
+def _kept_answers(
+    request: Request, form: PostedForm, fields: Group | None, unlisted: frozenset[str] = frozenset()
+) -> Mapping[str, Any]:
     """Returns the values of a template that keeps a form, and knows no more of it than what was typed."""
-    answers: Sequence[Pair] = [(label_of(fields, name), value) for name, value in form.pairs if value.strip()]
+    typed_pairs = [(name, value) for name, value in form.pairs if value.strip() and name not in unlisted]
+    answers: Sequence[Pair] = [(label_of(fields, name), value) for name, value in typed_pairs]
     hidden = [*form.pairs, *form.own_pairs()]
     return {"pairs": answers, "hidden": hidden, "action": request.url.path, "opened_by": form.member}

@@ -14,7 +14,17 @@ from shared.contracts.event import Event
 from shared.eventstore.command import RecordedFacts, RecordFacts, VersionGuard
 from shared.eventstore.request_key import RequestKey
 from shared.eventstore.role_check import retry_while_unknown
-from shared.kernel.errors import FormRejected
+from shared.kernel.errors import (
+    DatabaseNotConfirmed,
+    FormRejected,
+    NotKnownYet,
+    ReferenceInUse,
+    RequestError,
+    RequestRejected,
+    ServiceUnavailable,
+    TooManyRequests,
+    VersionMismatch,
+)
 from shared.kernel.fact import Correction, Fact
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.faults import validation_faults
@@ -26,6 +36,17 @@ from shared.web.entity_tags import version_tag
 from shared.web.fact_recording import request_identity
 from shared.web.request_body import BodyReader, ParsedBody, declared_members
 from shared.web.service import get_service
+
+SHOWN_REFUSALS = (
+    RequestRejected,
+    VersionMismatch,
+    NotKnownYet,
+    ReferenceInUse,
+    ServiceUnavailable,
+    TooManyRequests,
+    DatabaseNotConfirmed,
+)
+"""Refusals that are shown in the form, with everything that was typed. Others have pages of their own."""
 
 
 def read_facts(request: Request, target: FormTarget, reading: FormReading) -> tuple[Sequence[Fact], ParsedBody]:
@@ -87,18 +108,35 @@ def form_command(
     )
 
 
-def recorded_under_key(request: Request, target: FormTarget, command: RecordFacts) -> Event | None:
+def recorded_under_key(
+    request: Request, command: RecordFacts, events: Sequence[Event], site_id: str | None
+) -> Event | None:
     """Returns the first event that a form with this key recorded; None if it recorded none."""
     service = get_service(request)
     key = RequestKey(command, service.name, service.command_handler.event_key)
-    event_ids = set(key.event_ids(target.context.site_id))
-    return next((event for event in target.events if event.event_id in event_ids), None)
+    event_ids = set(key.event_ids(site_id))
+    return next((event for event in events if event.event_id in event_ids), None)
+
+
+async def dry_run_refusals(request: Request, command: RecordFacts, *, waits: bool) -> list[RequestError]:
+    """Returns why a command would be refused: that its record has changed, and what else is wrong with it.
+
+    `waits`: for what another service has just published. Raises the refusals that have pages of their own.
+    """
+    trial = replace(command, dry_run=True, key=None)
+    try:
+        await retry_while_unknown(lambda: get_service(request).record(trial), waits=waits)
+    except VersionMismatch as refusal:
+        return [refusal, *await dry_run_refusals(request, replace(command, if_match=None), waits=waits)]
+    except SHOWN_REFUSALS as refusal:
+        return [refusal]
+    return []
 
 
 async def _stands_already(request: Request, target: FormTarget, command: RecordFacts) -> bool:
     """Returns whether a fact that is alike stands, which another form recorded. Sealed texts are not compared."""
     fact = command.facts[0]
-    if isinstance(fact, Correction) or recorded_under_key(request, target, command):
+    if isinstance(fact, Correction) or recorded_under_key(request, command, target.events, target.context.site_id):
         return False
     members = set(target.alike_by) if target.alike_by else None
     stated = fact.model_dump(mode="json", include=members)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.followup.visit_pages import ChosenVisit
+from services.followup.visit_facts import ChosenVisit
 from shared.kernel.errors import ParameterRejected
 
 

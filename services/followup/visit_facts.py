@@ -1,0 +1,176 @@
+"""The facts that one page states about several visits: the visits, the commands, and what stands against them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from fastapi import Request
+
+from shared.contracts.follow_up import ReminderAcknowledged, ReminderSnoozed
+from shared.eventstore.command import RecordFacts, VersionGuard
+from shared.eventstore.role_check import retry_while_unknown
+from shared.kernel.errors import Fault, FormRejected, KeyReused, RequestError, VersionMismatch, parameter_error
+from shared.kernel.ids import normalize_participant_id
+from shared.ui.forms import addresses
+from shared.ui.forms.entries import PostedForm
+from shared.ui.forms.faults import validation_faults
+from shared.ui.forms.reading import FormReading
+from shared.ui.forms.recording import dry_run_refusals, recorded_under_key
+from shared.ui.forms.targets import RECORDED_ALREADY, ParticipantState
+from shared.web.entity_tags import version_tag
+from shared.web.fact_recording import request_identity
+from shared.web.service import get_service
+
+SERVICE = "followup"
+ReminderFact = ReminderAcknowledged | ReminderSnoozed
+_WRONG_VISIT = "Give a participant and the number of a visit, such as K7F2-9QXA-3.1; of a course K7F2-9QXA-3.1.RT2."
+_USED_ALREADY = "This page has recorded another answer about this participant. Open it again."
+_CHANGED = (
+    "The participant's record has changed since you opened this page. Record again only if yours is another fact."
+)
+_VISIT = re.compile(r"([0-9A-Z-]{9,11})\.([1-9][0-9]{0,2})(?:\.([A-Za-z0-9][A-Za-z0-9_.-]{0,31}))?")
+Refusals = Mapping[str, Sequence[RequestError]]
+"""Reasons why nothing can be recorded about participants, by their numbers."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ChosenVisit:
+    """A visit by its participant, its number, and its course in a study that follows each course."""
+
+    participant_id: str
+    number: int
+    course_id: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> ChosenVisit:
+        """Reads a visit as `<participant>.<number>` or `<participant>.<number>.<course>`. Raises ParameterRejected."""
+        match = _VISIT.fullmatch(text)
+        try:
+            if match is None:
+                raise ValueError(_WRONG_VISIT)
+            return cls(normalize_participant_id(match[1]), int(match[2]), match[3] or "")
+        except ValueError:
+            raise parameter_error("visit", _WRONG_VISIT) from None
+
+    def __str__(self) -> str:
+        return f"{self.participant_id}.{self.number}{f'.{self.course_id}' if self.course_id else ''}"
+
+    @property
+    def label(self) -> str:
+        """The visit in words."""
+        course = f" of course {self.course_id}" if self.course_id else ""
+        return f"{self.participant_id}, visit {self.number}{course}"
+
+    def body(self, until: str) -> dict[str, object]:
+        """Returns the body of a fact about the visit."""
+        values = {"visit": self.number, "course_id": self.course_id, "until": until}
+        return {name: value for name, value in values.items() if value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitStatement:
+    """A fact that is stated about the chosen visits, in order. `until`: the text of its day.
+
+    `versions`: the versions of the participants' records when the page was made.
+    """
+
+    study_id: str
+    fact: type[ReminderFact]
+    chosen: Sequence[ChosenVisit]
+    until: str
+    form: PostedForm
+    states: Mapping[str, ParticipantState]
+    versions: Mapping[str, int]
+
+    def wrong_answers(self) -> dict[str, list[RequestError]]:
+        """Returns what the fact's class objects to, by participant."""
+        refusals = dict[str, list[RequestError]]()
+        for visit in self.chosen:
+            for fault in validation_faults(self.fact, FormReading(body=visit.body(self.until))):
+                at_visit = Fault(fault.code, fault.message, f"/{visit}{fault.pointer}")
+                refusals.setdefault(visit.participant_id, []).append(FormRejected(faults=[at_visit]))
+        return refusals
+
+    def commands(self, member: str) -> Iterator[RecordFacts]:
+        """Yields a command for each participant. The pointer of a fact is its visit. Call it for right answers only."""
+        for participant_id, group in groupby(self.chosen, key=lambda visit: visit.participant_id):
+            visits = list(group)
+            facts = tuple(self.fact.model_validate_json(json.dumps(visit.body(self.until))) for visit in visits)
+            version = self.versions.get(participant_id)
+            path = addresses.json_path(SERVICE, self.study_id, self.fact.type_name, participant_id)
+            content = "\n".join(stated.model_dump_json() for stated in facts).encode()
+            yield RecordFacts(
+                study_id=self.study_id,
+                stream_id=participant_id,
+                facts=facts,
+                pointers=tuple(f"/{visit}" for visit in visits),
+                member=member,
+                request=request_identity(path, "" if version is None else version_tag(version), content),
+                key=f"{self.form.key}.{participant_id}" if self.form.key else None,
+                if_match=None if version is None else VersionGuard(frozenset({version})),
+            )
+
+    def equal_facts(self, command: RecordFacts) -> list[Fault]:
+        """Returns the question about each fact of a command that stands already."""
+        standing = self.states[command.stream_id or ""].own.facts_of(self.fact)
+        pairs = zip(command.facts, command.pointers, strict=True)
+        return [
+            Fault(RECORDED_ALREADY.code, RECORDED_ALREADY.message, pointer)
+            for stated, pointer in pairs
+            if stated in standing
+        ]
+
+
+async def find_refusals(request: Request, statement: VisitStatement, commands: Sequence[RecordFacts]) -> Refusals:
+    """Returns what stands against commands, but for those that the page has recorded before: a second click is none.
+
+    On the button `record`, an equal fact that stands asks for one more click.
+    """
+    refusals = dict[str, Sequence[RequestError]]()
+    is_record = statement.form.button[0] == "record"
+    for command in commands:
+        state = statement.states[command.stream_id or ""]
+        if command.key and recorded_under_key(request, command, state.stream.events, state.site_id):
+            continue
+        reasons = await dry_run_refusals(request, command, waits=is_record)
+        if is_record and not statement.form.again and (questions := statement.equal_facts(command)):
+            reasons.append(FormRejected(RECORDED_ALREADY.message, faults=questions))
+        if reasons:
+            refusals[command.stream_id or ""] = reasons
+    return refusals
+
+
+async def record_each(request: Request, commands: Sequence[RecordFacts]) -> Refusals:
+    """Records the facts of each participant. Returns the refusals: nothing is recorded about these participants."""
+    refusals = dict[str, Sequence[RequestError]]()
+    for command in commands:
+        try:
+            await _record(request, command)
+        except RequestError as refusal:
+            refusals[command.stream_id or ""] = [refusal]
+    return refusals
+
+
+async def _record(request: Request, command: RecordFacts) -> None:
+    await retry_while_unknown(lambda: get_service(request).record(command), waits=True)
+
+
+def faults_at(visit: ChosenVisit, refusals: Refusals) -> Iterator[Fault]:
+    """Yields what stands against a visit: the pointers begin at its fact."""
+    for refusal in refusals.get(visit.participant_id, ()):
+        for fault in _faults_in_words(refusal):
+            first, _, pointer = fault.pointer.removeprefix("/").partition("/")
+            if first in ("", str(visit)):
+                yield Fault(fault.code, fault.message, pointer)
+
+
+def _faults_in_words(refusal: RequestError) -> Sequence[Fault]:
+    if isinstance(refusal, VersionMismatch):
+        return [Fault(refusal.code, _CHANGED)]
+    if isinstance(refusal, KeyReused):
+        return [Fault(refusal.code, _USED_ALREADY)]
+    return refusal.faults or [Fault(refusal.code, refusal.title)]
