@@ -213,7 +213,9 @@ def read_value(member: Member, text: str) -> Any:
         case Choice(values=values):
             return next((value for value in values if str(value) == text.strip()), text.strip())
         case Leaf(kind=kind):
-            return _READERS[kind](text, member.presentation.unit)
+            value = _READERS[kind](text, member.presentation.unit)
+            is_line = member.presentation.lines == 1
+            return value.strip() if is_line and isinstance(value, str) else value
     return text
 
 
@@ -249,7 +251,7 @@ def _read_text(text: str, _: str) -> Any:
 
 
 _READERS: dict[LeafKind, Callable[[str, str], Any]] = {
-    "text": _read_line,
+    "text": _read_text,
     "sealed": _read_text,
     "integer": _read_integer,
     "decimal": _read_decimal,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -12,11 +14,14 @@ from hypothesis import strategies as st
 from shared.contracts.catalogue import STREAMS, fact_class
 from shared.kernel.errors import MalformedBody
 from shared.kernel.fact import Correction, Fact
+from shared.kernel.record import Record
 from shared.kernel.sealed_text import extract_texts, insert_texts
 from shared.testing.builders.generated import facts_of_type
-from shared.ui.forms.entries import PostedForm, parse_form
+from shared.ui.forms.context import FormContext
+from shared.ui.forms.controls import Controls
+from shared.ui.forms.entries import EMPTY, PostedForm, parse_form
 from shared.ui.forms.faults import field_name, validation_faults
-from shared.ui.forms.fields import fact_fields
+from shared.ui.forms.fields import Group, Leaf, Mapped, Member, Node, OneOf, Rows, fact_fields
 from shared.ui.forms.reading import FormReading, read_form
 from shared.ui.forms.writing import write_fields
 
@@ -175,6 +180,45 @@ def test_line_breaks_of_a_browser_are_one_character_and_blanks_within_texts_stay
     typed = [("narrative", "  First.\r\n\r\nSecond. "), ("serious_event_id", " SAE1 ")]
     body = read("toxicity.serious_event_reported", typed, "toxicity").body
     assert (body["narrative"], body["serious_event_id"]) == ("  First.\n\nSecond. ", "SAE1")
+
+
+def _texts_within(node: Node, name: str) -> Iterator[tuple[str, Member]]:
+    """Yields the name and the member of every text that is typed in, with one row of each list."""
+    match node:
+        case Group(members=members):
+            for member in members:
+                yield from _texts_of(member, f"{name}.{member.name}" if name else member.name)
+        case Rows(item=item):
+            yield from _texts_of(item, f"{name}.0")
+        case Mapped(item=item):
+            yield from _texts_of(item, f"{name}.key")
+        case OneOf(options=options):
+            for option in options:
+                yield from _texts_of(option, name)
+
+
+def _texts_of(member: Member, name: str) -> Iterator[tuple[str, Member]]:
+    if member.node in (Leaf("text"), Leaf("sealed")):
+        yield name, member
+    else:
+        yield from _texts_within(member.node, name)
+
+
+def _value_at(body: Any, name: str) -> Any:
+    for step in name.split("."):
+        body = body[int(step)] if step.isdecimal() else body[step]
+    return body
+
+
+@pytest.mark.parametrize("kind", FACTS, ids=lambda kind: kind.type_name)
+def test_every_text_of_a_text_area_has_plain_line_breaks_and_every_other_no_blanks_around_it(kind: type[Fact]) -> None:
+    """F12: what the browser adds is no change of a text; the blanks within it, and around it in a text area, are."""
+    context = FormContext(study=Record(), today=date(2024, 1, 1))
+    for name, member in _texts_within(fact_fields(kind), ""):
+        form = PostedForm(pairs=((name, " First.\r\n\rSecond. "),))
+        typed = _value_at(read_form(fact_fields(kind), form).body, name)
+        is_text_area = Controls(context, form).control(member, EMPTY, name).kind == "textarea"
+        assert typed == (" First.\n\nSecond. " if is_text_area else "First.\n\nSecond."), name
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x07", "\x7f", "\ue000"])
