@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from shared.kernel.presentation import Offer, Presentation
 from shared.ui.forms.context import FormContext, Offered
@@ -11,7 +12,7 @@ from shared.ui.forms.doses import dose_in_gray
 from shared.ui.forms.entries import NULL_TEXT, Entries, PostedForm
 from shared.ui.forms.field_view import FieldView, Option, ViewKind
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
-from shared.ui.forms.offers import offered, term_name
+from shared.ui.forms.offers import cause_in_words, offered, term_name
 from shared.ui.forms.site_time import describe_time, possible_times
 from shared.ui.forms.terms import TERM_OFFERS, find_terms, is_term_id, typed_words
 from shared.ui.forms.words import value_in_words
@@ -24,6 +25,7 @@ _HIDDEN_TEXT = "A text that is there is kept with the site, and not shown to you
 _OTHER_DICTIONARY = "The version of CTCAE by which toxicity is graded does not have this term."
 _KEPT_TEXT = "The text is kept with the site, and not shown to you. To replace it, write another one."
 _KEEP_TEXT, _NOT_KNOWN = "Keep the text that is there", "Not known"
+_REPLACED_WHOLE = "If you change one of these answers, give all of them: yours replace the present ones."
 _NO_ANSWER, _VISIT_BY_DATE = Offered("", ""), Offered("", "By date")
 
 
@@ -125,10 +127,18 @@ class Controls:
         value = self.context.present_values.get(member.name)
         if value is None or isinstance(member.node, Mapped | Group | OneOf):
             return ""
+        if isinstance(member.node, Rows) and isinstance(member.node.item.node, Group):
+            rows = "; ".join(self._row_in_words(member.node.item.node, row) for row in value)
+            return f"At present: {rows}. {_REPLACED_WHOLE}"
         if isinstance(member.node, Rows):
             item = replace(member.node.item, presentation=member.node.item.presentation.over(member.presentation))
             return f"At present: {', '.join(value_in_words(item, code) for code in value)}."
         return f"At present: {value_in_words(member, value)}."
+
+    def _row_in_words(self, group: Group, row: Mapping[str, Any]) -> str:
+        """Returns a row such as the likelihood of one cause in words: what it is about, and what is said of it."""
+        key, *others = [value_in_words(member, row[member.name]) for member in group.members if row.get(member.name)]
+        return f"{cause_in_words(key)}: {', '.join(others).lower()}"
 
     def _choice(self, member: Member, view: FieldView, choices: Sequence[Offered]) -> FieldView:
         choice_values = {choice.value for choice in choices}

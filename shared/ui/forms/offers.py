@@ -34,6 +34,12 @@ MakeOffer = Callable[[FormContext], Iterator[Offered]]
 """Yields the values of one offer."""
 _INCLUSION = {"met": "Fulfilled", "not_met": "Not fulfilled", "not_assessed": "Not assessed", "waived": "Waived"}
 _EXCLUSION = {"met": "Absent", "not_met": "Present", "not_assessed": "Not assessed", "waived": "Present, waived"}
+_CAUSES = {
+    "course": "Radiotherapy",
+    "line": "Systemic therapy",
+    "disease": "Disease",
+    "other": "Other cause",
+}
 _END_REASONS = ("toxicity", "progression", "refusal", "planned", "other")
 _TARGET_NAMES = ("PTV", "PTV_High", "PTV_Mid", "PTV_Low", "GTV", "CTV", "PTVp", "PTVn", "PTV_Boost")
 
@@ -147,13 +153,18 @@ def _targets(context: FormContext) -> Iterator[Offered]:
         yield Offered(target.target_id, f"{target.target_id}: {target.label}, {dose} prescribed")
 
 
+def cause_in_words(cause: str) -> str:
+    """Returns what may have caused an adverse event in words, such as "Radiotherapy RT1" for `course:RT1`."""
+    kind, _, treatment = cause.partition(":")
+    return f"{_CAUSES.get(kind, kind)} {treatment}".strip()
+
+
 def _causes(context: FormContext) -> Iterator[Offered]:
-    for course in _courses(context):
-        yield Offered(f"course:{course.value}", f"Radiotherapy {course.label}")
-    for line in _lines(context):
-        yield Offered(f"line:{line.value}", f"Systemic therapy {line.label}")
-    yield Offered("disease", "Disease")
-    yield Offered("other", "Other cause")
+    for kind, treatments in (("course", _courses), ("line", _lines)):
+        for treatment in treatments(context):
+            yield Offered(f"{kind}:{treatment.value}", cause_in_words(f"{kind}:{treatment.label}"))
+    for cause in ("disease", "other"):
+        yield Offered(cause, cause_in_words(cause))
 
 
 def _serious_events(context: FormContext) -> Iterator[Offered]:

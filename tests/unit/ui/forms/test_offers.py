@@ -7,7 +7,10 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from services.analytics.cohort.serious_events import serious_events
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
 from shared.contracts.study import MemberRevoked
 from shared.contracts.toxicity import SeriousEventUpdated
@@ -115,6 +118,53 @@ def test_report_shows_the_present_value_of_what_it_may_change() -> None:
     assert views["seriousness"].hint == "At present: Hospital admission or a longer stay."
     assert "Dysphagia" in views["term"].hint
     assert present_values(record_of(*own), SeriousEventUpdated, "SAE9") == {}
+
+
+def attributed(**levels: str) -> list[dict[str, str]]:
+    return [{"to": cause.replace("_", ":"), "level": level} for cause, level in levels.items()]
+
+
+def test_report_shows_the_present_likelihood_of_each_cause_in_words() -> None:
+    own = (
+        toxicity.serious_event_reported(attribution=attributed(course_RT1="possible", other="definite")),
+        toxicity.serious_event_updated(
+            attribution=attributed(course_RT1="probable", line_S1="possible", disease="unlikely")
+        ),
+    )
+    for name in ("toxicity.serious_event_updated", "toxicity.serious_event_resolved"):
+        kind = TOXICITY.declared_facts[name]
+        context = replace(context_of(*own), present_values=present_values(record_of(*own), kind, ""))
+        assert views_of(kind, context)["attribution"].hint == (
+            "At present: Radiotherapy RT1: probable; Systemic therapy S1: possible; Disease: unlikely. "
+            "If you change one of these answers, give all of them: yours replace the present ones."
+        )
+
+
+def test_report_shows_the_present_value_of_every_member_that_it_may_change() -> None:
+    """All but the event's id, the time of the report, its own narrative, and the day that only the last report has."""
+    own = (toxicity.serious_event_reported(attribution=attributed(disease="unlikely")),)
+    for name in ("toxicity.serious_event_updated", "toxicity.serious_event_resolved"):
+        kind = TOXICITY.declared_facts[name]
+        shown = {"serious_event_id", "aware_at", "narrative", *present_values(record_of(*own), kind, "")}
+        assert set(kind.model_fields) - shown <= {"resolved_on"}
+
+
+@given(order=st.permutations(range(4)))
+def test_present_values_follow_when_the_site_became_aware_and_not_when_it_was_recorded(order: list[int]) -> None:
+    reports = [
+        toxicity.serious_event_reported(grade=3),
+        toxicity.serious_event_updated(
+            aware_at="2024-02-03T08:00:00+01:00", grade=4, attribution=attributed(other="unlikely")
+        ),
+        toxicity.serious_event_updated(aware_at="2024-02-09T08:00:00+01:00", grade=2),
+        toxicity.serious_event_resolved(aware_at="2024-02-09T08:00:00+01:00", outcome="RECOVERED/RESOLVED"),
+    ]
+    values = present_values(record_of(*(reports[index] for index in order)), SeriousEventUpdated, "SAE1")
+    assert (values["grade"], values["outcome"]) == (2, "RECOVERED/RESOLVED")
+    assert values["attribution"] == attributed(other="unlikely")
+    event = serious_events(record_of(*(reports[index] for index in order)))["SAE1"]
+    assert (event.grade, event.outcome) == (values["grade"], values["outcome"])
+    assert [part.model_dump(mode="json") for part in event.attribution] == values["attribution"]
 
 
 def test_total_dose_has_the_product_beside_it() -> None:
