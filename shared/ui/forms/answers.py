@@ -27,6 +27,7 @@ from shared.kernel.fact import Correction
 from shared.offload import offload
 from shared.ui.forms import addresses
 from shared.ui.forms.changed_record import RECORDED_MEANWHILE, links_since
+from shared.ui.forms.checked_first import NOT_RECORDED, body_digest, must_be_checked
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.faults import unanswered_rows, with_unanswered
 from shared.ui.forms.fields import Leaf, Member, replaced_fields
@@ -99,15 +100,15 @@ class FormAnswers:
     async def _decide(
         self, request: Request, target: FormTarget, form: PostedForm, reading: FormReading, *, dry_run: bool
     ) -> FormReply | Response:
+        shows_check = dry_run or must_be_checked(target, form, reading)
         try:
-            recorded = await record_form(request, target, form, reading, dry_run=dry_run)
+            recorded = await record_form(request, target, form, reading, dry_run=shows_check, with_key=not dry_run)
         except KeyReused:
             return used_key_reply(request, target, form, reading)
         except SHOWN_REFUSALS as refusal:
             return refusal_reply(target, form, reading, refusal, is_check=dry_run)
-        if dry_run:
-            notice = FormNotice(text=NO_FAULT, changes=content_changes(target, reading))
-            return FormReply(form=form, reading=reading, notice=notice)
+        if shows_check:
+            return await check_reply(target, form, reading, status=200 if dry_run else 422)
         return RedirectResponse(recorded_url(target, recorded), 303)
 
 
@@ -120,6 +121,18 @@ def require_same_person(request: Request, form: PostedForm) -> None:
 async def in_turn(request: Request, form: PostedForm, work: Callable[[], T]) -> T:
     """Runs `work` on the fields of a form, in a thread if they are many, so that other requests need not wait."""
     return await offload(request.state.caller.subject, work, item_count=len(form.pairs) // FIELDS_PER_ITEM)
+
+
+async def check_reply(target: FormTarget, form: PostedForm, reading: FormReading, *, status: int) -> FormReply:
+    """Returns the form with what recording it would change or stop. `status`: 422 if the person meant to record."""
+    effects = await target.find_effects(reading.body) if target.find_effects else ()
+    notice = FormNotice(
+        text=NOT_RECORDED if target.form.checked_first else NO_FAULT,
+        changes=content_changes(target, reading),
+        lines=effects,
+    )
+    checked = body_digest(form, reading) if target.form.checked_first else ""
+    return FormReply(form=replace(form, checked=checked), reading=reading, notice=notice, status=status)
 
 
 def refusal_reply(

@@ -16,7 +16,17 @@ NULL_TEXT = "null"
 """The text that states null where a member must be stated and may be null."""
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _OWN_NAMES = frozenset(
-    {"form:csrf", "form:key", "form:version", "form:after", "form:again", "form:member", "form:asked", "form:preset"}
+    {
+        "form:csrf",
+        "form:key",
+        "form:version",
+        "form:after",
+        "form:again",
+        "form:member",
+        "form:asked",
+        "form:preset",
+        "form:checked",
+    }
 )
 """The form's own names that are sent once."""
 _NUMBERED_VERSION = re.compile(r"[0-9]{0,9}")
@@ -87,7 +97,7 @@ class PostedForm:
     filled itself. `button`: name and value of the button; "check" if there is none. `again`: the fact may be recorded
     although an equal one stands. `member`: the person who opened the form. `asked`: the questions of the
     protocol that the form showed, as `questions` names them. `preset`: the choice that fills
-    several fields at once.
+    several fields at once. `checked`: the digest of the body that a check has shown.
     """
 
     pairs: tuple[Pair, ...] = ()
@@ -102,6 +112,7 @@ class PostedForm:
     member: str = ""
     asked: str = ""
     preset: str = ""
+    checked: str = ""
     is_first: bool = False
 
     def own_pairs(self) -> list[Pair]:
@@ -114,6 +125,7 @@ class PostedForm:
             ("form:member", self.member),
             ("form:asked", self.asked),
             ("form:preset", self.preset),
+            ("form:checked", self.checked),
         ]
         box_lists = [("form:shown", name) for name in sorted(self.box_lists)]
         offered = [("form:offered", name) for name in sorted(self.offered)]
@@ -186,6 +198,7 @@ def parse_form(body: bytes) -> PostedForm:
         member=own.get("form:member", ""),
         asked=own.get("form:asked", ""),
         preset=own.get("form:preset", ""),
+        checked=own.get("form:checked", ""),
     )
 
 

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from shared.kernel.errors import Fault
 from shared.protocol.schedule import Visit
 from shared.ui.forms import addresses
+from shared.ui.forms.checked_first import CHECK_FIRST, must_be_checked
 from shared.ui.forms.controls import Controls
 from shared.ui.forms.entries import Pair, PostedForm
 from shared.ui.forms.faults import field_name
@@ -41,10 +42,12 @@ def create_form_pages(service: str) -> Pages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormNotice:
-    """A sentence above a form, with links or changes: what was recorded meanwhile, or what a correction changes."""
+    """A sentence above a form, with links, changes or lines: what was recorded meanwhile, what a correction changes, or
+    what a fact stops."""
 
     text: str
     links: Sequence[Link] = ()
+    lines: Sequence[FactLine] = ()
     changes: Sequence[FactChange] = ()
 
 
@@ -81,11 +84,14 @@ class FormPage:
     visits: Sequence[Visit] = ()
     questions_changed: bool = False
     asks_again: bool = False
+    check_first: str = ""
     crumbs: Sequence[Link] = ()
 
     @property
     def buttons(self) -> Sequence[Button]:
-        """Buttons that record."""
+        """Buttons that record; none before the check of a fact that is checked first."""
+        if self.check_first:
+            return []
         if self.target.is_void:
             return [Button("restate", "Re-instate this fact")]
         if self.target.replacement:
@@ -146,6 +152,7 @@ def render_form(pages: Pages, request: Request, target: FormTarget, reply: FormR
         visits=sample_visits(target.form.fields, form, target.context.today),
         questions_changed=bool(form.asked) and form.asked != question_key,
         asks_again=target.doubt in reply.faults or form.again,
+        check_first=CHECK_FIRST if must_be_checked(target, form, reply.reading) else "",
         crumbs=() if target.opens_study else crumbs(target.study_id, target.participant_id),
     )
     response = html_response(pages.render("form.html", page=page, member=page.member), reply.status)

@@ -73,9 +73,12 @@ def _member_names(model: Any) -> frozenset[str]:
 
 
 async def record_form(
-    request: Request, target: FormTarget, form: PostedForm, reading: FormReading, *, dry_run: bool
+    request: Request, target: FormTarget, form: PostedForm, reading: FormReading, *, dry_run: bool, with_key: bool
 ) -> RecordedFacts:
-    """Records the facts of a form, once for its key. Raises RequestError."""
+    """Records the facts of a form, once for its key. Raises RequestError.
+
+    `with_key`: a dry run raises KeyReused for a key under which another body was recorded.
+    """
     facts, parsed = read_facts(request, target, reading)
     command = form_command(request, target, form, facts, parsed)
     if not form.again and not dry_run and await _stands_already(request, target, command):
@@ -83,7 +86,7 @@ async def record_form(
     service = get_service(request)
     waits_by_itself = command.after is not None
     return await retry_while_unknown(
-        lambda: service.record(replace(command, dry_run=dry_run, key=None if dry_run else command.key)),
+        lambda: service.record(replace(command, dry_run=dry_run, key=command.key if with_key else None)),
         waits=not dry_run and not waits_by_itself,
     )
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from shared.contracts.event import Event
 from shared.contracts.study import SiteClosed
 from shared.kernel.errors import NotFound, Unauthenticated
 from shared.kernel.fact import Fact, Stream
+from shared.postgres.tenancy import Tenant
 from shared.ui.forms import addresses
 from shared.ui.forms.answers import FormAnswers, in_turn, require_same_person
+from shared.ui.forms.closing_effects import closing_effects
 from shared.ui.forms.entries import PostedForm, new_key, parse_form
 from shared.ui.forms.fields import Group, fact_fields
 from shared.ui.forms.pages import FormReply, create_form_pages, render_form, render_not_here, render_signed_out
@@ -38,6 +41,7 @@ from shared.web.entitlement import AFTER_PATTERN
 from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
 from shared.web.read_access import load_caller_rights
 from shared.web.read_logging import logs_reads, note_rows
+from shared.web.service import get_service
 
 LoadTarget = Callable[[PostedForm], Awaitable[FormTarget]]
 """Loads what a form is about. Raises NotFound, Forbidden."""
@@ -111,6 +115,12 @@ def _fields_of(stream: Stream) -> Callable[[Mapping[str, Any]], Group | None]:
     return fields_of
 
 
+async def _study_events(request: Request, study: str) -> Sequence[Event]:
+    """Returns the events of the study itself, among which is what a form that is sent again has recorded."""
+    async with get_service(request).store.unit(Tenant(study)) as unit:
+        return (await unit.load_stream(study)).events
+
+
 def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | None) -> APIRouter:
     """Returns the forms of a study's own facts."""
     routes = create_form_router(forms.service)
@@ -135,7 +145,9 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
                 json_path=addresses.json_path(forms.service, study, type_name),
                 context=context,
                 version=state.version,
+                events=() if form.is_first else await _study_events(request, study),
                 presets=standing_grants(state.record, fact),
+                find_effects=closing_effects(request, study, state.record, fact),
                 fixed=fixed_content(context, fact),
                 content_before=content,
                 prefilled=tuple(write_fields(fact_fields(fact), content)),

@@ -26,6 +26,7 @@ from shared.ui.forms.entries import Entries, Pair
 from shared.ui.forms.fields import Group, fact_fields
 from shared.ui.forms.present_values import present_values
 from shared.ui.forms.presets import Preset
+from shared.ui.forms.words import FactLine
 from shared.web.read_access import TextsByVersion, load_caller_rights, load_visible_stream
 from shared.web.service import get_service
 
@@ -34,6 +35,8 @@ _SENTENCE_END = re.compile(r"(?<=[.]) ")
 _CLAUSE_END = re.compile(r"[.:,] ")
 FactsOf = Callable[[Any], Sequence[Fact]]
 """Returns the facts that a validated body states."""
+FindEffects = Callable[[Mapping[str, Any]], Awaitable[Sequence[FactLine]]]
+"""Returns what a fact with these members stops, in words."""
 FindAlike = Callable[[Mapping[str, Any]], Awaitable[Sequence[Fact]]]
 """Returns the facts that may be alike to one with these members."""
 
@@ -44,19 +47,27 @@ def _single_fact(fact: Any) -> Sequence[Fact]:
 
 @dataclass(frozen=True, kw_only=True)
 class FactForm:
-    """The form of one class: the fields of its body, and the heading and explanation above them."""
+    """The form of one class: the fields of its body, and the heading and explanation above them.
+
+    `checked_first`: it records only after a page that shows what the fact stops.
+    """
 
     model: type[Any]
     fields: Group
     heading: str
     explanation: str = ""
+    checked_first: bool = False
 
 
 def fact_form(fact: type[Fact], model: type[BaseModel] | None = None) -> FactForm:
     """Returns the form of a fact. `model`: the class of the body, where that is not the fact alone."""
     body: type[BaseModel] = model or fact
     return FactForm(
-        model=body, fields=fact_fields(body), heading=fact_heading(fact), explanation=fact_explanation(fact)
+        model=body,
+        fields=fact_fields(body),
+        heading=fact_heading(fact),
+        explanation=fact_explanation(fact),
+        checked_first=fact.checked_first,
     )
 
 
@@ -69,7 +80,7 @@ class FormTarget:
     `replacement`: type and version of the fact that the form corrects; None for other forms. `is_void`: that fact is
     void now. `content_before`: its content. `alike_by`: members by which an earlier fact may be the same one, so that
     the form asks `doubt`; None: all members. `find_alike`: finds such facts outside of the record. `presets`: choices
-    that fill all its fields.
+    that fill all its fields. `find_effects`: counts what the fact stops, for its check.
     """
 
     service: str
@@ -81,6 +92,7 @@ class FormTarget:
     version: int | None = None
     events: Sequence[Event] = ()
     presets: Sequence[Preset] = ()
+    find_effects: FindEffects | None = None
     alike_by: frozenset[str] | None = None
     find_alike: FindAlike | None = None
     doubt: Fault = RECORDED_ALREADY

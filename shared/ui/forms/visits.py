@@ -57,6 +57,15 @@ def find_visits(study: Record, enrollment: Record, own: Record, course_id: str, 
     return ParticipantVisits(visits, contacts, frozenset(declared))
 
 
+def visits_after(study: Record, enrollment: Record, day: date) -> Sequence[Visit]:
+    """Returns the planned visits of a participant that are not over by the end of a day, of all schedules."""
+    courses = [course.course_id for course in enrollment.facts_of(RadiotherapyStarted)]
+    plans = follow_up_plans(study)
+    names = courses if plans and plans[0].plan.anchor_policy == "per_course" else [""]
+    visits = [visit for name in names for visit in find_visits(study, enrollment, Record(), name, day).visits]
+    return [visit for visit in visits if visit.slot_ends > day]
+
+
 def course_dates(enrollment: Record) -> list[CourseDates] | None:
     """Returns the courses with the days of their last fractions; None if one of these is not known exactly."""
     kinds: tuple[type[CourseEnd], ...] = (RadiotherapyCompleted, RadiotherapyDiscontinued)
