@@ -19,7 +19,7 @@ from shared.kernel.patterns import explain_pattern
 from shared.kernel.presentation import Presentation
 from shared.kernel.sealed_text import SealedString
 
-_QUERY_KEY = explain_pattern(
+QUERY_KEY = explain_pattern(
     r"^[0-9a-f]{64}$", "Give the key of the data query: 64 digits and letters from a to f, as /queries.json lists it."
 )
 Basis = Literal["imaging", "clinical", "histology"]
@@ -184,7 +184,7 @@ class QueryExplained(Fact):
 
     query_key: Annotated[
         str,
-        StringConstraints(strict=True, pattern=_QUERY_KEY),
+        StringConstraints(strict=True, pattern=QUERY_KEY),
         Field(examples=["0" * 64]),
     ]
     """Key of the data query, as /queries.json lists it."""

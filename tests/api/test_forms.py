@@ -361,6 +361,9 @@ def test_data_query_is_explained_by_the_form_that_its_list_links_to(study: Study
     page = rome.open(f"{pages_of(study, 'analytics')}/queries?participant={participant_id}")
     form = rome.open(page.parser.links["Explain this data query"])
     assert (form.status, len(form.value("query_key")) > 0) == (200, True), form.text
+    in_list = rome.open(form.parser.links["See the data query in its list"])
+    fragment = form.parser.links["See the data query in its list"].partition("#")[2]
+    assert (in_list.status, f'id="{fragment}"' in in_list.response.text) == (200, True)
     form.fill({"reason": SECRET})
     assert rome.press(form, "record").status == 200
     assert recorded_types(study, participant_id, "followup") == ["query.explained"]

@@ -44,6 +44,18 @@ def json_path(service: str, study: str, type_name: str, participant: str = "") -
     return f"/{service}/v1/studies/{study}{middle}/facts/{type_name}"
 
 
+def data_query_url(study: str, participant: str, key: str) -> str:
+    """The list of the participant's data queries, at the one with this key."""
+    query = urlencode({"participant": participant, "state": "all"})
+    return f"/analytics/studies/{study}/queries?{query}#key-{participant}-{key}"
+
+
+def data_queries_json_url(study: str, participant: str) -> str:
+    """Every data query about the participant, as JSON."""
+    query = urlencode({"participant": participant, "state": "all", "limit": 1000})
+    return f"/analytics/v1/studies/{study}/queries.json?{query}"
+
+
 def timeline_url(study: str, participant: str, event: object, after: str) -> str:
     """The participant's page of analytics, at a fact; `after` is the version that it has to show."""
     return f"/analytics/studies/{study}/participants/{participant}?{urlencode({'after': after})}#fact-{event}"

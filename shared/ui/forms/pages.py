@@ -15,6 +15,7 @@ from shared.protocol.schedule import Visit
 from shared.ui.forms import addresses
 from shared.ui.forms.checked_first import CHECK_FIRST, must_be_checked
 from shared.ui.forms.controls import Controls
+from shared.ui.forms.data_query import DataQueryLink, find_data_query
 from shared.ui.forms.entries import Pair, PostedForm
 from shared.ui.forms.faults import field_name
 from shared.ui.forms.field_view import FieldView
@@ -85,6 +86,7 @@ class FormPage:
     questions_changed: bool = False
     asks_again: bool = False
     check_first: str = ""
+    data_query: DataQueryLink | None = None
     crumbs: Sequence[Link] = ()
 
     @property
@@ -152,6 +154,7 @@ def render_form(pages: Pages, request: Request, target: FormTarget, reply: FormR
         visits=sample_visits(target.form.fields, form, target.context.today),
         questions_changed=bool(form.asked) and form.asked != question_key,
         asks_again=target.doubt in reply.faults or form.again,
+        data_query=find_data_query(target),
         check_first=CHECK_FIRST if must_be_checked(target, form, reply.reading) else "",
         crumbs=() if target.opens_study else crumbs(target.study_id, target.participant_id),
     )

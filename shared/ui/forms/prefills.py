@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from shared.contracts.follow_up import QueryExplained, ReminderAcknowledged, ReminderSnoozed, VisitScheduled
+from shared.contracts.follow_up import QUERY_KEY, QueryExplained, ReminderAcknowledged, ReminderSnoozed, VisitScheduled
 from shared.contracts.study import ProtocolAmended
 from shared.contracts.treatment import PrescriptionChanged
 from shared.kernel.fact import Fact
@@ -45,11 +46,16 @@ _FIXED_MEMBERS = ("every_months", "anchor_policy")
 def given_values(form: PostedForm, fact: type[Fact]) -> dict[str, str]:
     """Returns the values by name that the link to a form fixes: what a reminder, a booking or an answer is about.
 
-    Only when the form is opened, but for the key of a data query, which nobody types.
+    Only when the form is opened, but for the key of a data query, which nobody types. A text that is no key stays in
+    its field, so that nobody's words stand on the page as if they were ours.
     """
     names = _GIVEN_MEMBERS.get(fact, ()) if form.is_first or fact is QueryExplained else ()
     values = {name: form.entries.last_value(name) for name in names}
-    return {name: value for name, value in values.items() if value and is_showable(value)}
+    return {name: value for name, value in values.items() if value and is_showable(value) and _is_fixed(name, value)}
+
+
+def _is_fixed(name: str, value: str) -> bool:
+    return name != "query_key" or re.fullmatch(QUERY_KEY, value) is not None
 
 
 def fixed_content(context: FormContext, fact: type[Fact]) -> dict[str, str]:

@@ -246,4 +246,11 @@ def test_link_fixes_the_visit_that_is_booked_and_the_data_query_that_is_answered
     visit = next(view for view in FormView(controls).build(fact_fields(booking)) if view.name == "visit")
     assert (visit.kind, visit.note) == ("fixed", "Visit 3: 2024-11-29, window 2024-11-15 to 2024-12-13")
     answer = PostedForm(pairs=(("query_key", key),))
-    assert given_values(answer, FOLLOWUP.declared_facts["query.explained"]) == {"query_key": key}
+    explanation = FOLLOWUP.declared_facts["query.explained"]
+    assert given_values(answer, explanation) == {"query_key": key}
+
+
+@pytest.mark.parametrize("text", ["Call this number", "a" * 63, "A" * 64, f"{'a' * 64} b", "<b>"])
+def test_text_that_is_no_key_of_a_data_query_is_not_shown_as_one(text: str) -> None:
+    opened = PostedForm(pairs=(("query_key", text),), is_first=True)
+    assert given_values(opened, FOLLOWUP.declared_facts["query.explained"]) == {}
