@@ -114,15 +114,14 @@ class Stream:
     ) -> Callable[[type[F]], type[F]]:
         """Registers a class as a fact: its type name, the member with its clinical date, the roles that may state it.
 
-        `heading` names the fact for people; without one, the first words of the docstring do.
-        `upcasts[n]` turns the content of schema version n into that of n + 1. `checked_first`: a form records it only
-        after a page that shows what it stops.
+        `heading` names the fact for people; without one, the first words of the docstring do. `upcasts[n]` turns the
+        content of schema version n into that of n + 1. `checked_first`: a form first shows what the fact stops.
         """
 
         def register(cls: type[F]) -> type[F]:
             cls.type_name, cls.date_field, cls.stated_by_roles = type_name, on, frozenset(by.split())
-            cls.schema_version, cls.upcasts, cls.heading = version, dict(upcasts or {}), heading
-            cls.checked_first = checked_first
+            cls.schema_version, cls.upcasts = version, dict(upcasts or {})
+            cls.heading, cls.checked_first = heading, checked_first
             if self.declared_facts.setdefault(type_name, cls) is not cls:
                 raise TypeError(f"two facts are named {type_name!r}")
             return cls

@@ -65,14 +65,14 @@ async def load_digest_visits(
     These are the reminders that are planned, or those in the digests that were composed for others: of either what is
     to be sent as the rows are now.
     """
-    found = (
+    due_rows = (
         await connection.fetch(SQL["composed_reminders"], study_id, addressee, day)
         if is_composed
         else await connection.fetch(SQL["planned_reminders"], study_id, addressee)
     )
-    if not found:
+    if not due_rows:
         return []
-    ids, participants = {row["reminder_id"] for row in found}, sorted({row["participant_id"] for row in found})
+    ids, participants = {row["reminder_id"] for row in due_rows}, sorted({row["participant_id"] for row in due_rows})
     occasions = await repository.load_occasions(connection, study_id, sites, participants)
     rows = await repository.load_reminders(connection, study_id, participants, occasions)
     visits = [

@@ -64,7 +64,7 @@ async def _changed(
     begun = [site for site in sites if site.seen_until is None or site.seen_until < site.today]
     escalated = study_plan.escalate_after_days
     ids = await repository.load_begun_participants(connection, study_id, begun, escalated) if begun else set[str]()
-    last_plans = {site_id: seen.plan for site_id, seen in progress.items()}
+    last_plans = {site_id: last.plan for site_id, last in progress.items()}
     replanned = [site for site in sites if last_plans.get(site.site_id) != _plan_text(site, study_plan)]
     if replanned:
         ids |= await repository.load_participants_in_slots(connection, study_id, replanned)
