@@ -12,6 +12,7 @@ import pytest
 from services.analytics.reminders.subscriptions.endings import end_subscriptions
 from shared.eventstore.study_cache import StudyState
 from shared.inbox.participant_registry.repository import ReplicatedStudies
+from shared.protocol.schedule import add_months
 from shared.testing.builders.facts import member_granted, member_revoked
 from tests.conftest import Database
 from tests.integration.support.analytics_app import AnalyticsStudy
@@ -53,7 +54,7 @@ async def test_a_subscription_is_answered_as_it_was_written(study: AnalyticsStud
         "confirmed": False,
         "confirmed_email": None,
         "calendar_url": None,
-        "ends_on": (datetime.now(UTC) + timedelta(days=365)).date().isoformat(),
+        "ends_on": add_months(datetime.now(UTC).date(), 12).isoformat(),
     }
     assert (await call(study, "GET", "subscription")).json() == written.json()
 
@@ -164,9 +165,11 @@ async def test_a_subscription_ends_on_request(study: AnalyticsStudy) -> None:
 async def test_a_subscription_ends_12_months_after_it_was_renewed(study: AnalyticsStudy) -> None:
     await subscribe(study)
     await confirm(study, await link_token(study))
-    in_a_year = datetime.now(UTC) + timedelta(days=365)
-    assert await addresses_of_recipients(study, in_a_year - timedelta(hours=1)) == [(address_of(study), "rome")]
-    assert await addresses_of_recipients(study, in_a_year + timedelta(hours=1)) == []
+    renewed_at, in_a_year = datetime(2027, 6, 1, 9, tzinfo=UTC), datetime(2028, 6, 1, 9, tzinfo=UTC)  # a leap year
+    statement = "update subscription set renewed_at = $2 where study_id = $1"
+    await study.database.system.execute(statement, study.study_id, renewed_at)
+    assert await addresses_of_recipients(study, in_a_year - timedelta(seconds=1)) == [(address_of(study), "rome")]
+    assert await addresses_of_recipients(study, in_a_year) == []
 
 
 async def test_a_member_without_the_grant_is_no_recipient(study: AnalyticsStudy) -> None:

@@ -18,6 +18,7 @@ from services.analytics.reminders.calendar import (
     CalendarVisit,
     EventContent,
 )
+from services.analytics.reminders.subscriptions.subscription import subscription_end
 from shared.postgres.named_queries import load_queries
 from shared.postgres.tenancy import PooledConnection
 from shared.protocol.visit_status import VisitState
@@ -59,10 +60,12 @@ class CodedVisit:
         )
 
 
-async def find_owner(connection: PooledConnection, secret_hash: bytes, renewed_after: datetime) -> CalendarOwner | None:
-    """Returns the owner of a calendar; None for a secret that is unknown, replaced or not wanted."""
-    row = await connection.fetchrow(SQL["find_owner"], secret_hash, renewed_after)
-    return CalendarOwner(row["study_id"], row["member"], row["generation"]) if row else None
+async def find_owner(connection: PooledConnection, secret_hash: bytes, now: datetime) -> CalendarOwner | None:
+    """Returns the owner of a calendar; None for a secret that is unknown, replaced, not wanted or has ended."""
+    row = await connection.fetchrow(SQL["find_owner"], secret_hash)
+    if row is None or subscription_end(row["renewed_at"]) <= now:
+        return None
+    return CalendarOwner(row["study_id"], row["member"], row["generation"])
 
 
 async def lock_events(connection: PooledConnection, study_id: str) -> None:

@@ -1,9 +1,9 @@
 -- name: find_owner
--- The study, the member and the generation of the calendar with this secret, if the subscription wants it and was renewed
--- after a time.
-select a.study_id, a.member, a.generation
+-- The study, the member and the generation of the calendar with this secret, if the subscription wants it; when that was
+-- renewed.
+select a.study_id, a.member, a.generation, s.renewed_at
   from calendar_address a join subscription s using (study_id, member)
- where a.secret_hash = $1 and s.calendar and s.renewed_at > $2
+ where a.secret_hash = $1 and s.calendar
 
 -- name: lock_events
 -- Nothing. Waits until no other transaction revises the events of the study.

@@ -35,7 +35,7 @@ from services.analytics.reminders.calendar_feed import repository
 from services.analytics.reminders.calendar_feed.repository import CodedVisit
 from services.analytics.reminders.links import LinksKey
 from services.analytics.reminders.subscriptions.calendar_addresses import hash_secret
-from services.analytics.reminders.subscriptions.subscription import LIFETIME, SUBSCRIBER_ROLES
+from services.analytics.reminders.subscriptions.subscription import SUBSCRIBER_ROLES
 from services.analytics.schedule.service import longest_window
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.errors import Forbidden, NotFound, RowsBeingPrepared
@@ -96,7 +96,7 @@ class CalendarService:
     async def _find_owner(self, secret: str) -> tuple[str, str]:
         """Returns the study and the member of a calendar. Raises NotFound, also for a secret of another key."""
         async with self._system_pool.acquire() as connection:
-            owner = await repository.find_owner(connection, hash_secret(secret), self._now() - LIFETIME)
+            owner = await repository.find_owner(connection, hash_secret(secret), self._now())
         if owner is None or self._links is None or self._links.calendar_secret(*owner) != secret:
             raise NotFound
         return owner.study_id, owner.member

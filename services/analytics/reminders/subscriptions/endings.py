@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from services.analytics.reminders.subscriptions import repository
-from services.analytics.reminders.subscriptions.subscription import LIFETIME, may_subscribe
+from services.analytics.reminders.subscriptions.subscription import may_subscribe, subscription_end
 from shared.eventstore.study_cache import Studies
 from shared.postgres.errors import UNAVAILABLE
 from shared.postgres.tenancy import Tenant, transaction
@@ -40,7 +40,7 @@ async def _end_in_study(pool: asyncpg.Pool[Any], studies: Studies, study_id: str
     ended = 0
     async with transaction(pool, Tenant(study_id)) as connection:
         for member, renewed_at in await repository.load_renewals(connection, study_id):
-            if renewed_at + LIFETIME <= now or not may_subscribe(study.rights(member)):
+            if subscription_end(renewed_at) <= now or not may_subscribe(study.rights(member)):
                 await repository.delete_subscription(connection, study_id, member)
                 ended += 1
     return ended

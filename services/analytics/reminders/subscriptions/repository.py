@@ -13,12 +13,12 @@ from uuid import UUID
 import asyncpg
 
 from services.analytics.reminders.subscriptions.subscription import (
-    LIFETIME,
     Recipient,
     SubscribedMember,
     Subscription,
     SubscriptionChoice,
     list_recipients,
+    subscription_end,
 )
 from shared.inbox.participant_registry.repository import load_study
 from shared.postgres.named_queries import load_queries
@@ -150,6 +150,6 @@ async def load_renewals(connection: PooledConnection, study_id: str) -> list[tup
 
 async def recipients(connection: PooledConnection, study_id: str, now: datetime) -> list[Recipient]:
     """Returns the recipients of the study's digests by the grants that stand, as the system sees them."""
-    rows = await connection.fetch(SQL["subscribed_members"], study_id, now - LIFETIME)
-    members = [SubscribedMember(**row) for row in rows]
+    rows = await connection.fetch(SQL["subscribed_members"], study_id)
+    members = [SubscribedMember(**row) for row in rows if subscription_end(row["renewed_at"]) > now]
     return list_recipients(members, await load_study(connection, study_id)) if members else []

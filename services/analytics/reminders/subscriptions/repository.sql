@@ -55,10 +55,10 @@ returning study_id;
 update subscription set confirmed_at = null, refusals = 0 where study_id = $1 and member = $2;
 
 -- name: subscribed_members
--- The members of a study with a confirmed address who want digests, and whose subscription has not ended.
+-- The members of a study with a confirmed address who want digests.
 select member, address, site_id as hour_of_site, away_until, renewed_at
   from subscription
- where study_id = $1 and digest and confirmed_at is not null and address is not null and renewed_at > $2
+ where study_id = $1 and digest and confirmed_at is not null and address is not null
  order by member;
 
 -- name: members

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from shared.kernel.record import Record
 from shared.postgres.tenancy import EVERY_SITE
+from shared.protocol.schedule import add_months
 from shared.security.grants import Rights, rights_from_record
 
 SUBSCRIBER_ROLES = frozenset({"site", "coordinator"})
 """Roles whose members may subscribe."""
-LIFETIME = timedelta(days=365)
-"""Time after which a subscription ends that was not renewed."""
+LIFETIME_MONTHS = 12
+"""Calendar months after which a subscription ends that was not renewed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class Subscription:
 
     @property
     def ends_at(self) -> datetime:
-        return self.renewed_at + LIFETIME
+        return subscription_end(self.renewed_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,15 @@ class Recipient:
     ends_on: date
 
 
+def subscription_end(renewed_at: datetime) -> datetime:
+    """Returns the instant at which a subscription ends that is not renewed again.
+
+    It is at the same time in UTC 12 months later, or on February 28 if it was renewed on February 29.
+    """
+    utc = renewed_at.astimezone(UTC)
+    return datetime.combine(add_months(utc.date(), LIFETIME_MONTHS), utc.timetz())
+
+
 def may_subscribe(rights: Rights) -> bool:
     return bool(rights.sites_with_role(SUBSCRIBER_ROLES))
 
@@ -108,5 +118,5 @@ def _recipients_of(member: SubscribedMember, study: Record) -> Iterator[Recipien
             address=member.address,
             hour_of_site=member.hour_of_site if site == EVERY_SITE else None,
             away_until=member.away_until,
-            ends_on=(member.renewed_at + LIFETIME).date(),
+            ends_on=subscription_end(member.renewed_at).date(),
         )
