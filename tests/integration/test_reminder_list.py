@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
 from tests.conftest import Database
 from tests.integration.support.analytics_app import TODAY, AnalyticsStudy, open_analytics_study
+from tests.integration.support.derived_study import DerivedStudy
 from tests.integration.support.reminded_study import RemindedStudy, subscriber
 from tests.integration.support.worklist import DUE, OVERDUE, add
 
@@ -155,3 +157,43 @@ async def test_study_without_sites_has_a_worker_too(analytics_database: Database
     await reminded.tick()
     query = "select ticked_at from reminder_status where study_id = $1"
     assert await analytics_database.system.fetchval(query, study_id)
+
+
+async def wait_for(study: DerivedStudy | AnalyticsStudy, cause: str, minutes: int) -> None:
+    await study.database.system.execute(
+        "insert into reminder_status (study_id, ticked_at, waits_for, waits_since)"
+        " values ($1, clock_timestamp(), $2, clock_timestamp() - make_interval(mins => $3))",
+        study.study_id,
+        cause,
+        minutes,
+    )
+
+
+async def test_health_and_metrics_name_everything_that_digests_wait_for(
+    study: AnalyticsStudy, analytics_database: Database
+) -> None:
+    await wait_for(study, "facts", 11)
+    for cause, minutes in (("kafka", 12), ("derivation", 9)):
+        other = DerivedStudy(analytics_database, f"{study.study_id}-{cause}")
+        other.study.record(facts.study_opened())
+        await other.project(other.study.events)
+        await other.derive()
+        await wait_for(other, cause, minutes)
+    health = await study.http.get("/analytics/health/reminders")
+    causes = health.json()["causes"]
+    assert (health.status_code, causes["facts"], causes["kafka"]) == (503, 1, 1)
+    assert "derivation" not in causes  # not for ten minutes
+    metrics = (await study.http.get("/analytics/metrics")).text
+    waiting = {
+        (match[1].removeprefix(study.study_id), match[2]): float(match[3]) // 60
+        for match in re.finditer(
+            r'quartal_reminders_waiting_seconds{study="([^"]*)",waits_for="([a-z]*)"} ([0-9.]*)', metrics
+        )
+        if match[1].startswith(study.study_id)
+    }
+    assert {key: minutes for key, minutes in waiting.items() if minutes} == {
+        ("", "facts"): 11,
+        ("-kafka", "kafka"): 12,
+        ("-derivation", "derivation"): 9,
+    }
+    assert waiting["", "kafka"] == 0

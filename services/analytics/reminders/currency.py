@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 import asyncpg
@@ -17,8 +17,10 @@ from aiokafka.errors import KafkaError
 from services.analytics.reminders.repository import load_applied_position, load_derivation_state
 from shared.inbox.consumer import Offsets, stored_offsets
 
-Obstacle = Literal["kafka", "facts", "derivation"]
-"""An obstacle to a digest: it waits for an answer of Kafka, facts to be applied, or rows to be derived from them."""
+Obstacle = Literal["comparison", "kafka", "facts", "derivation"]
+"""An obstacle to a digest. It waits until the database was compared with what was published, since it may be an earlier
+state; for an answer of Kafka; for facts to be applied; or for rows to be derived from them."""
+OBSTACLES: tuple[Obstacle, ...] = get_args(Obstacle)
 ReadEnds = Callable[[], Awaitable[Offsets]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import asyncpg
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from services.analytics.reminders.currency import OBSTACLES
 from services.analytics.reminders.repository import SQL
 from services.analytics.snapshot.api import StudyResources
 from shared.web.container import get_container
@@ -44,13 +46,19 @@ class ReminderStatus(NamedTuple):
     is_mail_stuck: bool
 
     @property
+    def faults(self) -> tuple[str, ...]:
+        """The faults that keep reminders from being sent, the weightiest first."""
+        found = (
+            "stopped" if self.silent_seconds > SILENT_SECONDS else None,
+            "mail" if self.is_mail_stuck else None,
+            self.waits_for if self.waiting_seconds > WAITING_SECONDS else None,
+        )
+        return tuple(fault for fault in found if fault)
+
+    @property
     def fault(self) -> str | None:
-        """The fault that keeps reminders from being sent; None without one."""
-        if self.silent_seconds > SILENT_SECONDS:
-            return "stopped"
-        if self.is_mail_stuck:
-            return "mail"
-        return self.waits_for if self.waiting_seconds > WAITING_SECONDS else None
+        """The weightiest fault; None without one."""
+        return next(iter(self.faults), None)
 
 
 async def load_statuses(system_pool: asyncpg.Pool[Any]) -> list[ReminderStatus]:
@@ -60,19 +68,25 @@ async def load_statuses(system_pool: asyncpg.Pool[Any]) -> list[ReminderStatus]:
 
 @routes.get("/analytics/health/reminders")
 async def reminders_health(request: Request) -> JSONResponse:
-    """Returns 200 while reminders of every study are planned and composed, else 503 with the number of studies."""
+    """Returns 200 while reminders of every study are planned and composed, else 503 with every cause.
+
+    With each cause stands the number of studies that it holds up.
+    """
     statuses = await load_statuses(get_container(request).get_resources(StudyResources).system_pool)
-    faults = [status.fault for status in statuses if status.fault]
-    if not faults:
+    faulty = [status.faults for status in statuses if status.faults]
+    if not faulty:
         return JSONResponse({"status": "ready"})
-    return JSONResponse({"status": min(faults), "studies": len(faults)}, status_code=503)
+    causes = Counter(fault for faults in faulty for fault in faults)
+    body = {"status": min(causes), "studies": len(faulty), "causes": dict(sorted(causes.items()))}
+    return JSONResponse(body, status_code=503)
 
 
 async def collect_reminder_metrics(system_pool: asyncpg.Pool[Any]) -> Sequence[Sample]:
-    """Returns the numbers of every study."""
+    """Returns the numbers of every study. What its digests do not wait for has 0 seconds."""
+    statuses = await load_statuses(system_pool)
     return [
         Sample(f"quartal_reminders_{name}", description, number, {"study": status.study_id})
-        for status in await load_statuses(system_pool)
+        for status in statuses
         for name, description, number in (
             ("due", "Reminders that the next digests have", status.planned),
             ("unreached", "Reminders that no member receives", status.unreached),
@@ -83,4 +97,10 @@ async def collect_reminder_metrics(system_pool: asyncpg.Pool[Any]) -> Sequence[S
             ("smtp_up", "0 while the mail server takes no mail", 0 if status.is_mail_stuck else 1),
             ("silent_seconds", "Seconds since the last sign of life of the worker", status.silent_seconds),
         )
-    ]
+    ] + [_waiting_sample(status, cause) for status in statuses for cause in OBSTACLES]
+
+
+def _waiting_sample(status: ReminderStatus, cause: str) -> Sample:
+    seconds = status.waiting_seconds if status.waits_for == cause else 0
+    labels = {"study": status.study_id, "waits_for": cause}
+    return Sample("quartal_reminders_waiting_seconds", "Seconds for which digests wait for this", seconds, labels)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
+from services.analytics.reminders.currency import Obstacle
 from services.analytics.reminders.repository import SQL
 from shared.postgres.tenancy import PooledConnection
 
 
-async def store_status(connection: PooledConnection, study_id: str, waits_for: str | None) -> None:
+async def store_status(connection: PooledConnection, study_id: str, waits_for: Obstacle | None) -> None:
     """Stores the sign of life of the worker, and what the digests of the study wait for."""
     await connection.execute(SQL["store_status"], study_id, waits_for)
 

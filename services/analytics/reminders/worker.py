@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from services.analytics.reminders import repository, status
-from services.analytics.reminders.currency import Currency
+from services.analytics.reminders.currency import Currency, Obstacle
 from services.analytics.reminders.digest import MailSettings
 from services.analytics.reminders.digest_round import ClaimDigest, DigestRound, compose_digests
 from services.analytics.reminders.log import STUDY_ADDRESSEE, Reach
@@ -37,9 +37,6 @@ from shared.kernel.record import Record
 from shared.outbox.confirmation import is_confirmed
 from shared.postgres.tenancy import PooledConnection, Tenant, transaction
 from shared.protocol.protocol import ReminderPlan
-
-NOT_COMPARED = "comparison"
-"""The obstacle of reminders in a database that may be an earlier state than was published."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +77,15 @@ class ReminderWorker:
         """Returns the studies with derived rows."""
         return [row["study_id"] for row in await self._pool.fetch(repository.SQL["studies"])]
 
-    async def tick(self, study_id: str) -> str | None:
+    async def tick(self, study_id: str) -> Obstacle | None:
         """Brings a study up to now. Returns what its digests wait for; None if they wait for nothing.
 
         Nothing is planned in a database that was not compared with what was published: it may be an earlier state.
         """
         if not await is_confirmed(self._pool):
             async with self._pool.acquire() as connection:
-                await status.store_status(connection, study_id, NOT_COMPARED)
-            return NOT_COMPARED
+                await status.store_status(connection, study_id, "comparison")
+            return "comparison"
         async with self._pool.acquire() as connection:
             state, study = await self._load_study(connection, study_id)
             if state is None or not (sites := list_site_days(self._clock, study_id, study)):
@@ -126,7 +123,7 @@ class ReminderWorker:
 
     async def _open_sites(
         self, study_id: str, sites: Sequence[SiteDay], groups: Sequence[RecipientGroup]
-    ) -> tuple[Mapping[str, datetime], str | None]:
+    ) -> tuple[Mapping[str, datetime], Obstacle | None]:
         """Returns the sites whose digests may be composed now, with the ends of their hours, and what others wait for.
 
         These are the sites on a working day, within their hours, and of which the rows say what was published by then.
