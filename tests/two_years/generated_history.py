@@ -62,10 +62,20 @@ AMENDMENTS = (
         effective_on=date(2025, 4, 1),
         plan=PlainPlan(before=7, after=7, digest_at=time(9, 30), escalate_after_days=28),
     ),
+    PlanAmendment(  # of the reminders only, stated ahead
+        at=datetime(2025, 6, 16, 9, 0, 30, tzinfo=UTC),
+        effective_on=date(2025, 7, 9),
+        plan=PlainPlan(before=7, after=7, digest_at=time(9, 30), escalate_after_days=10),
+    ),
     PlanAmendment(
         at=datetime(2025, 11, 3, 9, 0, 30, tzinfo=UTC),
         effective_on=date(2025, 10, 1),
         plan=PlainPlan(before=14, after=21, digest_at=time(23), steps=("open", "overdue")),
+    ),
+    PlanAmendment(  # of the reminders only, in force before it was stated
+        at=datetime(2026, 3, 3, 9, 0, 30, tzinfo=UTC),
+        effective_on=date(2026, 2, 20),
+        plan=PlainPlan(before=14, after=21, digest_at=time(7), escalate_after_days=5),
     ),
 )
 
