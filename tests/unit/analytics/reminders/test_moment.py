@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.reminders.moment import sending_hours
+from services.analytics.reminders.moment import open_until, sending_hours
+from shared.kernel.clock import Clock
 from shared.kernel.zones import zone_rules
 from tests.unit.analytics.reminders.sending import day
 
@@ -64,3 +65,30 @@ def test_no_earlier_instant_of_the_day_shows_the_time(zone: str, on: object, dig
     assert (str(local.date()), f"{local:%H:%M}" >= digest_at) == (on.isoformat(), True)
     assert (just_before.date(), f"{just_before:%H:%M:%S}") < (local.date(), f"{digest_at}:00")
     assert start < end <= start + timedelta(hours=10)
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_open"),
+    [
+        ("2025-04-01T07:59:59+02:00", False),
+        ("2025-04-01T08:00:00+02:00", True),
+        ("2025-04-01T17:59:59+02:00", True),
+        ("2025-04-01T18:00:00+02:00", False),
+        ("2025-04-01T20:00:00+02:00", False),
+        ("2025-04-01", True),  # a day has no hours
+    ],
+)
+def test_a_study_that_is_frozen_at_an_instant_has_the_hours_of_that_instant(setting: str, is_open: bool) -> None:
+    clock = Clock(Clock.parse(f"study={setting}").frozen_or_shifted, now=lambda: instant("2026-11-29T03:00"))
+    until = open_until(clock, "study", "Europe/Berlin", "08:00")
+    assert (until is not None and until > instant("2026-11-29T03:00")) is is_open
+
+
+def test_a_frozen_instant_has_hours_at_each_site_by_its_zone() -> None:
+    clock = Clock.parse("study=2025-04-01T20:00:00+02:00")
+    open_zones = {
+        zone
+        for zone in ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Pacific/Auckland")
+        if open_until(clock, "study", zone, "08:00")
+    }
+    assert open_zones == {"America/New_York"}  # 14:00; in Tokyo and Auckland it is night
