@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
 
 from services.enrollment.opening import OPENING_IS_GRANTED, NewStudy, opening_facts
 from shared.contracts.enrollment import ParticipantScreened
@@ -31,6 +31,8 @@ from shared.ui.forms.targets import (
     study_context,
     with_typed_day,
 )
+from shared.ui.forms.term_routes import TermWords, terms_response
+from shared.web.container import get_container
 from shared.web.fact_recording import StudyIdPath
 from shared.web.read_access import load_caller_rights
 from shared.web.read_logging import logs_reads
@@ -114,13 +116,18 @@ def _screenings_like_it(request: Request, study_id: str, site: str) -> FindAlike
 
 
 def new_study_form_routes(forms: Forms) -> APIRouter:
-    """Returns the form that opens a study."""
+    """Returns the form that opens a study, and the terms for its checklist."""
     routes = create_form_router(SERVICE)
 
     @routes.get("/new")
     @fills_from_query(lambda _: fact_fields(NewStudy))
     async def new_study_form(request: Request) -> Response:
         return await forms.show(request, _new_study_loader(request))
+
+    @routes.get("/new/terms")
+    async def terms(request: Request, words: Annotated[TermWords, Query()]) -> JSONResponse:
+        await get_container(request).authenticate(request)
+        return terms_response(words, Record())
 
     @routes.post("/new")
     async def open_study_by_form(request: Request) -> Response:

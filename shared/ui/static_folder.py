@@ -9,6 +9,7 @@ from pathlib import Path
 FOLDER = Path(__file__).with_name("static")
 MEDIA_TYPES = {
     "app.css": "text/css",
+    "combobox.js": "text/javascript",
     "data-query.js": "text/javascript",
     "favicon.svg": "image/svg+xml",
     "forms.js": "text/javascript",

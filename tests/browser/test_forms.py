@@ -170,23 +170,6 @@ def test_rows_are_added_and_removed_in_place(
     assert find_violations() == []
 
 
-def test_terms_appear_while_words_are_typed(
-    scripted_page: Page, participant_id: str, find_violations: Callable[[], Violations]
-) -> None:
-    page = scripted_page
-    report = "facts/toxicity.serious_event_reported?after=enrollment=3"
-    page.goto(f"/toxicity/studies/{STUDY_ID}/participants/{participant_id}/{report}")
-    before = load_count(page)
-    page.locator("[name='term'][type='text']").press_sequentially("nausea")
-    page.get_by_role("radio", name="Nausea").first.wait_for()
-    assert "terms for these words" in page.locator("#form-status").inner_text()
-    page.get_by_role("radio", name="Nausea").first.check()
-    assert load_count(page) == before
-    assert find_violations() == []
-    page.get_by_role("button", name="Check", exact=True).click()
-    assert page.get_by_role("radio", name="Nausea").first.is_checked()
-
-
 def test_form_tells_before_the_session_ends(site_page: Page, participant_id: str) -> None:
     """W6: nobody loses a session without a word; a key that is pressed lets it go on."""
     site_page.route("**/session/renew", lambda route: route.fulfill(status=204))

@@ -44,6 +44,11 @@ def json_path(service: str, study: str, type_name: str, participant: str = "") -
     return f"/{service}/v1/studies/{study}{middle}/facts/{type_name}"
 
 
+def terms_url(service: str, study: str) -> str:
+    """The terms for words that are typed in a form."""
+    return f"{study_base(service, study)}/terms"
+
+
 def data_query_url(study: str, participant: str, key: str) -> str:
     """The list of the participant's data queries, at the one with this key."""
     query = urlencode({"participant": participant, "state": "all"})

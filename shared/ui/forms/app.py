@@ -10,9 +10,12 @@ from shared.kernel.fact import Fact, Stream
 from shared.settings import Settings
 from shared.ui.forms.correction_routes import correction_form_routes
 from shared.ui.forms.event_routes import participant_event_routes, study_event_routes
+from shared.ui.forms.fields import fact_fields, offers_within
 from shared.ui.forms.hub_routes import hub_routes
 from shared.ui.forms.recorded_routes import recorded_routes
 from shared.ui.forms.routes import Forms, participant_form_routes, study_form_routes
+from shared.ui.forms.term_routes import term_routes
+from shared.ui.forms.terms import TERM_OFFERS
 from shared.ui.html_errors import install_html_errors
 from shared.ui.static_files import static_routes
 from shared.web.app import create_service_app
@@ -40,6 +43,7 @@ def create_form_app(
         static_routes(name),
         relay_health_routes(name),
         recorded_routes(forms),
+        *([term_routes(name)] if any(map(_has_terms, streams)) else []),
         *(router for stream in streams for router in _routers(forms, stream, excluded)),
     ]
     app = create_service_app(
@@ -53,6 +57,10 @@ def create_form_app(
     )
     install_html_errors(app, forms.pages)
     return app
+
+
+def _has_terms(stream: Stream) -> bool:
+    return any(offers_within(fact_fields(fact)) & set(TERM_OFFERS) for fact in stream.declared_facts.values())
 
 
 def _routers(forms: Forms, stream: Stream, excluded: type[Fact] | None) -> list[APIRouter]:

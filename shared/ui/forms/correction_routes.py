@@ -89,6 +89,7 @@ async def load_correction_target(
             fields=fields,
             heading=f"Correction: {fact_heading(fact)}",
             explanation=_EXPLANATION if content.is_standing else _VOID_EXPLANATION,
+            date_name=f"replacement.data.{fact.date_field or ''}",
         ),
         json_path=addresses.json_path(service, study, Correction.type_name, participant_id),
         context=replace(

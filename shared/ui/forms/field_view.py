@@ -81,8 +81,9 @@ class FieldView:
 
     @property
     def id(self) -> str:
-        """Id of the element, to which faults link."""
-        return f"f-{self.name.replace('.', '-')}"
+        """Id of the element, to which faults link. A fieldset around a control of its own name has another one."""
+        suffix = "-part" if any(child.name == self.name for child in self.children) else ""
+        return f"f-{self.name.replace('.', '-')}{suffix}"
 
     @property
     def described_by(self) -> str:

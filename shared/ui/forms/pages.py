@@ -87,6 +87,7 @@ class FormPage:
     asks_again: bool = False
     check_first: str = ""
     data_query: DataQueryLink | None = None
+    terms_url: str = ""
     crumbs: Sequence[Link] = ()
 
     @property
@@ -155,6 +156,7 @@ def render_form(pages: Pages, request: Request, target: FormTarget, reply: FormR
         questions_changed=bool(form.asked) and form.asked != question_key,
         asks_again=target.doubt in reply.faults or form.again,
         data_query=find_data_query(target),
+        terms_url=addresses.terms_url(target.service, "new" if target.opens_study else target.study_id),
         check_first=CHECK_FIRST if must_be_checked(target, form, reply.reading) else "",
         crumbs=() if target.opens_study else crumbs(target.study_id, target.participant_id),
     )

@@ -49,7 +49,8 @@ def _single_fact(fact: Any) -> Sequence[Fact]:
 class FactForm:
     """The form of one class: the fields of its body, and the heading and explanation above them.
 
-    `checked_first`: it records only after a page that shows what the fact stops.
+    `checked_first`: it records only after a page that shows what the fact stops. `date_name`: the name of the field of
+    its clinical date; an empty text if there is none.
     """
 
     model: type[Any]
@@ -57,6 +58,7 @@ class FactForm:
     heading: str
     explanation: str = ""
     checked_first: bool = False
+    date_name: str = ""
 
 
 def fact_form(fact: type[Fact], model: type[BaseModel] | None = None) -> FactForm:
@@ -68,6 +70,7 @@ def fact_form(fact: type[Fact], model: type[BaseModel] | None = None) -> FactFor
         heading=fact_heading(fact),
         explanation=fact_explanation(fact),
         checked_first=fact.checked_first,
+        date_name=fact.date_field or "",
     )
 
 
@@ -230,7 +233,7 @@ def with_typed_day(context: FormContext, fact: type[Fact], entries: Entries) -> 
     toxicity = entries.within("protocol").within("toxicity")
     return replace(
         context,
-        stated_on=_typed_date(entries, fact.date_field or ""),
+        stated_on=parse_typed_date(entries.last_value(fact.date_field or "")),
         course_id=entries.last_value("course_id"),
         country=entries.last_value("country"),
         chosen_dictionary=toxicity.last_value("dictionary"),
@@ -238,8 +241,9 @@ def with_typed_day(context: FormContext, fact: type[Fact], entries: Entries) -> 
     )
 
 
-def _typed_date(entries: Entries, name: str) -> PartialDate | None:
+def parse_typed_date(text: str) -> PartialDate | None:
+    """Returns a date as it was typed; None for a text that is none."""
     try:
-        return PartialDate.parse(entries.last_value(name))
+        return PartialDate.parse(text)
     except ValueError:
         return None

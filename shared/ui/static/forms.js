@@ -1,11 +1,10 @@
-// Makes a form quicker: rows and terms appear without loading the page anew, and the session lasts as long as somebody
-// works. Every request is the one that the form itself would send, so a form without this script does the same.
+// Makes a form quicker: rows appear without loading the page anew, and the session lasts as long as somebody works. Every
+// request is the one that the form itself would send, so a form without this script does the same.
 
 import { idleSeconds, requestRenewal } from './session.js';
 
 const IDLE_LIMIT = 60, WARNED_BEFORE = 2; // minutes without an act of the person until the session ends; minutes of warning
 const RENEWED_EVERY = 4; // minutes
-const FINDING_DELAY = 400; // milliseconds after the last letter of a term
 const form = () => document.querySelector('form.fact-form');
 
 // Sends the form by a button, and returns the form that the server answers with; null if it answers otherwise.
@@ -38,26 +37,6 @@ document.addEventListener('click', event => {
   if (!button || 'plain' in button.dataset) return;
   event.preventDefault();
   changeRows(button);
-});
-
-// Shows the terms for the words that were typed, as the button "Find" does.
-async function showTerms(input) {
-  const typed = input.value;
-  const fresh = await send('find', input.name).catch(() => null);
-  if (!fresh || input.value !== typed || !input.isConnected) return;
-  const choices = fresh.querySelector(`#${CSS.escape(input.id)}`).closest('.field').querySelector('.choices-list');
-  const field = input.closest('.field');
-  field.querySelector('.choices-list')?.remove();
-  if (choices) field.append(document.adoptNode(choices));
-  announce(choices ? `${choices.querySelectorAll('input').length} terms for these words` : 'No term for these words');
-}
-
-let finding = 0;
-document.addEventListener('input', event => {
-  const input = event.target.closest('input[data-finds]');
-  if (!input) return;
-  clearTimeout(finding);
-  if (input.value.trim().length > 2) finding = setTimeout(showTerms, FINDING_DELAY, input);
 });
 
 function announce(sentence) {

@@ -137,6 +137,14 @@ def test_member_with_a_long_list_is_a_select_with_an_empty_option_first() -> Non
     assert views["kind"].kind == "radio"
 
 
+@pytest.mark.parametrize("kind", FACTS, ids=lambda kind: kind.type_name)
+def test_every_control_and_fieldset_has_an_id_of_its_own(kind: type[Fact]) -> None:
+    """A label of an id that stands twice belongs to the first element: the field has no name for a screen reader."""
+    pairs = tuple(write_fields(fact_fields(kind), EXAMPLE_BODIES.get(kind.type_name, {})))
+    ids = [view.id for view in views_of(fact_fields(kind), PostedForm(pairs=pairs))]
+    assert sorted(ids) == sorted(set(ids))
+
+
 def test_dose_is_shown_in_gray_beside_the_field() -> None:
     """F2: 2 typed for centigray is seen to be 0.02 Gy."""
     pairs = (("targets.0.dose_per_fraction_cgy", "2"), ("targets.0.total_dose_cgy", "6000"))
