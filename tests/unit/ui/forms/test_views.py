@@ -56,6 +56,15 @@ def _all(views: list[FieldView]) -> Iterator[FieldView]:
         yield from _all(list(view.children))
 
 
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.type_name)
+def test_every_element_of_a_form_has_an_id_of_its_own(fact: type[Fact]) -> None:
+    """A label names the first element with its id, and a fault leads there: that must be the control."""
+    rows = PostedForm(pairs=(("protocol.symptoms.0", "pain"), ("molecular_findings.0.result", "vus")))
+    views = [view for view in views_of(fact_fields(fact), rows) if view.label and view.kind != "hidden"]
+    ids = [view.id for view in views]
+    assert [name for name in ids if ids.count(name) > 1] == []
+
+
 def members_of(node: object) -> Iterator[Member]:
     """Yields every member within, with those of the shapes that a value may have."""
     match node:
