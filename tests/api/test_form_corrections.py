@@ -126,8 +126,9 @@ def test_correction_of_an_unknown_event_is_404(study: StudyUnderTest, rome: Form
 def test_recorded_page_lists_what_the_caller_recorded_that_day_with_links_to_correct_it(
     study: StudyUnderTest, rome: FormBrowser, participant_id: str
 ) -> None:
-    page = rome.open(f"{pages_of(study)}/recorded")
+    page = rome.open(rome.open(f"{pages_of(study)}/participants/{participant_id}").parser.links["Recorded today"])
     assert page.status == 200
+    assert f"{pages_of(study, 'followup')}/recorded?on=" in page.parser.links["Follow-up"]
     assert participant_id in page.text
     assert correction_of(study, participant_id, "lesion.registered") in page.parser.addresses
     assert participant_id not in rome.open(f"{pages_of(study)}/recorded?on=2024-01-01").text

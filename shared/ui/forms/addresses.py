@@ -34,6 +34,12 @@ def participants_url(study: str) -> str:
     return f"{study_base('enrollment', study)}/participants"
 
 
+def recorded_url(service: str, study: str, day: str = "") -> str:
+    """What the caller recorded in a service on a day: YYYY-MM-DD, or today."""
+    query = f"?{urlencode({'on': day})}" if day else ""
+    return f"{study_base(service, study)}/recorded{query}"
+
+
 def new_participant_url(study: str) -> str:
     return f"{participants_url(study)}/new"
 

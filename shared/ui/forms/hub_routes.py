@@ -23,7 +23,8 @@ from shared.web.container import get_container
 from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
-_SERVICE_LABELS = {"enrollment": "Enrollment and treatment", "toxicity": "Toxicity", "followup": "Follow-up"}
+SERVICE_LABELS = {"enrollment": "Enrollment and treatment", "toxicity": "Toxicity", "followup": "Follow-up"}
+"""What each service records, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def build_hub(service: str, stream: Stream, study: str, participant_id: str, sta
         services=[
             NavLink(
                 addresses.participant_base(name, study, participant_id) + (after if name != service else ""),
-                _SERVICE_LABELS[name],
+                SERVICE_LABELS[name],
                 name == service,
             )
             for name in RECORDING_SERVICES

@@ -172,10 +172,11 @@ def _focused_control(fields: Sequence[FieldView], name: str) -> str:
 
 
 def crumbs(study_id: str, participant_id: str = "") -> list[Link]:
-    """Returns links to the study and to the participant."""
+    """Returns links to the study, to what the caller recorded today, and to the participant."""
     links = [
         Link(f"/analytics/studies/{study_id}", study_id),
         Link(addresses.participants_url(study_id), "Participants"),
+        Link(addresses.recorded_url("enrollment", study_id), "Recorded today"),
     ]
     if participant_id:
         links.append(Link(addresses.participant_base("enrollment", study_id, participant_id), participant_id))

@@ -17,12 +17,13 @@ from shared.kernel.partial_date import Day
 from shared.postgres.tenancy import Tenant
 from shared.security.grants import Rights, readable_tenants
 from shared.ui.forms import addresses
+from shared.ui.forms.hub_routes import SERVICE_LABELS
 from shared.ui.forms.pages import crumbs
 from shared.ui.forms.requests import create_form_router
 from shared.ui.forms.routes import Forms
 from shared.ui.forms.site_time import write_site_time
 from shared.ui.forms.targets import fact_heading, zone_of_site
-from shared.ui.navigation import Link
+from shared.ui.navigation import Link, NavLink
 from shared.ui.pages import MAX_TABLE_ROWS, html_response
 from shared.web.container import get_container
 from shared.web.fact_recording import StudyIdPath
@@ -53,6 +54,7 @@ class RecordedPage:
     day: date
     rows: Sequence[RecordedEvent]
     crumbs: Sequence[Link]
+    services: Sequence[NavLink]
     is_cut_off: bool
 
 
@@ -95,6 +97,10 @@ def _build_page(
         day=day,
         rows=rows,
         crumbs=crumbs(study),
+        services=[
+            NavLink(addresses.recorded_url(name, study, day.isoformat()), label, name == service)
+            for name, label in SERVICE_LABELS.items()
+        ],
         is_cut_off=len(events) > MAX_TABLE_ROWS,
     )
 
