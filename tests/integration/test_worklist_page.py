@@ -77,3 +77,12 @@ async def test_page_is_refused_as_the_list_is(study: AnalyticsStudy) -> None:
         assert (await study.get_page("worklist", user)).status_code == status
     assert (await study.get_page("worklist", "site@rome", site="milan")).status_code == 403
     assert (await study.get_page("worklist", state="open")).status_code == 422
+
+
+async def test_row_offers_to_declare_only_a_visit_missed_that_has_opened(study: AnalyticsStudy) -> None:
+    """The form of a missed visit does not offer an earlier one; its reminder may be put off."""
+    for ended_on, is_offered in ((OVERDUE, True), (DUE, True), (OPENING, False)):
+        history = await add(study, ended_on)
+        text = await page_text(study, "site@rome", participant=history.participant_id)
+        links = [f"facts/{name}?visit=1" in text for name in ("followup.visit_missed", "reminder.snoozed")]
+        assert links == [is_offered, True], ended_on

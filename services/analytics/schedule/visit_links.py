@@ -26,33 +26,36 @@ from shared.ui.navigation import Link
 
 @dataclass(frozen=True, slots=True)
 class _FormLink:
-    """A form that a row leads to. `fields`: what the form has filled in beside the visit."""
+    """A form that a row leads to. `fields`: what the form has filled in beside the visit. `states`: those of a visit
+    for which the form may be filled in."""
 
     label: str
     service: str
     fact: type[Fact]
     fields: Mapping[str, str]
+    states: frozenset[VisitState]
 
 
-_FORMS: Sequence[_FormLink] = (
-    _FormLink("Contact", "followup", FollowUpRecorded, {}),
-    _FormLink("Appointment", "followup", VisitScheduled, {}),
-    _FormLink("Toxicity", "toxicity", ToxicityAssessed, {"timepoint": "follow_up"}),
-    _FormLink("Missed", "followup", VisitMissed, {}),
-    _FormLink("Put off", "followup", ReminderSnoozed, {}),
-    _FormLink("Acknowledge", "followup", ReminderAcknowledged, {}),
-)
 _AWAITED_STATES: frozenset[VisitState] = frozenset({"planned", "due", "overdue"})
-_AFTER_THE_SLOT = frozenset({FollowUpRecorded, ToxicityAssessed})
-"""Facts of a visit that may still be recorded once it is missed."""
+_OPEN_STATES: frozenset[VisitState] = frozenset({"due", "overdue"})
+"""States of a visit that has opened: an earlier one cannot be declared missed."""
+_LATE_STATES: frozenset[VisitState] = frozenset({*_AWAITED_STATES, "missed"})
+"""States of a visit whose facts may still be recorded, also once it is missed."""
+_FORMS: Sequence[_FormLink] = (
+    _FormLink("Contact", "followup", FollowUpRecorded, {}, _LATE_STATES),
+    _FormLink("Appointment", "followup", VisitScheduled, {}, _AWAITED_STATES),
+    _FormLink("Toxicity", "toxicity", ToxicityAssessed, {"timepoint": "follow_up"}, _LATE_STATES),
+    _FormLink("Missed", "followup", VisitMissed, {}, _OPEN_STATES),
+    _FormLink("Put off", "followup", ReminderSnoozed, {}, _AWAITED_STATES),
+    _FormLink("Acknowledge", "followup", ReminderAcknowledged, {}, _AWAITED_STATES),
+)
 
 
 def visit_links(study: str, rights: Rights, row: WorklistRow) -> Iterator[Link]:
     """Yields links to the forms of the visit that the member may use; none for a visit that awaits nothing."""
     visit = row.visit
     for form in _FORMS:
-        is_useful = visit.state in _AWAITED_STATES or (visit.state == "missed" and form.fact in _AFTER_THE_SLOT)
-        if is_useful and rights.has_role_at(visit.site_id, form.fact.stated_by_roles):
+        if visit.state in form.states and rights.has_role_at(visit.site_id, form.fact.stated_by_roles):
             course = {"course_id": row.course_id} if row.course_id else {}
             query = urlencode({"visit": visit.number, **course, **form.fields})
             url = addresses.form_url(form.service, study, form.fact.type_name, visit.participant_id)

@@ -33,7 +33,7 @@ from shared.ui.forms.faults import unanswered_rows, with_unanswered
 from shared.ui.forms.fields import Leaf, Member, replaced_fields
 from shared.ui.forms.offers import no_longer_asked
 from shared.ui.forms.pages import NO_FAULT, FormNotice, FormReply, render_form
-from shared.ui.forms.reading import FormReading, read_form, single_text
+from shared.ui.forms.reading import FormReading, read_form, read_value, single_text
 from shared.ui.forms.recording import SHOWN_REFUSALS, form_command, read_facts, record_form, recorded_under_key
 from shared.ui.forms.sample_visits import with_rows
 from shared.ui.forms.site_time import resolve_time, write_site_time
@@ -189,7 +189,9 @@ def drop_unasked(target: FormTarget, reading: FormReading) -> None:
 
 def complete_body(target: FormTarget, body: dict[str, object], *, voids: bool) -> dict[str, object]:
     """Returns the body with what the form knows by itself: fixed values, and the event that a correction is of."""
-    completed = {**body, **{name: value for name, value in target.fixed.items() if "." not in name}, **target.base}
+    members = {member.name: member for member in target.form.fields.members}
+    fixed = {name: read_value(members[name], text) for name, text in target.fixed.items() if name in members}
+    completed = {**body, **fixed, **target.base}
     content = body.get("replacement")
     if target.replacement is None or not isinstance(content, dict):
         return completed

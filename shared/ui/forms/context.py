@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -34,6 +34,7 @@ class FormContext:
     state the fact; None: every one. `hides_texts`: the caller does not see the sealed texts of the fact that the form
     corrects. `present_values`: the values that a report changes, by member. `kept_texts`: names of the fields of sealed
     texts that must be stated, and stay as they are unless others are given. `site_notes`: what a form says of a site.
+    `standing_values`: those of the fact that the form corrects, by the names of its fields.
     """
 
     study: Record
@@ -51,6 +52,7 @@ class FormContext:
     hides_texts: bool = False
     kept_texts: frozenset[str] = frozenset()
     site_notes: Mapping[str, str] = field(default_factory=dict)
+    standing_values: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def protocol(self) -> Protocol | None:

@@ -12,7 +12,7 @@ from shared.ui.forms.doses import dose_in_gray
 from shared.ui.forms.entries import NULL_TEXT, Entries, PostedForm
 from shared.ui.forms.field_view import FieldView, Option, ViewKind
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
-from shared.ui.forms.offers import cause_in_words, offered, term_name
+from shared.ui.forms.offers import cause_in_words, describe_unoffered, offered, term_name
 from shared.ui.forms.site_time import describe_time, possible_times
 from shared.ui.forms.terms import TERM_OFFERS, find_terms, is_term_id, typed_words
 from shared.ui.forms.words import value_in_words
@@ -89,7 +89,7 @@ class Controls:
             return replace(view, value=view.value or (offered[0].value if self.form.is_first else ""))
         if offered and presentation.type_in:
             return replace(view, kind="suggest", options=[Option(choice.value, choice.label) for choice in offered])
-        if offered:
+        if offered or (presentation.offers and self.standing(view.name)):
             return self._choice(member, view, offered)
         hint = _HINTS.get(kind, "")
         if kind == "sealed" and self.context.hides_texts and not member.is_required:
@@ -120,7 +120,17 @@ class Controls:
         """Returns a fixed value in words: those of an offer, or else its own."""
         value = self.fixed[name]
         labels = {choice.value: choice.label for choice in self.offered(presentation.offers)}
+        if presentation.offers and value not in labels:
+            return self.unoffered(presentation.offers, value).label
         return labels.get(value) or f"{presentation.word(value)} {presentation.unit}".strip()
+
+    def standing(self, name: str) -> Sequence[str]:
+        """Returns the values of a field, or of a list's boxes, in the fact that the form corrects."""
+        return self.context.standing_values.get(name, ())
+
+    def unoffered(self, offer: Offer, value: str) -> Offered:
+        """Returns a value that is not among those of an offer, in words."""
+        return describe_unoffered(self.context, offer, value) if offer else Offered(value, value)
 
     def present_value(self, member: Member) -> str:
         """Returns what a report that leaves the member out keeps."""
@@ -142,7 +152,11 @@ class Controls:
 
     def _choice(self, member: Member, view: FieldView, choices: Sequence[Offered]) -> FieldView:
         choice_values = {choice.value for choice in choices}
-        other = [Offered(view.value, view.value)] if view.value.strip() and view.value not in choice_values else []
+        other = [
+            self.unoffered(member.presentation.offers, value)
+            for value in dict.fromkeys((*self.standing(view.name), view.value))
+            if value.strip() and value not in choice_values
+        ]
         always_answered = member.is_required or member.default is not None
         is_short = len(choices) <= MAX_RADIOS and always_answered
         no_answer = _VISIT_BY_DATE if member.presentation.offers == "visits" else _NO_ANSWER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from shared.kernel.errors import Forbidden, NotFound
 from shared.kernel.fact import Correction, Stream
 from shared.ui.forms import addresses
 from shared.ui.forms.current_content import current_content, find_event
-from shared.ui.forms.entries import Entries, PostedForm
+from shared.ui.forms.entries import Entries, Pair, PostedForm
 from shared.ui.forms.fields import correction_fields
 from shared.ui.forms.requests import create_form_router
 from shared.ui.forms.routes import Forms, LoadTarget
@@ -93,7 +94,10 @@ async def load_correction_target(
         ),
         json_path=addresses.json_path(service, study, Correction.type_name, participant_id),
         context=replace(
-            with_typed_day(context, fact, entries), hides_texts=not state.reads_texts, kept_texts=frozenset(kept_texts)
+            with_typed_day(context, fact, entries),
+            hides_texts=not state.reads_texts,
+            kept_texts=frozenset(kept_texts),
+            standing_values=_values_by_name(pairs),
         ),
         version=state.stream.head.version,
         events=state.stream.events,
@@ -103,3 +107,12 @@ async def load_correction_target(
         content_before=content.body,
         prefilled=pairs,
     )
+
+
+def _values_by_name(pairs: Sequence[Pair]) -> dict[str, list[str]]:
+    """Returns the values by the name of their field; those of a list's items by the name of the list."""
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        list_name, _, step = name.rpartition(".")
+        values.setdefault(list_name if Entries.is_number(step) else name, []).append(value)
+    return values

@@ -49,6 +49,14 @@ def offered(context: FormContext, offer: Offer) -> Sequence[Offered]:
     return list(_OFFERS[offer](context)) if offer in _OFFERS else []
 
 
+def describe_unoffered(context: FormContext, offer: Offer, value: str) -> Offered:
+    """Returns a value that an offer does not have in words: that of a visit that is over, or of a course that ended."""
+    every_choice = _EVERY[offer](context) if offer in _EVERY else ()
+    name = f"Visit {value}" if offer in _VISIT_OFFERS else value
+    stranger = Offered(value, f"{name} (not among those offered)")
+    return next((choice for choice in every_choice if choice.value == value), stranger)
+
+
 def questions(context: FormContext, offers: Iterable[Offer]) -> str:
     """Returns a short name of the questions that the protocol asks in a form: other questions have another."""
     by_offer = [[offer, offered(context, offer)] for offer in sorted(set(offers) & PROTOCOL_OFFERS)]
@@ -71,6 +79,10 @@ def _sites(context: FormContext) -> Iterator[Offered]:
         ):
             note = context.site_notes.get(site.site_id, "")
             yield Offered(site.site_id, f"{site.name} ({site.site_id}){note}")
+
+
+def _every_site(context: FormContext) -> Iterator[Offered]:
+    return (Offered(site.site_id, f"{site.name} ({site.site_id})") for site in context.study.facts_of(SiteActivated))
 
 
 def _other_sites(context: FormContext) -> Iterator[Offered]:
@@ -238,6 +250,17 @@ def _next_id(prefix: str, ids: MakeOffer) -> MakeOffer:
     return next_id
 
 
+_VISIT_OFFERS: frozenset[Offer] = frozenset({"visits", "open_visits", "coming_visits"})
+_EVERY: Mapping[Offer, MakeOffer] = {
+    "sites": _every_site,
+    "other_sites": _every_site,
+    "running_courses": _courses,
+    "visit_courses": _courses,
+    "running_lines": _lines,
+    "open_visits": _all_visits,
+    "coming_visits": _all_visits,
+}
+"""Everything of a kind, by the offers that leave some of it out."""
 _OFFERS: Mapping[Offer, MakeOffer] = {
     "sites": _sites,
     "other_sites": _other_sites,

@@ -10,7 +10,6 @@ from shared.contracts.follow_up import QUERY_KEY, QueryExplained, ReminderAcknow
 from shared.contracts.study import ProtocolAmended
 from shared.contracts.treatment import PrescriptionChanged
 from shared.kernel.fact import Fact
-from shared.kernel.text import is_showable
 from shared.ui.forms.context import FormContext
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.offers import prescribed_targets
@@ -39,6 +38,11 @@ _GIVEN_MEMBERS: Mapping[type[Fact], Sequence[str]] = {
     ReminderSnoozed: ("visit", "course_id"),
     ReminderAcknowledged: ("visit", "course_id"),
 }
+_GIVEN_PATTERNS: Mapping[str, str] = {
+    "query_key": QUERY_KEY,
+    "visit": "[1-9][0-9]{0,2}",
+    "course_id": "[A-Za-z0-9][A-Za-z0-9_.-]{0,31}",
+}
 _FIXED_MEMBERS = ("every_months", "anchor_policy")
 """Members of the follow-up plan that no amendment changes."""
 
@@ -46,16 +50,14 @@ _FIXED_MEMBERS = ("every_months", "anchor_policy")
 def given_values(form: PostedForm, fact: type[Fact]) -> dict[str, str]:
     """Returns the values by name that the link to a form fixes: what a reminder, a booking or an answer is about.
 
-    Only when the form is opened, but for the key of a data query, which nobody types. A text that is no key stays in
-    its field, so that nobody's words stand on the page as if they were ours.
+    A form that was sent says which these were, but for the key of a data query, which nobody types: a form that was
+    opened without a visit asks for it. A text of another form stays in its field, so that nobody's words stand on the
+    page as if they were ours.
     """
-    names = _GIVEN_MEMBERS.get(fact, ()) if form.is_first or fact is QueryExplained else ()
+    is_first = form.is_first or fact is QueryExplained
+    names = [name for name in _GIVEN_MEMBERS.get(fact, ()) if is_first or name in form.offered]
     values = {name: form.entries.last_value(name) for name in names}
-    return {name: value for name, value in values.items() if value and is_showable(value) and _is_fixed(name, value)}
-
-
-def _is_fixed(name: str, value: str) -> bool:
-    return name != "query_key" or re.fullmatch(QUERY_KEY, value) is not None
+    return {name: value for name, value in values.items() if re.fullmatch(_GIVEN_PATTERNS[name], value)}
 
 
 def fixed_content(context: FormContext, fact: type[Fact]) -> dict[str, str]:

@@ -57,7 +57,8 @@ class FormView:
                 view = self.controls.control(member, entries, name)
                 if product := describe_product(member, siblings):
                     view = replace(view, note=f"{view.note} ({product})".strip())
-                yield replace(view, is_offered=(is_default and "." in name) or name in self.controls.form.offered)
+                is_filled_in = is_default if "." in name else view.kind == "fixed"
+                yield replace(view, is_offered=is_filled_in or name in self.controls.form.offered)
             case Group() as group:
                 children = self._group(group, entries, name)
                 view = self._fieldset("group", member, name, children)
@@ -106,17 +107,25 @@ class FormView:
             offered = [
                 Offered(str(code), item.presentation.over(member.presentation).word(code)) for code in item.node.values
             ]
-        if not isinstance(item.node, Group) and offered:
-            return self._boxes(member, entries, name, offered)
+        has_choices = offered or (item.presentation.offers and self.controls.standing(name))
+        if not isinstance(item.node, Group) and has_choices:
+            return self._boxes(member, item, entries, name, offered)
         entries = self._with_offered_rows(member, item, entries)
         numbers = entries.numbers() or ([0] if member.is_required else [])
         rows = [self._row(member, item, entries, name, number) for number in numbers]
         return self._fieldset("rows", member, name, rows)
 
-    def _boxes(self, member: Member, entries: Entries, name: str, offered: Sequence[Offered]) -> FieldView:
+    def _boxes(
+        self, member: Member, item: Member, entries: Entries, name: str, offered: Sequence[Offered]
+    ) -> FieldView:
         values = [*entries.values, *(value for child in entries.children.values() for value in child.values)]
         offered_values = {choice.value for choice in offered}
-        others = [Offered(value, value) for value in values if value.strip() and value not in offered_values]
+        offer = item.presentation.offers or member.presentation.offers
+        others = [
+            self.controls.unoffered(offer, value)
+            for value in dict.fromkeys((*values, *self.controls.standing(name)))
+            if value.strip() and value not in offered_values
+        ]
         options = [Option(choice.value, choice.label, choice.value in values) for choice in (*offered, *others)]
         return replace(self._fieldset("boxes", member, name, ()), options=options)
 

@@ -241,10 +241,10 @@ def test_link_fixes_the_visit_that_is_booked_and_the_data_query_that_is_answered
     booking, key = FOLLOWUP.declared_facts["visit.scheduled"], "a" * 64
     opened = PostedForm(pairs=(("visit", "3"), ("on", "2024-12-09")), is_first=True)
     assert given_values(opened, booking) == {"visit": "3"}
-    assert given_values(replace(opened, is_first=False), booking) == {}
     controls = Controls(context_of(), opened, fixed=given_values(opened, booking))
     visit = next(view for view in FormView(controls).build(fact_fields(booking)) if view.name == "visit")
     assert (visit.kind, visit.note) == ("fixed", "Visit 3: 2024-11-29, window 2024-11-15 to 2024-12-13")
+    assert visit.is_offered
     answer = PostedForm(pairs=(("query_key", key),))
     explanation = FOLLOWUP.declared_facts["query.explained"]
     assert given_values(answer, explanation) == {"query_key": key}
@@ -254,3 +254,41 @@ def test_link_fixes_the_visit_that_is_booked_and_the_data_query_that_is_answered
 def test_text_that_is_no_key_of_a_data_query_is_not_shown_as_one(text: str) -> None:
     opened = PostedForm(pairs=(("query_key", text),), is_first=True)
     assert given_values(opened, FOLLOWUP.declared_facts["query.explained"]) == {}
+
+
+@pytest.mark.parametrize("text", ["Call this number", "0", "<b>", "1000"])
+def test_text_that_is_no_visit_is_not_fixed_as_one(text: str) -> None:
+    opened = PostedForm(pairs=(("visit", text), ("course_id", f"{text} ")), is_first=True)
+    assert "visit" not in given_values(opened, FOLLOWUP.declared_facts["visit.scheduled"])
+
+
+def test_visit_that_the_link_fixed_stays_fixed_in_the_form_that_comes_back() -> None:
+    booking = FOLLOWUP.declared_facts["visit.scheduled"]
+    sent = PostedForm(pairs=(("visit", "3"),), offered=frozenset({"visit"}))
+    assert given_values(sent, booking) == {"visit": "3"}
+    assert given_values(replace(sent, offered=frozenset()), booking) == {}
+
+
+@pytest.mark.parametrize(
+    ("type_name", "member", "value", "label"),
+    [
+        ("followup.visit_missed", "visit", "1", "Visit 1: 2024-05-29, window 2024-05-15 to 2024-06-12"),
+        ("followup.visit_missed", "visit", "5", "Visit 5: 2025-05-29, window 2025-05-15 to 2025-06-12"),
+        ("visit.scheduled", "visit", "99", "Visit 99 (not among those offered)"),
+        ("radiotherapy.completed", "course_id", "RT1", "RT1: palliative, from 2024-02-01"),
+        ("participant.transferred", "to_site", "milan", "Milan (milan)"),
+        ("disease.progressed", "lesion_id", "L7", "L7 (not among those offered)"),
+    ],
+)
+def test_value_that_is_not_offered_is_a_choice_in_words(type_name: str, member: str, value: str, label: str) -> None:
+    """A correction shows the value that stands among the choices, also after another one was chosen."""
+    kind = next(s.declared_facts[type_name] for s in (PARTICIPANT, FOLLOWUP) if type_name in s.declared_facts)
+    own = (followup.follow_up_recorded("2024-06-01"),)
+    sites = (facts.site_activated("milan"), facts.site_closed("milan", "2024-03-01"))
+    context = context_of(*own)
+    study = record_of(facts.study_opened(facts.protocol()), *sites)
+    context = replace(context, study=study, standing_values={member: (value,)})
+    for typed in (value, "", "other"):
+        view = views_of(kind, context, PostedForm(pairs=((member, typed),)))[member]
+        assert {option.value: option.label for option in view.options}[value] == label
+        assert all(option.label != option.value for option in view.options if option.value)
