@@ -51,14 +51,22 @@ def note_no_rows(request: Request) -> None:
     request.state.read = getattr(request.state, "read", None)
 
 
+async def log_rows_of_refusal(request: Request, study: str, resource: str, rows: int) -> None:
+    """Logs rows that a refusal shows, which `log_noted_read` does not log."""
+    await _log(request, ReadAccess(study, resource, rows, None, None))
+
+
 async def log_noted_read(request: Request, endpoint: Callable[..., Any], response: Response) -> Response:
     """Returns the response after the read is logged. Refusals show no rows and are not logged."""
     if not is_read_logged(endpoint) or response.status_code != _OK:
         return response
     access: ReadAccess | None = request.state.read
     if access is not None:
-        address = request.client.host if request.client else ""
-        await log_read(
-            get_container(request).get_resources(Resources).pool, access, request.state.caller.subject, address
-        )
+        await _log(request, access)
     return response
+
+
+async def _log(request: Request, access: ReadAccess) -> None:
+    address = request.client.host if request.client else ""
+    pool = get_container(request).get_resources(Resources).pool
+    await log_read(pool, access, request.state.caller.subject, address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -45,6 +46,8 @@ def test_form_that_was_recorded_and_changed_leads_to_what_it_recorded(
     again = rome.press(page, "record")
     assert again.status == 409
     assert again.value("body_site") == "liver"
+    sentence = r"recorded at \d{4}-\d\d-\d\d \d\d:\d\d Europe/Rome as body site Lung\. What you changed since"
+    assert re.search(sentence, again.text)
     assert str(recorded.response.url).endswith(
         next(link for text, link in again.parser.links.items() if text.startswith("What this form recorded"))
     )
@@ -64,6 +67,55 @@ def test_second_tab_shows_what_was_recorded_meanwhile(
     assert stale.value("body_site") == "liver"
     assert rome.press(stale, "record").status == 200
     assert [lesion["body_site"] for lesion in lesion_facts(study, participant_id)] == ["lung", "liver"]
+
+
+def test_check_of_a_second_tab_shows_what_was_recorded_meanwhile_and_what_is_wrong(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """Nothing is recorded by it, so it answers 200; the objections are those in the present state of the record."""
+    first, second = (open_lesion_form(study, rome, participant_id, body_site=site) for site in ("lung", "liver"))
+    assert rome.press(first, "record").status == 200
+    checked = rome.press(second, "check")
+    assert (checked.status, "Since you opened this page" in checked.text) == (200, True)
+    assert checked.response.text.count('id="f-lesion_id-errors"') == 1
+    assert rome.press(second, "record").status == 412
+    assert len(lesion_facts(study, participant_id)) == 1
+
+
+def test_check_of_what_another_service_does_not_know_yet_answers_200(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    study.wait_until_known(participant_id)
+    page = rome.open(f"{form_of(study, participant_id, 'disease.progressed', 'followup')}?lesion_id=L9")
+    page.fill({"detected_on": "2024-05-01", "kind": "local", "basis": "imaging"})
+    for button, status in (("check", 200), ("record", 409)):
+        answer = rome.press(page, button)
+        assert (answer.status, "not here yet" in answer.text) == (status, True), answer.text
+        assert 'id="f-lesion_id-errors"' in answer.response.text
+
+
+def test_reference_in_use_leads_the_sites_staff_to_its_participant_and_nobody_else(
+    study: StudyUnderTest, rome: FormBrowser
+) -> None:
+    """W3: 409 with a link. A coordinator of the whole study, who may not state references, learns nothing."""
+    number = study.register(facts.participant_screened(local_reference="Zq-55"))
+    address = f"{pages_of(study)}/participants/new"
+    page = rome.open(address)
+    page.fill({**SCREENING, "birth_year": "1935", "local_reference": "zq-55"})
+    for button, status in (("check", 200), ("record", 409)):
+        answer = rome.press(page, button)
+        assert (answer.status, answer.value("local_reference")) == (status, "zq-55")
+        assert 'id="f-local_reference-errors"' in answer.response.text
+        assert answer.parser.links[f"Participant {number}"] == f"{pages_of(study)}/participants/{number}"
+        assert rome.open(answer.parser.links["Find a participant by the number at the site"]).status == 200
+    reads = study.get("reads", "auditor", limit=1000).json()["rows"]
+    assert [row["rows"] for row in reads if row["what"] == "search"] == [1, 1]
+    with form_browser(study, "coordinator") as coordinator:
+        page = coordinator.open(address)
+        page.fill({**SCREENING, "site_id": "rome", "birth_year": "1936", "local_reference": "zq-55"})
+        for button in ("check", "record"):
+            answer = coordinator.press(page, button)
+            assert (number in answer.text, "uses this reference" in answer.text) == (False, False)
 
 
 def test_fact_that_stands_already_asks_for_one_more_click(

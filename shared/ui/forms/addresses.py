@@ -40,6 +40,11 @@ def recorded_url(service: str, study: str, day: str = "") -> str:
     return f"{study_base(service, study)}/recorded{query}"
 
 
+def find_url(study: str) -> str:
+    """The page that finds a participant, by number or by the site's own one."""
+    return f"{participants_url(study)}/find"
+
+
 def new_participant_url(study: str) -> str:
     return f"{participants_url(study)}/new"
 

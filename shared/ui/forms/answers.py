@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import UUID
@@ -34,9 +34,18 @@ from shared.ui.forms.fields import Leaf, Member, replaced_fields
 from shared.ui.forms.offers import no_longer_asked
 from shared.ui.forms.pages import NO_FAULT, FormNotice, FormReply, render_form
 from shared.ui.forms.reading import FormReading, read_form, read_value, single_text
-from shared.ui.forms.recording import SHOWN_REFUSALS, form_command, read_facts, record_form, recorded_under_key
+from shared.ui.forms.recorded_values import describe_recorded
+from shared.ui.forms.recording import (
+    SHOWN_REFUSALS,
+    check_form,
+    form_command,
+    read_facts,
+    record_form,
+    recorded_under_key,
+)
+from shared.ui.forms.reference_links import links_to_reference
 from shared.ui.forms.sample_visits import with_rows
-from shared.ui.forms.site_time import resolve_time, write_site_time
+from shared.ui.forms.site_time import resolve_time
 from shared.ui.forms.targets import FormTarget
 from shared.ui.forms.terms import TERM_OFFERS, resolve_term
 from shared.ui.forms.words import FactChange, describe_changes
@@ -50,7 +59,8 @@ FIELDS_PER_ITEM = 5
 """Fields of a form that are read or shown in the time that one fact takes."""
 CHOOSE_ONE = Fault("schema-missing", "Choose one of these.", "/form:preset")
 _NOT_HERE = "Not here, not yours, or not here yet: if it was recorded a moment ago, try again."
-_USED_ALREADY = "This form was recorded already. What you changed since then is a correction."
+_IS_CORRECTION = "What you changed since then is a correction."
+_IN_USE = "The site uses this reference for another participant."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,8 @@ class FormAnswers:
         reading = await in_turn(request, form, lambda: self._read(target, form, action))
         if button == "find":
             return FormReply(form=form, reading=reading, focus=value)
-        return await self._decide(request, target, form, reading, dry_run=button != "record")
+        answer = self._record if button == "record" else self._check
+        return await answer(request, target, form, reading)
 
     def _read(self, target: FormTarget, form: PostedForm, action: str) -> FormReading:
         def resolve(member: Member, texts: list[str]) -> str | Fault:
@@ -97,19 +108,27 @@ class FormAnswers:
             without_content(reading)
         return reading
 
-    async def _decide(
-        self, request: Request, target: FormTarget, form: PostedForm, reading: FormReading, *, dry_run: bool
+    async def _record(
+        self, request: Request, target: FormTarget, form: PostedForm, reading: FormReading
     ) -> FormReply | Response:
-        shows_check = dry_run or must_be_checked(target, form, reading)
+        must_check = must_be_checked(target, form, reading)
         try:
-            recorded = await record_form(request, target, form, reading, dry_run=shows_check, with_key=not dry_run)
+            recorded = await record_form(request, target, form, reading, dry_run=must_check)
         except KeyReused:
             return used_key_reply(request, target, form, reading)
         except SHOWN_REFUSALS as refusal:
-            return refusal_reply(target, form, reading, refusal, is_check=dry_run)
-        if shows_check:
-            return await check_reply(target, form, reading, status=200 if dry_run else 422)
+            links = await _links_out(request, target, form, reading, [refusal])
+            return refusal_reply(target, form, reading, [refusal], links=links, status=refusal.status)
+        if must_check:
+            return await check_reply(target, form, reading, status=422)
         return RedirectResponse(recorded_url(target, recorded), 303)
+
+    async def _check(self, request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> FormReply:
+        """Returns the form with everything that stands against its answers, in whatever state the record is."""
+        if refusals := await check_form(request, target, form, reading):
+            links = await _links_out(request, target, form, reading, refusals)
+            return refusal_reply(target, form, reading, refusals, links=links, status=200)
+        return await check_reply(target, form, reading, status=200)
 
 
 def require_same_person(request: Request, form: PostedForm) -> None:
@@ -136,24 +155,52 @@ async def check_reply(target: FormTarget, form: PostedForm, reading: FormReading
 
 
 def refusal_reply(
-    target: FormTarget, form: PostedForm, reading: FormReading, refusal: RequestError, *, is_check: bool
+    target: FormTarget,
+    form: PostedForm,
+    reading: FormReading,
+    refusals: Sequence[RequestError],
+    *,
+    links: Sequence[Link],
+    status: int,
 ) -> FormReply:
-    """Returns the form again, with the faults of a refusal."""
-    notice, faults = None, list(refusal.faults) or [Fault(refusal.code, refusal.title)]
-    if isinstance(refusal, RequestRejected) and not target.replacement:
-        faults = with_unanswered(faults, unanswered_rows(target.form.fields, form.entries, target.context))
+    """Returns the form again, with what stands against it. `links`: to what was recorded meanwhile, or before."""
+    notice, faults = None, [fault for refusal in refusals for fault in _faults_in_form(target, form, refusal)]
     if target.presets and not form.preset:
         faults = [CHOOSE_ONE]
-    if isinstance(refusal, VersionMismatch):
-        links = links_since(target.service, target.study_id, target.events, int(form.version or 0), target.context.zone)
-        notice, faults = FormNotice(text=RECORDED_MEANWHILE, links=list(links)), []
+    if any(isinstance(refusal, VersionMismatch) for refusal in refusals):
+        notice = FormNotice(text=RECORDED_MEANWHILE, links=links)
         form = replace(form, version=str(target.version))
-    if isinstance(refusal, NotKnownYet):
-        faults = [Fault(refusal.code, _NOT_HERE), *refusal.faults]
-    if isinstance(refusal, ReferenceInUse):
-        faults = [Fault(refusal.code, refusal.title, "/local_reference")]
-    status = 200 if is_check and isinstance(refusal, RequestRejected) else refusal.status
+    if any(isinstance(refusal, ReferenceInUse) for refusal in refusals):
+        notice = FormNotice(text=_IN_USE, links=links)
     return FormReply(form=form, reading=reading, faults=faults, notice=notice, status=status)
+
+
+def _faults_in_form(target: FormTarget, form: PostedForm, refusal: RequestError) -> list[Fault]:
+    faults = list(refusal.faults) or [Fault(refusal.code, refusal.title)]
+    match refusal:
+        case VersionMismatch():
+            return []
+        case NotKnownYet():
+            return [Fault(refusal.code, _NOT_HERE), *refusal.faults]
+        case ReferenceInUse():
+            content = "/replacement/data" if target.replacement else ""
+            return [Fault(refusal.code, refusal.title, f"{content}/local_reference")]
+        case RequestRejected() if not target.replacement:
+            return with_unanswered(faults, unanswered_rows(target.form.fields, form.entries, target.context))
+    return faults
+
+
+async def _links_out(
+    request: Request, target: FormTarget, form: PostedForm, reading: FormReading, refusals: Sequence[RequestError]
+) -> list[Link]:
+    """Returns links to what was recorded since the form was opened, or to the participant whose reference it gives."""
+    for refusal in refusals:
+        if isinstance(refusal, VersionMismatch):
+            version, zone = int(form.version or 0), target.context.zone
+            return list(links_since(target.service, target.study_id, target.events, version, zone))
+        if isinstance(refusal, ReferenceInUse):
+            return await links_to_reference(request, target, reading.body.get("local_reference"))
+    return []
 
 
 def used_key_reply(request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> FormReply:
@@ -161,17 +208,17 @@ def used_key_reply(request: Request, target: FormTarget, form: PostedForm, readi
     facts, parsed = read_facts(request, target, reading)
     command = form_command(request, target, form, facts, parsed)
     event = recorded_under_key(request, command, target.events, target.context.site_id)
-    links = []
+    links, text = [], f"This form was recorded already. {_IS_CORRECTION}"
     if event:
         event_id = event.content["event_id"] if event.type == Correction.type_name else event.event_id
         participant = "" if event.is_study_event else event.stream_id
         url = addresses.event_url(target.service, target.study_id, event_id, participant)
-        links = [Link(url, f"What this form recorded at {write_site_time(event.recorded_at, target.context.zone)}")]
+        links = [Link(url, "What this form recorded")]
         if participant:
             url = addresses.correction_url(target.service, target.study_id, participant, event_id)
             links.append(Link(url, "Correct it"))
-    notice = FormNotice(text=_USED_ALREADY, links=links)
-    return FormReply(form=form, reading=reading, notice=notice, status=409)
+        text = f"{describe_recorded(target, event, facts[0])} {_IS_CORRECTION}"
+    return FormReply(form=form, reading=reading, notice=FormNotice(text=text, links=links), status=409)
 
 
 def drop_unasked(target: FormTarget, reading: FormReading) -> None:
@@ -205,7 +252,7 @@ def content_changes(target: FormTarget, reading: FormReading) -> list[FactChange
         fields, replacement = replaced_fields(fields), reading.body.get("replacement")
         after = replacement["data"] if isinstance(replacement, dict) else before
     compared = {name: value for name, value in after.items() if name in before or target.replacement}
-    return describe_changes(fields, before, compared)
+    return describe_changes(fields, before, compared, target.context.zone)
 
 
 def without_content(reading: FormReading) -> None:

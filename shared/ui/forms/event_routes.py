@@ -69,7 +69,7 @@ def study_event_routes(forms: Forms) -> APIRouter:
             study_id=study,
             recorded_at=write_site_time(event.recorded_at, "UTC"),
             recorded_by=str(event.meta.get("recorded_by") or ""),
-            lines=describe_fact(fact_fields(event.stream.facts[event.type]), event.content),
+            lines=describe_fact(fact_fields(event.stream.facts[event.type]), event.content, "UTC"),
             crumbs=crumbs(study),
             next_links=next_study_links(study, rights, event.type),
         )
@@ -90,7 +90,7 @@ def participant_event_page(
         study_id=study,
         recorded_at=write_site_time(event.recorded_at, zone),
         recorded_by=str(event.meta.get("recorded_by") or ""),
-        lines=_lines_of(event, content.body),
+        lines=_lines_of(event, content.body, zone),
         correct_url=addresses.correction_url(service, study, participant_id, event_id) if is_correctable else "",
         state=" ".join(_state_sentences(content, zone)),
         timeline_url=addresses.timeline_url(study, participant_id, event_id, f"{service}:{state.stream.head.version}"),
@@ -99,13 +99,13 @@ def participant_event_page(
     )
 
 
-def _lines_of(event: Event, body: dict[str, Any]) -> list[FactLine]:
+def _lines_of(event: Event, body: dict[str, Any], zone: str) -> list[FactLine]:
     """Returns a fact in words; of a correction, its reason."""
     fact = event.stream.facts[event.type]
     if event.type != Correction.type_name:
-        return describe_fact(fact_fields(fact), body)
+        return describe_fact(fact_fields(fact), body, zone)
     reasons = {name: value for name, value in body.items() if name in ("reason_code", "reason")}
-    return describe_fact(correction_fields(fact, fact), reasons)
+    return describe_fact(correction_fields(fact, fact), reasons, zone)
 
 
 def _heading(event: Event) -> str:

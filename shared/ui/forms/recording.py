@@ -72,22 +72,28 @@ def _member_names(model: Any) -> frozenset[str]:
     return frozenset(declared_members(model, set()))
 
 
-async def record_form(
-    request: Request, target: FormTarget, form: PostedForm, reading: FormReading, *, dry_run: bool, with_key: bool
-) -> RecordedFacts:
-    """Records the facts of a form, once for its key. Raises RequestError.
+async def check_form(
+    request: Request, target: FormTarget, form: PostedForm, reading: FormReading
+) -> list[RequestError]:
+    """Returns everything that stands against the answers of a form, and records nothing."""
+    try:
+        facts, parsed = read_facts(request, target, reading)
+    except SHOWN_REFUSALS as refusal:
+        return [refusal]
+    return await dry_run_refusals(request, form_command(request, target, form, facts, parsed), waits=False)
 
-    `with_key`: a dry run raises KeyReused for a key under which another body was recorded.
-    """
+
+async def record_form(
+    request: Request, target: FormTarget, form: PostedForm, reading: FormReading, *, dry_run: bool
+) -> RecordedFacts:
+    """Records the facts of a form, once for its key. Raises RequestError, also for a dry run, which records nothing."""
     facts, parsed = read_facts(request, target, reading)
     command = form_command(request, target, form, facts, parsed)
     if not form.again and not dry_run and await _stands_already(request, target, command):
         raise FormRejected(target.doubt.message, faults=[target.doubt])
-    service = get_service(request)
-    waits_by_itself = command.after is not None
+    service, waits_by_itself = get_service(request), command.after is not None
     return await retry_while_unknown(
-        lambda: service.record(replace(command, dry_run=dry_run, key=command.key if with_key else None)),
-        waits=not dry_run and not waits_by_itself,
+        lambda: service.record(replace(command, dry_run=dry_run)), waits=not dry_run and not waits_by_itself
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shared.ui.forms.doses import dose_in_gray
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
 from shared.ui.forms.offers import term_name
+from shared.ui.forms.site_time import describe_time
 from shared.ui.forms.terms import is_term_id
 from shared.ui.forms.writing import write_value
 
@@ -24,12 +25,13 @@ class FactLine:
     children: Sequence[FactLine] = ()
 
 
-def describe_fact(group: Group, body: dict[str, Any]) -> list[FactLine]:
-    """Returns the members that a fact states, in the order of its class."""
-    return [line for member in group.members if member.name in body for line in _lines(member, body[member.name])]
+def describe_fact(group: Group, body: Mapping[str, Any], zone: str) -> list[FactLine]:
+    """Returns the members that a fact states, in the order of its class, with times by the clock of a zone."""
+    members = [member for member in group.members if member.name in body]
+    return [line for member in members for line in _lines(member, body[member.name], zone)]
 
 
-def _lines(member: Member, value: Any) -> Iterator[FactLine]:
+def _lines(member: Member, value: Any, zone: str) -> Iterator[FactLine]:
     label = member.presentation.label
     match member.node:
         case Leaf(kind="sealed") if value is None:
@@ -37,22 +39,22 @@ def _lines(member: Member, value: Any) -> Iterator[FactLine]:
                 yield FactLine(label, KEPT_WITH_THE_SITE)
         case Leaf() | Choice():
             if value is not None or member.states_null:
-                yield FactLine(label, value_in_words(member, value))
+                yield FactLine(label, value_in_words(member, value, zone))
         case Group() as group if isinstance(value, dict):
-            yield FactLine(label, children=describe_fact(group, value))
+            yield FactLine(label, children=describe_fact(group, value, zone))
         case Rows(item=item) if value:
-            yield _list_line(label, member, item, value)
+            yield _list_line(label, member, item, value, zone)
         case Mapped(item=item) if value:
             words = Member(name="", node=item.node, presentation=member.presentation, annotation=None)
             yield FactLine(label, children=[FactLine(key, value_in_words(words, text)) for key, text in value.items()])
         case OneOf(options=options) if value is not None:
             for option in options:
-                yield from _option_lines(member, option, value)
+                yield from _option_lines(member, option, value, zone)
 
 
-def _list_line(label: str, member: Member, item: Member, values: Sequence[Any]) -> FactLine:
+def _list_line(label: str, member: Member, item: Member, values: Sequence[Any], zone: str) -> FactLine:
     if isinstance(item.node, Group):
-        groups = [describe_fact(item.node, value) for value in values]
+        groups = [describe_fact(item.node, value, zone) for value in values]
         return FactLine(label, children=[FactLine(f"{i}.", children=lines) for i, lines in enumerate(groups, 1)])
     described = Member(
         name="", node=item.node, presentation=item.presentation.over(member.presentation), annotation=None
@@ -60,24 +62,26 @@ def _list_line(label: str, member: Member, item: Member, values: Sequence[Any]) 
     return FactLine(label, ", ".join(value_in_words(described, value) for value in values))
 
 
-def _option_lines(member: Member, option: Member, value: Any) -> Iterator[FactLine]:
+def _option_lines(member: Member, option: Member, value: Any, zone: str) -> Iterator[FactLine]:
     match option.node:
         case Group(members=members) as group if isinstance(value, dict) and value.keys() <= {m.name for m in members}:
-            yield FactLine(member.presentation.label, children=describe_fact(group, value))
+            yield FactLine(member.presentation.label, children=describe_fact(group, value, zone))
         case Rows(item=item) if isinstance(value, list) and value:
-            yield _list_line(member.presentation.label, member, item, value)
+            yield _list_line(member.presentation.label, member, item, value, zone)
         case Leaf() | Choice() if isinstance(value, str | int | float):
             yield FactLine(member.presentation.label, value_in_words(member, value))
 
 
-def value_in_words(member: Member, value: Any) -> str:
-    """Returns a single value as people read it."""
+def value_in_words(member: Member, value: Any, zone: str = "UTC") -> str:
+    """Returns a single value as people read it, a time by the clock of a zone."""
     if value is None:
         return member.presentation.words.get("null", "Not known")
     if isinstance(value, bool):
         return "Yes" if value else "No"
     if isinstance(member.node, Choice):
         return member.presentation.word(value)
+    if member.node == Leaf("time") and (site_time := describe_time(str(value), zone)):
+        return site_time
     if isinstance(value, str) and is_term_id(value):
         return f"{term_name(value)} ({value})"
     if note := dose_in_gray(member, str(value)):
@@ -94,9 +98,10 @@ class FactChange:
     after: str
 
 
-def describe_changes(group: Group, before: dict[str, Any], after: dict[str, Any]) -> list[FactChange]:
-    """Returns the members that differ, in the order of the fact's class."""
-    texts_before, texts_after = dict(_flat(describe_fact(group, before))), dict(_flat(describe_fact(group, after)))
+def describe_changes(group: Group, before: Mapping[str, Any], after: Mapping[str, Any], zone: str) -> list[FactChange]:
+    """Returns the members that differ, in the order of the fact's class, with times by the clock of a zone."""
+    texts_before = dict(_flat(describe_fact(group, before, zone)))
+    texts_after = dict(_flat(describe_fact(group, after, zone)))
     return [
         FactChange(label, texts_before.get(label, ""), texts_after.get(label, ""))
         for label in {**texts_before, **texts_after}
