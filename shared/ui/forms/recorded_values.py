@@ -27,8 +27,8 @@ def describe_recorded(target: FormTarget, event: Event, stated: Fact) -> str:
     named = [change for change in changes if change.before not in ("", KEPT_WITH_THE_SITE)]
     values = [f"{change.label.lower()} {change.before}" for change in named[:MAX_VALUES]]
     more = [f"and {len(named) - MAX_VALUES} more"] if len(named) > MAX_VALUES else []
-    what = f" as {', '.join([*values, *more])}" if values else ""
-    return f"This form was recorded at {write_site_time(event.recorded_at, target.context.zone)}{what}."
+    values_in_words = f" as {', '.join([*values, *more])}" if values else ""
+    return f"This form was recorded at {write_site_time(event.recorded_at, target.context.zone)}{values_in_words}."
 
 
 def _content(fact: Fact) -> Mapping[str, Any]:
