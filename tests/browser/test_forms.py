@@ -185,6 +185,30 @@ def test_form_tells_before_the_session_ends(site_page: Page, participant_id: str
     expect(status).to_have_text("")
 
 
+def test_form_tells_before_the_12_hours_of_a_session_are_over(site_page: Page, participant_id: str) -> None:
+    """W6, WCAG 2.2.1: activity does not put this end off; another sign-in in another tab does."""
+    seconds_left = [660, 410, 170, 12 * 3600]  # at minutes 1, 5, 9 and, as the page warns, 10
+    site_page.route(
+        "**/session/renew",
+        lambda route: route.fulfill(status=204, headers={"Quartal-Session-Ends-In": str(seconds_left.pop(0))}),
+    )
+    site_page.clock.install()
+    site_page.goto(f"/enrollment/studies/{STUDY_ID}/participants/{participant_id}/facts/lesion.registered")
+    status, link = site_page.locator("#form-status"), site_page.get_by_role("link", name="Sign in again")
+    for _ in range(8):
+        site_page.keyboard.press("Shift")
+        site_page.clock.run_for(60_000)
+        expect(status).to_have_text("")
+    site_page.clock.run_for(60_000)
+    expect(status).to_contain_text("ends soon, 12 hours after you signed in")
+    expect(status).to_contain_text("sign in again in another tab, then go on here")
+    expect(link).to_have_attribute("href", "/session/sign-in?next=/session")
+    site_page.clock.run_for(60_000)
+    expect(status).to_have_text("")
+    expect(link).to_have_count(0)
+    assert seconds_left == []
+
+
 def test_form_tells_when_the_session_has_ended(
     site_page: Page, participant_id: str, console_messages: list[str]
 ) -> None:

@@ -163,6 +163,18 @@ async def test_script_of_a_page_renews_the_session_as_long_as_the_person_is_ther
     assert (refused.status_code, refused.json()["type"]) == (401, "/problems/not-recognised")
 
 
+async def test_script_of_a_page_learns_when_the_session_ends_in_any_case(
+    visitor: Browser, enrollment_database: Database, member: str
+) -> None:
+    """Activity does not put the end off, so the page can warn of it."""
+    visitor.sign_in(member, PAGE)
+    await change_session(enrollment_database, member, began_at="11 hours 55 minutes", active_at="50 minutes")
+    for idle in ("3000", "0"):
+        renewed = visitor.post("/session/renew", idle=idle)
+        assert renewed.status_code == 204
+        assert 240 < int(renewed.headers["Quartal-Session-Ends-In"]) <= 300
+
+
 async def minutes_idle(database: Database, subject: str) -> int:
     (row,) = await sessions_of(database, subject)
     active_at: datetime = row["active_at"]

@@ -22,10 +22,15 @@ _QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session that has not ended. `sealed` is what the provider gave; `is_fresh`: it was renewed a moment before."""
+    """A session that has not ended.
+
+    `seconds_left`: until it ends if nobody is active. `seconds_until_end`: until it ends in any case. `sealed` is what
+    the provider gave. `is_fresh`: it was renewed a moment before.
+    """
 
     subject: str
     seconds_left: float
+    seconds_until_end: float
     sealed: bytes
     is_fresh: bool
 
@@ -61,7 +66,10 @@ class SessionRepository:
         row = await self._pool.fetchrow(
             _QUERIES["find_session"], handle_hash, SESSION_MAX_AGE, SESSION_MAX_IDLE, MIN_RENEWAL_INTERVAL
         )
-        return SessionRow(row["subject"], float(row["seconds_left"]), row["sealed"], row["is_fresh"]) if row else None
+        if row is None:
+            return None
+        seconds = float(row["seconds_left"]), float(row["seconds_until_end"])
+        return SessionRow(row["subject"], *seconds, row["sealed"], row["is_fresh"])
 
     async def claim_renewal(self, handle_hash: bytes) -> bool:
         """Claims the renewal for this request. Returns False if another request has claimed it."""

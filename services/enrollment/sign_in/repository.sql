@@ -7,8 +7,10 @@ insert into sessions (handle_hash, subject, sealed) values ($1, $2, $3)
 delete from sessions where began_at <= now() - $1::interval or active_at <= now() - $2::interval
 
 -- name: find_session
--- Returns a session that has not ended, the time left to it if nothing happens, and whether the provider confirmed it within $4.
+-- Returns a session that has not ended, the time left to it if nothing happens, the time until it ends in any case, and
+-- whether the provider confirmed it within $4.
 select subject, extract(epoch from least(began_at + $2::interval, active_at + $3::interval) - now()) as seconds_left,
+       extract(epoch from began_at + $2::interval - now()) as seconds_until_end,
        sealed, renewed_at > now() - $4::interval as is_fresh
   from sessions
  where handle_hash = $1 and began_at > now() - $2::interval and active_at > now() - $3::interval

@@ -40,6 +40,8 @@ from shared.web.same_origin import PageRoute, require_own_navigation
 
 HANDLE = "renewal"
 """The purpose of the cookie that finds the session in enrollment's database."""
+ENDS_IN = "Quartal-Session-Ends-In"
+"""The header with the seconds until a session ends, however active the person is."""
 TEMPLATES = Path(__file__).with_name("templates")
 _INTERACTION_NEEDED = frozenset(
     {"login_required", "interaction_required", "consent_required", "account_selection_required"}
@@ -154,6 +156,7 @@ class _SignInPages:
     async def renew(self, request: Request, idle: timedelta) -> Response:
         """Renews the session for a script of a page, on which the person was last active `idle` ago.
 
+        A header has the seconds until the session ends in any case, 12 hours after the sign-in.
         Raises Unauthenticated, ServiceUnavailable.
         """
         try:
@@ -162,7 +165,8 @@ class _SignInPages:
             raise Unauthenticated from None
         except ProviderUnavailable:
             raise ServiceUnavailable from None
-        return _with_token(request, Response(status_code=204), renewal.token)
+        response = Response(status_code=204, headers={ENDS_IN: str(renewal.seconds_until_end)})
+        return _with_token(request, response, renewal.token)
 
     async def lead_to_provider(self, request: Request, next_address: str, *, renews: bool) -> Response:
         """Begins a sign-in, and sends the browser to the provider; a renewal asks it to show nothing."""

@@ -35,10 +35,14 @@ class NoRefreshToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """A new token. `is_repeated`: the session was renewed a moment before, so the browser should have one already."""
+    """A new token. `is_repeated`: the session was renewed a moment before, so the browser should have one already.
+
+    `seconds_until_end`: until the session ends in any case, so that a page can warn of it.
+    """
 
     token: SessionToken
     is_repeated: bool
+    seconds_until_end: int
 
 
 class Sessions:
@@ -64,7 +68,9 @@ class Sessions:
         if not row.is_fresh:
             await self._ask_provider(handle)
         await self._repository.note_activity(_hash(handle), idle)
-        return Renewal(await self._token(await self._find(handle)), is_repeated=row.is_fresh)
+        renewed = await self._find(handle)
+        seconds_until_end = max(0, int(renewed.seconds_until_end))
+        return Renewal(await self._token(renewed), is_repeated=row.is_fresh, seconds_until_end=seconds_until_end)
 
     async def renew_at_provider(self, handle: str, tokens: ProviderTokens) -> SessionToken:
         """Returns a new token for a session whose person the provider has just confirmed in the browser.

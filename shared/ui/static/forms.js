@@ -1,7 +1,7 @@
 // Makes a form quicker: rows appear without loading the page anew, and the session lasts as long as somebody works. Every
 // request is the one that the form itself would send, so a form without this script does the same.
 
-import { idleSeconds, requestRenewal } from './session.js';
+import { idleSeconds, requestRenewal, secondsUntilEnd } from './session.js';
 
 const IDLE_LIMIT = 60, WARNED_BEFORE = 2; // minutes without an act of the person until the session ends; minutes of warning
 const RENEWED_EVERY = 4; // minutes
@@ -44,16 +44,36 @@ function announce(sentence) {
   if (status && status.textContent !== sentence) status.textContent = sentence;
 }
 
+const ENDED = 'Your session has ended. Nothing is lost: press a button of the form, and sign in.';
+const IDLE = 'Your session ends soon. Press a key to go on.';
+const ENDING =
+  'Your session ends soon, 12 hours after you signed in, also while you work. Nothing is lost: sign in again in another tab, then go on here.';
+
+// The link leads to the provider even while the session lasts: another sign-in begins another session of 12 hours.
+function announceEnd() {
+  announce(ENDING);
+  const status = document.getElementById('form-status');
+  if (!status || document.getElementById('sign-in-again')) return;
+  const link = Object.assign(document.createElement('a'), { id: 'sign-in-again', href: '/session/sign-in?next=/session' });
+  Object.assign(link, { target: '_blank', rel: 'noopener', textContent: 'Sign in again' });
+  status.after(link);
+}
+
+// Whether the session ends before the next look at it has warned of it.
+const isEnding = () => secondsUntilEnd() <= (WARNED_BEFORE + 1) * 60;
+
 let minutes = 0;
 let renewal = 204;
 
 async function watchSession() {
+  const isDue = minutes % RENEWED_EVERY === 0 || isEnding(); // another tab may have begun a session that lasts
   minutes += 1;
   // A lost connection is no end of the session, and one that cannot be renewed is not asked about again.
-  if (minutes % RENEWED_EVERY === 0 && renewal === 204) renewal = await requestRenewal().catch(() => 204);
-  const isEnding = idleSeconds() >= (IDLE_LIMIT - WARNED_BEFORE) * 60;
-  if (renewal === 401) announce('Your session has ended. Nothing is lost: press a button of the form, and sign in.');
-  else announce(isEnding ? 'Your session ends soon. Press a key to go on.' : '');
+  if (isDue && renewal === 204) renewal = await requestRenewal().catch(() => 204);
+  if (renewal === 401) announce(ENDED);
+  else if (isEnding()) return announceEnd();
+  else announce(idleSeconds() >= (IDLE_LIMIT - WARNED_BEFORE) * 60 ? IDLE : '');
+  document.getElementById('sign-in-again')?.remove();
 }
 
 if (form()) setInterval(watchSession, 60_000);
