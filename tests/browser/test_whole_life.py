@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from infra.reference.study import subject
-from tests.browser.support.member import Browsing, Member, at_keyboard
+from tests.browser.support.member import Browsing, MemberAtKeyboard, at_keyboard
 from tests.browser.support.page_checks import PageChecks
 from tests.demo import Demo
 
@@ -37,7 +37,7 @@ def day_of_visit(number: int) -> str:
     return days_after_end(round(number * 365.25 / 4))
 
 
-def open_study(admin: Member, study: str) -> None:
+def open_study(admin: MemberAtKeyboard, study: str) -> None:
     """Opens the study with two criteria and two terms, and activates its site."""
     admin.write("Title", TITLE)
     admin.write("Ethics approval", "EC 17/2022")
@@ -66,7 +66,7 @@ def open_study(admin: Member, study: str) -> None:
     admin.record("Activation of a site")
 
 
-def grant_roles(admin: Member, study: str) -> None:
+def grant_roles(admin: MemberAtKeyboard, study: str) -> None:
     for role, site in (("coordinator", SITE), ("investigator", None)):
         admin.visit("Grant of a role to a member")
         admin.write("Member", subject(study, role, site))
@@ -76,7 +76,7 @@ def grant_roles(admin: Member, study: str) -> None:
         admin.record("Grant of a role to a member")
 
 
-def enroll(member: Member) -> str:
+def enroll(member: MemberAtKeyboard) -> str:
     """Screens a person, first with a day that does not exist, and enrolls; returns the participant's number."""
     member.visit("Screen a new participant")
     member.write("Screened on", "2023-13-01")
@@ -103,7 +103,7 @@ def enroll(member: Member) -> str:
     return participant
 
 
-def assess_baseline(member: Member) -> None:
+def assess_baseline(member: MemberAtKeyboard) -> None:
     member.visit("Baseline assessment")
     member.write("Assessed on", days_after_end(-57))
     member.write("Diagnosed on", days_after_end(-90)[:7])
@@ -124,7 +124,7 @@ def assess_baseline(member: Member) -> None:
     member.record("Tumor lesion")
 
 
-def treat(member: Member, study: str, participant: str) -> None:
+def treat(member: MemberAtKeyboard, study: str, participant: str) -> None:
     """Records a course from its start, which is likely next, to its end, which the worklist asks for."""
     member.visit("Start of radiotherapy")
     member.write("Target", "T1", "Target 1")
@@ -147,7 +147,7 @@ def treat(member: Member, study: str, participant: str) -> None:
     member.record("End of radiotherapy as planned")
 
 
-def assess_toxicity(member: Member) -> None:
+def assess_toxicity(member: MemberAtKeyboard) -> None:
     member.visit("Assessment of toxicity")
     member.write("Assessed on", days_after_end(0))
     member.choose("Timepoint", "End of radiotherapy")
@@ -160,7 +160,7 @@ def assess_toxicity(member: Member) -> None:
     member.record("Assessment of toxicity")
 
 
-def report_serious_event(member: Member) -> None:
+def report_serious_event(member: MemberAtKeyboard) -> None:
     """Reports an admission, finds its term by words, and records that it has ended."""
     member.visit("Serious adverse event: first report")
     member.write("Aware at", f"{days_after_end(3)} 09:30")
@@ -181,18 +181,18 @@ def report_serious_event(member: Member) -> None:
     member.record("Serious adverse event: final report")
 
 
-def go_to_follow_up(member: Member, participant: str, form: str) -> None:
+def go_to_follow_up(member: MemberAtKeyboard, participant: str, form: str) -> None:
     member.visit(participant)
     member.visit("Follow-up")
     member.visit(form)
 
 
-def go_to_worklist(member: Member, study: str) -> None:
+def go_to_worklist(member: MemberAtKeyboard, study: str) -> None:
     member.visit(study)
     member.visit("Worklist")
 
 
-def follow_up(member: Member, participant: str) -> None:
+def follow_up(member: MemberAtKeyboard, participant: str) -> None:
     for number in (1, 2, 4):
         go_to_follow_up(member, participant, "Follow-up contact")
         member.write("Seen on", day_of_visit(number))
@@ -210,7 +210,7 @@ def follow_up(member: Member, participant: str) -> None:
     member.record("Missed visit")
 
 
-def arrange_last_visit(member: Member, study: str, participant: str) -> None:
+def arrange_last_visit(member: MemberAtKeyboard, study: str, participant: str) -> None:
     """Books an appointment for the visit that is due, and puts its reminders off, both from the worklist."""
     go_to_worklist(member, study)
     member.visit(f"Appointment: {participant}, visit 8")
@@ -222,7 +222,7 @@ def arrange_last_visit(member: Member, study: str, participant: str) -> None:
     member.record("Reminder put off")
 
 
-def correct(member: Member, participant: str) -> None:
+def correct(member: MemberAtKeyboard, participant: str) -> None:
     """Restates the size of the lesion, and voids a confirmation that was meant for somebody else."""
     member.visit("Recorded today")
     member.visit(f"Correct or void: Tumor lesion, {participant}")
@@ -241,7 +241,7 @@ def correct(member: Member, participant: str) -> None:
     expect(member.page.locator(".lead")).to_contain_text("This fact is void.")
 
 
-def record_end(member: Member, participant: str) -> None:
+def record_end(member: MemberAtKeyboard, participant: str) -> None:
     go_to_follow_up(member, participant, "Progression")
     member.write("Detected on", days_after_end(600))
     member.choose("Kind", "Distant")
@@ -255,7 +255,7 @@ def record_end(member: Member, participant: str) -> None:
     member.record("Death")
 
 
-def check_outcome(member: Member, study: str, participant: str) -> None:
+def check_outcome(member: MemberAtKeyboard, study: str, participant: str) -> None:
     """Checks that the figures count the participant, and that the worklist, which had one visit, has none any more."""
     member.visit(study)
     expect(member.page.locator("#flow [data-number=enrolled]")).to_have_text("1")

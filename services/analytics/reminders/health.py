@@ -48,12 +48,12 @@ class ReminderStatus(NamedTuple):
     @property
     def faults(self) -> tuple[str, ...]:
         """The faults that keep reminders from being sent, the weightiest first."""
-        found = (
+        possible = (
             "stopped" if self.silent_seconds > SILENT_SECONDS else None,
             "mail" if self.is_mail_stuck else None,
             self.waits_for if self.waiting_seconds > WAITING_SECONDS else None,
         )
-        return tuple(fault for fault in found if fault)
+        return tuple(fault for fault in possible if fault)
 
     @property
     def fault(self) -> str | None:

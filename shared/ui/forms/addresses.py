@@ -35,7 +35,7 @@ def participants_url(study: str) -> str:
 
 
 def recorded_url(service: str, study: str, day: str = "") -> str:
-    """What the caller recorded in a service on a day: YYYY-MM-DD, or today."""
+    """The list of facts that the caller recorded in a service on a day: YYYY-MM-DD, or today."""
     query = f"?{urlencode({'on': day})}" if day else ""
     return f"{study_base(service, study)}/recorded{query}"
 

@@ -24,7 +24,7 @@ from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
 SERVICE_LABELS = {"enrollment": "Enrollment and treatment", "toxicity": "Toxicity", "followup": "Follow-up"}
-"""What each service records, in words."""
+"""The subjects of the facts that each service records, in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,14 @@ TIMEOUT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Browsing:
-    """How the pages are looked at."""
+    """The width of the window, and whether scripts run."""
 
     width: int
     has_script: bool
 
 
 @dataclass
-class Member(Keyboard):
+class MemberAtKeyboard(Keyboard):
     """A member of the study at a keyboard, who looks at every page."""
 
     checks: PageChecks
@@ -69,11 +69,11 @@ class Member(Keyboard):
 
 
 @contextmanager
-def at_keyboard(browser: Browser, base_url: str, browsing: Browsing, checks: PageChecks) -> Iterator[Member]:
+def at_keyboard(browser: Browser, base_url: str, browsing: Browsing, checks: PageChecks) -> Iterator[MemberAtKeyboard]:
     """A member at a browser that nobody has used before."""
     with browser.new_context(
         base_url=base_url,
         viewport={"width": browsing.width, "height": 900},
         java_script_enabled=browsing.has_script,
     ) as context:
-        yield Member(context.new_page(), checks)
+        yield MemberAtKeyboard(context.new_page(), checks)

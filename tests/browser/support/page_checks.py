@@ -1,4 +1,4 @@
-"""What every page has to keep: no violation of accessibility rules, nothing wider than the window, no error."""
+"""Checks of every page: no violation of accessibility rules, nothing wider than the window, no error."""
 
 from __future__ import annotations
 
