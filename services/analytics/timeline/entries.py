@@ -6,7 +6,7 @@ A partial date is placed on the imputed day that figures use (`cohort/date_imput
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
@@ -31,6 +31,7 @@ from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved
 from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyDiscontinued, SystemicTherapyStopped
 from shared.kernel.fact import Fact
 from shared.kernel.partial_date import PartialDate
+from shared.kernel.zones import zone_rules
 
 _ENDED_OUTCOMES = {"RECOVERED/RESOLVED", "RECOVERED/RESOLVED WITH SEQUELAE", "FATAL"}
 _RANK_AFTER = 0.5
@@ -54,12 +55,14 @@ class DatedFact:
 class TimelineContext:
     """The state of the study that a timeline shows.
 
-    `position`, and `recorded_at` of the last fact up to it. `today`: the day up to which open episodes last.
+    `position`, and `recorded_at` of the last fact up to it. `today`: the day up to which open episodes last. `zones`:
+    the time zones of the sites, by whose clocks times are shown; UTC for a site that is not among them.
     """
 
     position: int
     recorded_at: datetime | None
     today: date
+    zones: Mapping[str, str] = field(default_factory=dict)
 
 
 def assemble_timeline(
@@ -75,9 +78,10 @@ def assemble_timeline(
     that only a later release has. Raises UnreadableFact for content that cannot be read.
     """
     participant = participant_of_events(events[0].stream_id, [event for event in events if event.is_readable])
-    dated_facts = list(_with_imputed_days(events, participant))
+    zone = context.zones.get(participant.current_site, "UTC")
+    dated_facts = list(_with_imputed_days(events, participant, zone))
     spans = SpanContext(dated_facts, _open_end(dated_facts, context.today))
-    descriptions = DescriptionContext(participant.record, term_names or {})
+    descriptions = DescriptionContext(participant.record, term_names or {}, zone)
     entries = tuple(
         _entry(dated_fact, spans, descriptions, is_corrected=dated_fact.event.event_id in corrected_ids)
         for dated_fact in _sort_clinically(dated_facts)
@@ -103,16 +107,16 @@ def _lanes(entries: Sequence[TimelineEntry]) -> tuple[Lane, ...]:
     return tuple(Lane(lane=lane, title=title) for lane, title in LANES.items() if lane in lanes_present)
 
 
-def _with_imputed_days(events: Sequence[Event], participant: Participant) -> Iterator[DatedFact]:
+def _with_imputed_days(events: Sequence[Event], participant: Participant, zone: str) -> Iterator[DatedFact]:
     """Pairs each fact of the timeline with its imputed day, as figures do."""
     events_by_id = {event.event_id: event for event in events}
     for stated in participant.record.stated_facts:
         if not isinstance(stated.fact, NOT_ON_TIMELINE):
-            yield _with_imputed_day(events_by_id[stated.event_id], stated.fact, participant)
+            yield _with_imputed_day(events_by_id[stated.event_id], stated.fact, participant, zone)
 
 
-def _with_imputed_day(event: Event, fact: Fact, participant: Participant) -> DatedFact:
-    partial_date = _placement_date(fact)
+def _with_imputed_day(event: Event, fact: Fact, participant: Participant, zone: str) -> DatedFact:
+    partial_date = _placement_date(fact, zone)
     is_clinical_date = partial_date is not None and partial_date == fact.happened_on
     return DatedFact(
         event=event,
@@ -123,13 +127,16 @@ def _with_imputed_day(event: Event, fact: Fact, participant: Participant) -> Dat
     )
 
 
-def _placement_date(fact: Fact) -> PartialDate | None:
-    """Returns the date that places a fact; for a follow-up report of a serious event the day the site became aware."""
+def _placement_date(fact: Fact, zone: str) -> PartialDate | None:
+    """Returns the date that places a fact; for a follow-up report of a serious event the day the site became aware.
+
+    That day is the one of the zone.
+    """
     match fact:
         case SeriousEventResolved(resolved_on=PartialDate() as resolved):
             return resolved
         case SeriousEventUpdated() | SeriousEventResolved():
-            return PartialDate.from_day(fact.aware_at.date())
+            return PartialDate.from_day(fact.aware_at.astimezone(zone_rules(zone)).date())
     return fact.happened_on
 
 

@@ -10,6 +10,7 @@ from services.analytics.snapshot.as_of import AsOf
 from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.timeline.answers import TimelineAnswer
 from services.analytics.timeline.entries import TimelineContext, assemble_timeline
+from shared.contracts.study import SiteActivated
 from shared.kernel.errors import UnreadableFacts
 from shared.offload import offload
 from shared.retry import Backoff
@@ -53,6 +54,7 @@ class TimelineService:
             position=resolved.position,
             recorded_at=await self._reader.recorded_at(study_id, resolved.position),
             today=cut_date or await self._reader.default_cut_date(study_id, study.record, as_of, resolved.position),
+            zones={site.site_id: site.time_zone for site in study.record.facts_of(SiteActivated)},
         )
         try:
             return await offload(

@@ -152,9 +152,12 @@ def days_by_event(participant: Participant, events: Sequence[Event]) -> list[str
     return [days[event.event_id].isoformat() for event in events]
 
 
+SITE_ZONES = {"rome": "Europe/Rome"}
+
+
 def timeline_at(events: Sequence[Event], today: date, **options: Any) -> TimelineAnswer:
     """Returns the timeline at position 412."""
-    context = TimelineContext(position=412, recorded_at=RECORDED_AT, today=today)
+    context = TimelineContext(position=412, recorded_at=RECORDED_AT, today=today, zones=SITE_ZONES)
     return assemble_timeline(events, context, **options)
 
 

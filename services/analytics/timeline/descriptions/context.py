@@ -30,10 +30,14 @@ class Description:
 
 @dataclass(frozen=True)
 class DescriptionContext:
-    """The participant's record, and the names of toxicity terms by their ids (a term without a name shows its id)."""
+    """The participant's record, and the names of toxicity terms by their ids (a term without a name shows its id).
+
+    `zone`: the time zone of the participant's site, by whose clock times are shown.
+    """
 
     record: Record
     term_names: Mapping[str, str]
+    zone: str = "UTC"
 
     @cached_property
     def lesions(self) -> Mapping[str, LesionRegistered]:

@@ -16,6 +16,7 @@ from shared.contracts.toxicity import (
     ToxicityAssessed,
 )
 from shared.kernel.fact import Fact
+from shared.ui.forms.site_time import write_site_time
 
 _MAX_TERMS_IN_TITLE = 2
 
@@ -94,7 +95,7 @@ def _describe_serious_event(fact: SeriousEventReported, context: DescriptionCont
     term_and_grade = f"{context.term_label(fact.term)} {format_grade(fact.grade)}"
     detail = (
         _describe_seriousness(fact),
-        f"site aware since {fact.aware_at.date()}",
+        f"site aware since {write_site_time(fact.aware_at, context.zone)}",
         f"outcome: {fact.outcome.lower()}",
     )
     members = FactMembers(serious_event_id=fact.serious_event_id, term=fact.term, grade=fact.grade)
@@ -110,6 +111,7 @@ def _describe_serious_event(fact: SeriousEventReported, context: DescriptionCont
 def _describe_follow_up_report(fact: FollowUpReport, context: DescriptionContext) -> Description:
     verb = "resolved" if isinstance(fact, SeriousEventResolved) else "updated"
     detail = non_empty(
+        f"site aware since {write_site_time(fact.aware_at, context.zone)}",
         context.term_label(fact.term) if fact.term else "",
         format_grade(fact.grade) if fact.grade is not None else "",
         f"onset {fact.onset_on}" if fact.onset_on else "",

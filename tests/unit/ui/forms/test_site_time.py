@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from shared.contracts.toxicity import SeriousEventReported
 from shared.kernel.errors import Fault
+from shared.ui.forms.fields import fact_fields
 from shared.ui.forms.site_time import describe_time, possible_times, resolve_time
+from shared.ui.forms.words import describe_changes, describe_fact
 
 ROME = "Europe/Rome"
 
@@ -44,3 +47,13 @@ def test_time_is_shown_by_the_clock_of_the_site() -> None:
     assert describe_time("2024-03-07T09:30:00Z", ROME) == "2024-03-07 10:30 Europe/Rome"
     assert describe_time("2024-03-07 10:30", ROME) == "2024-03-07 10:30 Europe/Rome"
     assert describe_time("soon", ROME) == ""
+
+
+def test_times_of_a_fact_and_of_its_changes_are_by_the_clock_of_the_site() -> None:
+    fields = fact_fields(SeriousEventReported)
+    before, after = ({"aware_at": time} for time in ("2024-03-07T08:30:00Z", "2024-07-07T08:30:00+00:00"))
+    (line,) = describe_fact(fields, before, "Europe/Rome")
+    assert (line.label, line.text) == ("Aware at", "2024-03-07 09:30 Europe/Rome")
+    (change,) = describe_changes(fields, before, after, "Europe/Rome")
+    assert change.after == "2024-07-07 10:30 Europe/Rome"
+    assert describe_changes(fields, before, {"aware_at": "2024-03-07T09:30:00+01:00"}, "Europe/Rome") == []

@@ -15,7 +15,13 @@ from shared.testing.builders.follow_up_facts import (
     reminder_snoozed,
     visit_scheduled,
 )
-from shared.testing.builders.toxicity_facts import attributions, finding, serious_event_reported, toxicity_assessed
+from shared.testing.builders.toxicity_facts import (
+    attributions,
+    finding,
+    serious_event_reported,
+    serious_event_updated,
+    toxicity_assessed,
+)
 from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
 from tests.unit.analytics.support import TODAY, timeline_json
 from tests.unit.analytics.timeline.support import entries_of, single_entry, timeline_of
@@ -83,6 +89,16 @@ def test_clinical_basis_and_follow_up_withdrawal_are_worded_naturally() -> None:
     )
     withdrawn = entries_of(facts.consent_withdrawn(9, "follow_up"))
     assert withdrawn[-1]["title"] == "Withdrew consent to follow-up"
+
+
+def test_time_of_awareness_is_by_the_clock_of_the_site() -> None:
+    """A report through the API may come with another offset; near midnight even the day is another."""
+    reported = serious_event_reported(aware_at="2024-03-07T23:30:00Z")
+    updated = serious_event_updated(aware_at="2024-07-01T22:10:00-04:00")
+    first, second = entries_of(reported, updated)
+    assert "site aware since 2024-03-08 00:30 Europe/Rome" in first["detail"]
+    assert "site aware since 2024-07-02 04:10 Europe/Rome" in second["detail"]
+    assert second["on"] == "2024-07-02"
 
 
 class FactWithoutDescription(Fact):
