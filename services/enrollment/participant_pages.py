@@ -63,7 +63,7 @@ class ParticipantsView:
     next_url: str = ""
     new_url: str = ""
     token: str = ""
-    typed: Mapping[str, str]
+    answers: Mapping[str, str]
     error: str = ""
 
 
@@ -92,22 +92,22 @@ def participant_page_routes(forms: Forms) -> APIRouter:
         form = parse_form(await request.body())
         require_form_token(request, form.csrf)
         await get_container(request).authenticate(request)
-        typed = {name: value.strip() for name, value in form.pairs}
-        if number := await _find(request, study, typed):
+        answers = {name: value.strip() for name, value in form.pairs}
+        if number := await _find(request, study, answers):
             return RedirectResponse(addresses.participant_base(SERVICE, study, number), 303)
-        return await _list_page(request, pages, study, "", typed=typed, error=_NOT_FOUND)
+        return await _list_page(request, pages, study, "", answers=answers, error=_NOT_FOUND)
 
     return routes
 
 
-async def _find(request: Request, study: str, typed: Mapping[str, str]) -> str:
+async def _find(request: Request, study: str, answers: Mapping[str, str]) -> str:
     """Returns the number of the participant; an empty text if there is none that the caller may see."""
-    if reference := typed.get("local_reference"):
+    if reference := answers.get("local_reference"):
         rows = await find_by_reference(request, study, reference)
         note_rows(request, study, "search", len(rows))
         return rows[0][0] if len(rows) == 1 else ""
     try:
-        number = normalize_participant_id(typed.get("number", ""))
+        number = normalize_participant_id(answers.get("number", ""))
     except ValueError:
         return ""
     return number if await _is_visible(request, study, number) else ""
@@ -123,7 +123,7 @@ async def _is_visible(request: Request, study: str, participant_id: str) -> bool
 
 
 async def _list_page(
-    request: Request, pages: Pages, study: str, after: str, *, typed: Mapping[str, str] | None = None, error: str = ""
+    request: Request, pages: Pages, study: str, after: str, *, answers: Mapping[str, str] | None = None, error: str = ""
 ) -> Response:
     rights, _ = await load_caller_rights(request, study)
     heads = await _load_heads(request, study, readable_tenants(rights), after)
@@ -139,7 +139,7 @@ async def _list_page(
         next_url=f"{list_url}?after={rows[-1].participant_id}" if len(heads) > PAGE_ROWS else "",
         new_url=addresses.new_participant_url(study) if may_screen else "",
         token=token,
-        typed=typed or {},
+        answers=answers or {},
         error=error,
     )
     html = pages.render("own_participants.html", view=view, member=request.state.caller.subject)

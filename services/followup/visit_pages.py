@@ -64,10 +64,10 @@ _VERSION = re.compile(r"([0-9A-Z-]{11})\.([0-9]{1,9})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitChoice:
-    """A visit on the page. `is_chosen`: its box is ticked. `errors`: why nothing can be recorded about it."""
+    """A visit on the page. `has_tick`: its box is ticked. `errors`: why nothing can be recorded about it."""
 
     visit: ChosenVisit
-    is_chosen: bool
+    has_tick: bool
     errors: Sequence[str] = ()
 
 
@@ -113,7 +113,7 @@ def visit_page_routes(forms: Forms) -> APIRouter:
         fact = await _require_fact(request, study, type)
         chosen = _parse_visits(visit)
         states = await _load_states(request, study, fact, chosen)
-        rows = [VisitChoice(visit=visit, is_chosen=True) for visit in chosen]
+        rows = [VisitChoice(visit=visit, has_tick=True) for visit in chosen]
         versions = {participant_id: state.stream.head.version for participant_id, state in states.items()}
         return _render(request, pages, _page(request, study, fact, rows, versions, new_key()))
 
@@ -195,7 +195,7 @@ async def _answer(request: Request, pages: Pages, study: str, type_name: str, fo
         states=states,
         versions=_parse_versions(_texts(form, "version")),
     )
-    rows = [VisitChoice(visit=visit, is_chosen=visit in chosen) for visit in every_visit]
+    rows = [VisitChoice(visit=visit, has_tick=visit in chosen) for visit in every_visit]
     page = _page(request, study, fact, rows, statement.versions, form.key)
     page = replace(page, until=until if fact is ReminderSnoozed else None, asks_again=form.again)
     if not chosen:
@@ -232,7 +232,7 @@ async def _decide(request: Request, statement: VisitStatement) -> tuple[Refusals
 
 def _with_refusals(page: VisitsPage, statement: VisitStatement, refusals: Refusals) -> VisitsPage:
     """Returns the page with each message at its visit or day, and with what was recorded meanwhile."""
-    faults = {row.visit: list(faults_at(row.visit, refusals)) if row.is_chosen else [] for row in page.rows}
+    faults = {row.visit: list(faults_at(row.visit, refusals)) if row.has_tick else [] for row in page.rows}
     of_day = [fault.message for at_visit in faults.values() for fault in at_visit if fault.pointer == "until"]
     of_visit = {
         visit: [fault.message for fault in at_visit if fault.pointer != "until"] for visit, at_visit in faults.items()

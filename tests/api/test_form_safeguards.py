@@ -68,9 +68,7 @@ def test_form_of_more_than_a_mebibyte_is_refused_and_records_nothing(
 ) -> None:
     page = open_lesion_form(study, rome, participant_id)
     for size, is_too_long in ((MEBIBYTE, False), (MEBIBYTE + 1, True)):
-        content = b"a=" + b"x" * (
-            size - 2
-        )  # no form of Quartal, so the shorter one is refused too
+        content = b"a=" + b"x" * (size - 2)  # no form of Quartal, so the shorter one is refused too
         refused = rome.http.post(page.parser.action, content=content, headers=FORM)
         assert (refused.status_code == 413) == is_too_long
         assert (refused.is_client_error, b"xxx" in refused.content) == (True, False)

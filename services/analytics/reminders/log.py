@@ -83,7 +83,7 @@ class ScheduledVisit:
 class Reach:
     """The audiences that have a recipient today, and those whose digest is composed now."""
 
-    reached: Collection[Audience] = AUDIENCES
+    audiences: Collection[Audience] = AUDIENCES
     open_audiences: Collection[Audience] = ()
 
 
@@ -183,7 +183,7 @@ def _has_row(decision: Decision, occasion: VisitOnDay, own: Sequence[Reminder], 
 def _settled(row: Reminder, decision: Decision, occasion: VisitOnDay, reach: Reach) -> Reminder:
     """Returns the row as the decision of today has it. A failed one is not planned again on the same day."""
     reason: str = decision.reason or ""
-    if not reason and row.audience not in reach.reached:
+    if not reason and row.audience not in reach.audiences:
         is_known = row.reason == "no_recipient"
         reason = "no_recipient" if is_known or row.audience in reach.open_audiences else ""
     if not reason and row.state == "failed" and row.changed_on == occasion.today:

@@ -46,7 +46,7 @@ def find_reach(site: SiteDay, groups: Sequence[RecipientGroup], open_sites: Coll
     """Returns which audiences of a site's visits have a recipient, and whose digests are composed now."""
     own = [group for group in groups if group.addressee in (site.site_id, STUDY_ADDRESSEE)]
     return Reach(
-        reached=frozenset(_audience(group) for group in own if group.recipients),
+        audiences=frozenset(_audience(group) for group in own if group.recipients),
         open_audiences=frozenset(_audience(group) for group in own if group.hour_site.site_id in open_sites),
     )
 

@@ -32,7 +32,7 @@ class FormContext:
     `enrollment` is the participant's record in enrollment, `own` the one in this service. The form gives the day
     `stated_on`, the course, the country and the chosen version of CTCAE. `sites` are those at which the caller may
     state the fact; None: every one. `hides_texts`: the caller does not see the sealed texts of the fact that the form
-    corrects. `present_values`: the values that a report changes, by member. `kept_texts`: names of the fields of sealed
+    corrects. `current_values`: the values that a report changes, by member. `kept_texts`: names of the fields of sealed
     texts that must be stated, and stay as they are unless others are given. `site_notes`: what a form says of a site.
     `standing_values`: those of the fact that the form corrects, by the names of its fields.
     """
@@ -48,7 +48,7 @@ class FormContext:
     country: str = ""
     chosen_dictionary: str = ""
     sites: frozenset[str] | None = None
-    present_values: Mapping[str, Any] = field(default_factory=dict)
+    current_values: Mapping[str, Any] = field(default_factory=dict)
     hides_texts: bool = False
     kept_texts: frozenset[str] = frozenset()
     site_notes: Mapping[str, str] = field(default_factory=dict)
@@ -64,8 +64,8 @@ class FormContext:
     def dictionary(self) -> ctcae.CtcaeDictionary:
         """The terms by which toxicity is graded: those that a form about the protocol chooses, or the protocol's."""
         in_force = self.protocol.toxicity.dictionary if self.protocol else ctcae.DICTIONARY_NAMES[-1]
-        is_chosen = self.chosen_dictionary in ctcae.DICTIONARY_NAMES
-        return ctcae.load_dictionary(self.chosen_dictionary if is_chosen else in_force)
+        is_there = self.chosen_dictionary in ctcae.DICTIONARY_NAMES
+        return ctcae.load_dictionary(self.chosen_dictionary if is_there else in_force)
 
     @cached_property
     def visits(self) -> ParticipantVisits:

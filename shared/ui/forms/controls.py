@@ -14,7 +14,7 @@ from shared.ui.forms.field_view import FieldView, Option, ViewKind
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
 from shared.ui.forms.offers import cause_in_words, describe_unoffered, offered, term_name
 from shared.ui.forms.site_time import describe_time, possible_times
-from shared.ui.forms.terms import TERM_OFFERS, find_terms, is_term_id, typed_words
+from shared.ui.forms.terms import TERM_OFFERS, find_terms, is_term_id, search_words
 from shared.ui.forms.words import value_in_words
 
 MAX_RADIOS = 7
@@ -134,7 +134,7 @@ class Controls:
 
     def present_value(self, member: Member) -> str:
         """Returns what a report that leaves the member out keeps."""
-        value = self.context.present_values.get(member.name)
+        value = self.context.current_values.get(member.name)
         if value is None or isinstance(member.node, Mapped | Group | OneOf):
             return ""
         if isinstance(member.node, Rows) and isinstance(member.node.item.node, Group):
@@ -167,7 +167,7 @@ class Controls:
         return replace(view, kind="radio" if is_short else "select", options=options)
 
     def _term(self, view: FieldView, entries: Entries) -> FieldView:
-        words = typed_words(entries.values)
+        words = search_words(entries.values)
         if is_term_id(view.value) and not words:
             is_listed = view.value.strip() in self.context.dictionary.terms
             errors = view.errors if is_listed else [*view.errors, _OTHER_DICTIONARY]

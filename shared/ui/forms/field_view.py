@@ -31,7 +31,7 @@ class Option:
 
     value: str
     label: str
-    is_chosen: bool = False
+    is_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

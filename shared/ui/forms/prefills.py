@@ -32,13 +32,13 @@ _PREFILLS: Mapping[str, Callable[[FormContext], Body]] = {
 }
 
 
-_GIVEN_MEMBERS: Mapping[type[Fact], Sequence[str]] = {
+_LINK_MEMBERS: Mapping[type[Fact], Sequence[str]] = {
     QueryExplained: ("query_key",),
     VisitScheduled: ("visit", "course_id"),
     ReminderSnoozed: ("visit", "course_id"),
     ReminderAcknowledged: ("visit", "course_id"),
 }
-_GIVEN_PATTERNS: Mapping[str, str] = {
+_LINK_PATTERNS: Mapping[str, str] = {
     "query_key": QUERY_KEY,
     "visit": "[1-9][0-9]{0,2}",
     "course_id": "[A-Za-z0-9][A-Za-z0-9_.-]{0,31}",
@@ -47,7 +47,7 @@ _FIXED_MEMBERS = ("every_months", "anchor_policy")
 """Members of the follow-up plan that no amendment changes."""
 
 
-def given_values(form: PostedForm, fact: type[Fact]) -> dict[str, str]:
+def link_values(form: PostedForm, fact: type[Fact]) -> dict[str, str]:
     """Returns the values by name that the link to a form fixes: what a reminder, a booking or an answer is about.
 
     A form that was sent says which these were, but for the key of a data query, which nobody types: a form that was
@@ -55,9 +55,9 @@ def given_values(form: PostedForm, fact: type[Fact]) -> dict[str, str]:
     page as if they were ours.
     """
     is_first = form.is_first or fact is QueryExplained
-    names = [name for name in _GIVEN_MEMBERS.get(fact, ()) if is_first or name in form.offered]
+    names = [name for name in _LINK_MEMBERS.get(fact, ()) if is_first or name in form.offered]
     values = {name: form.entries.last_value(name) for name in names}
-    return {name: value for name, value in values.items() if re.fullmatch(_GIVEN_PATTERNS[name], value)}
+    return {name: value for name, value in values.items() if re.fullmatch(_LINK_PATTERNS[name], value)}
 
 
 def fixed_content(context: FormContext, fact: type[Fact]) -> dict[str, str]:

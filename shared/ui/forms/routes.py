@@ -21,7 +21,7 @@ from shared.ui.forms.closing_effects import closing_effects
 from shared.ui.forms.entries import PostedForm, new_key, parse_form
 from shared.ui.forms.fields import Group, fact_fields
 from shared.ui.forms.pages import FormReply, create_form_pages, render_form, render_not_here, render_signed_out
-from shared.ui.forms.prefills import first_content, fixed_content, given_values
+from shared.ui.forms.prefills import first_content, fixed_content, link_values
 from shared.ui.forms.presets import standing_grants, with_preset
 from shared.ui.forms.requests import AfterParameter, create_form_router, fills_from_query, require_form_token
 from shared.ui.forms.site_counts import participants_by_site
@@ -229,6 +229,6 @@ async def load_fact_target(
         context=context,
         version=state.stream.head.version,
         events=state.stream.events,
-        fixed=given_values(form, fact),
+        fixed=link_values(form, fact),
         prefilled=tuple(write_fields(fact_fields(fact), first_content(context, type_name))),
     )

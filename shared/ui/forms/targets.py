@@ -22,9 +22,9 @@ from shared.kernel.record import Record, current_record
 from shared.postgres.tenancy import EVERY_SITE
 from shared.security.grants import Rights
 from shared.ui.forms.context import FormContext
+from shared.ui.forms.current_values import current_values
 from shared.ui.forms.entries import Entries, Pair
 from shared.ui.forms.fields import Group, fact_fields
-from shared.ui.forms.present_values import present_values
 from shared.ui.forms.presets import Preset
 from shared.ui.forms.words import FactLine
 from shared.web.read_access import TextsByVersion, load_caller_rights, load_visible_stream
@@ -237,7 +237,7 @@ def with_typed_day(context: FormContext, fact: type[Fact], entries: Entries) -> 
         course_id=entries.last_value("course_id"),
         country=entries.last_value("country"),
         chosen_dictionary=toxicity.last_value("dictionary"),
-        present_values=present_values(context.own, fact, entries.last_value("serious_event_id")),
+        current_values=current_values(context.own, fact, entries.last_value("serious_event_id")),
     )
 
 

@@ -19,7 +19,7 @@ def is_term_id(text: str) -> bool:
     return _TERM_ID.fullmatch(text.strip()) is not None
 
 
-def typed_words(texts: Sequence[str]) -> str:
+def search_words(texts: Sequence[str]) -> str:
     """Returns the words among the values of a field; an empty text if there is an id alone."""
     return next((text for text in texts if text.strip() and not is_term_id(text)), "")
 
@@ -33,7 +33,7 @@ def find_terms(dictionary: ctcae.CtcaeDictionary, words: str) -> list[ctcae.Ctca
 
 def resolve_term(dictionary: ctcae.CtcaeDictionary, texts: Sequence[str]) -> str | Fault:
     """Returns the id of the term that a field means; a fault where the words do not lead to the chosen term."""
-    words = typed_words(texts)
+    words = search_words(texts)
     term_id = next((text.strip() for text in texts if is_term_id(text)), "")
     if not words:
         return term_id

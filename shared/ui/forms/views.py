@@ -172,7 +172,7 @@ class FormView:
         term = self.controls.context.dictionary.terms.get(key_value)
         allowed = {"", NULL_TEXT, *(str(grade) for grade in (term.grades if term else range(6)))}
         return replace(
-            child, options=[option for option in child.options if option.value in allowed or option.is_chosen]
+            child, options=[option for option in child.options if option.value in allowed or option.is_answer]
         )
 
     def _with_offered_rows(self, member: Member, item: Member, entries: Entries) -> Entries:

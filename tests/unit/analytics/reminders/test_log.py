@@ -105,11 +105,11 @@ def test_a_target_that_moves_by_a_week_has_a_row_of_its_own() -> None:
 
 def test_nobody_to_receive_it_is_said_once_its_digest_would_be_composed() -> None:
     log = Log()
-    log.settle(Facts(), "2025-04-01", Reach(reached=()))
+    log.settle(Facts(), "2025-04-01", Reach(audiences=()))
     assert log.listed() == [("open", "planned", "")]
-    log.settle(Facts(), "2025-04-01", Reach(reached=(), open_audiences=SITE))
+    log.settle(Facts(), "2025-04-01", Reach(audiences=(), open_audiences=SITE))
     assert log.listed() == [("open", "suppressed", "no_recipient")]
-    assert log.settle(Facts(), "2025-04-02", Reach(reached=())) == []
+    assert log.settle(Facts(), "2025-04-02", Reach(audiences=())) == []
     log.settle(Facts(), "2025-04-02")
     assert log.listed() == [("open", "planned", "")]
 

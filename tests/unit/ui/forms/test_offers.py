@@ -22,12 +22,12 @@ from shared.testing.builders import toxicity_facts as toxicity
 from shared.testing.spec import numbered_facts
 from shared.ui.forms.context import FormContext
 from shared.ui.forms.controls import Controls
+from shared.ui.forms.current_values import current_values
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.field_view import FieldView
 from shared.ui.forms.fields import fact_fields
 from shared.ui.forms.offers import offered
-from shared.ui.forms.prefills import given_values
-from shared.ui.forms.present_values import present_values
+from shared.ui.forms.prefills import link_values
 from shared.ui.forms.presets import standing_grants, with_preset
 from shared.ui.forms.sample_visits import WINDOWS, sample_visits, with_rows
 from shared.ui.forms.targets import with_typed_day
@@ -110,14 +110,14 @@ def test_zones_of_the_country_that_was_typed_come_first() -> None:
 
 def test_report_shows_the_present_value_of_what_it_may_change() -> None:
     own = (toxicity.serious_event_reported(grade=3), toxicity.serious_event_updated(grade=4))
-    values = present_values(record_of(*own), SeriousEventUpdated, "")
+    values = current_values(record_of(*own), SeriousEventUpdated, "")
     assert (values["grade"], values["seriousness"]) == (4, ["hospitalisation"])
-    context = replace(context_of(*own), present_values=values)
+    context = replace(context_of(*own), current_values=values)
     views = views_of(TOXICITY.declared_facts["toxicity.serious_event_updated"], context)
     assert views["grade"].hint == "At present: 4."
     assert views["seriousness"].hint == "At present: Hospital admission or a longer stay."
     assert "Dysphagia" in views["term"].hint
-    assert present_values(record_of(*own), SeriousEventUpdated, "SAE9") == {}
+    assert current_values(record_of(*own), SeriousEventUpdated, "SAE9") == {}
 
 
 def attributed(**levels: str) -> list[dict[str, str]]:
@@ -133,7 +133,7 @@ def test_report_shows_the_present_likelihood_of_each_cause_in_words() -> None:
     )
     for name in ("toxicity.serious_event_updated", "toxicity.serious_event_resolved"):
         kind = TOXICITY.declared_facts[name]
-        context = replace(context_of(*own), present_values=present_values(record_of(*own), kind, ""))
+        context = replace(context_of(*own), current_values=current_values(record_of(*own), kind, ""))
         assert views_of(kind, context)["attribution"].hint == (
             "At present: Radiotherapy RT1: probable; Systemic therapy S1: possible; Disease: unlikely. "
             "If you change one of these answers, give all of them: yours replace the present ones."
@@ -145,12 +145,12 @@ def test_report_shows_the_present_value_of_every_member_that_it_may_change() -> 
     own = (toxicity.serious_event_reported(attribution=attributed(disease="unlikely")),)
     for name in ("toxicity.serious_event_updated", "toxicity.serious_event_resolved"):
         kind = TOXICITY.declared_facts[name]
-        shown = {"serious_event_id", "aware_at", "narrative", *present_values(record_of(*own), kind, "")}
+        shown = {"serious_event_id", "aware_at", "narrative", *current_values(record_of(*own), kind, "")}
         assert set(kind.model_fields) - shown <= {"resolved_on"}
 
 
 @given(order=st.permutations(range(4)))
-def test_present_values_follow_when_the_site_became_aware_and_not_when_it_was_recorded(order: list[int]) -> None:
+def test_current_values_follow_when_the_site_became_aware_and_not_when_it_was_recorded(order: list[int]) -> None:
     reports = [
         toxicity.serious_event_reported(grade=3),
         toxicity.serious_event_updated(
@@ -159,7 +159,7 @@ def test_present_values_follow_when_the_site_became_aware_and_not_when_it_was_re
         toxicity.serious_event_updated(aware_at="2024-02-09T08:00:00+01:00", grade=2),
         toxicity.serious_event_resolved(aware_at="2024-02-09T08:00:00+01:00", outcome="RECOVERED/RESOLVED"),
     ]
-    values = present_values(record_of(*(reports[index] for index in order)), SeriousEventUpdated, "SAE1")
+    values = current_values(record_of(*(reports[index] for index in order)), SeriousEventUpdated, "SAE1")
     assert (values["grade"], values["outcome"]) == (2, "RECOVERED/RESOLVED")
     assert values["attribution"] == attributed(other="unlikely")
     event = serious_events(record_of(*(reports[index] for index in order)))["SAE1"]
@@ -186,7 +186,7 @@ def test_changed_prescription_and_end_are_of_a_running_course() -> None:
 def test_day_of_death_has_a_box_for_a_day_that_is_not_known() -> None:
     view = views_of(FOLLOWUP.declared_facts["participant.died"], context_of(), PostedForm(pairs=(("died_on", "null"),)))
     box = view["died_on"].null_box
-    assert (view["died_on"].value, box and (box.value, box.label, box.is_chosen)) == ("", ("null", "Not known", True))
+    assert (view["died_on"].value, box and (box.value, box.label, box.is_answer)) == ("", ("null", "Not known", True))
 
 
 def test_term_of_another_dictionary_is_marked() -> None:
@@ -201,7 +201,7 @@ def test_term_of_another_dictionary_is_marked() -> None:
 
 def test_reminder_steps_are_boxes_of_which_the_default_is_ticked() -> None:
     view = views_of(STUDY.declared_facts["study.opened"], context_of())["protocol.reminders.steps"]
-    assert (view.kind, [(option.value, option.is_chosen) for option in view.options]) == (
+    assert (view.kind, [(option.value, option.is_answer) for option in view.options]) == (
         "boxes",
         [("open", True), ("target", True), ("overdue", True)],
     )
@@ -240,33 +240,33 @@ def test_visits_of_the_plan_that_is_typed_are_shown_for_a_sample_anchor() -> Non
 def test_link_fixes_the_visit_that_is_booked_and_the_data_query_that_is_answered() -> None:
     booking, key = FOLLOWUP.declared_facts["visit.scheduled"], "a" * 64
     opened = PostedForm(pairs=(("visit", "3"), ("on", "2024-12-09")), is_first=True)
-    assert given_values(opened, booking) == {"visit": "3"}
-    controls = Controls(context_of(), opened, fixed=given_values(opened, booking))
+    assert link_values(opened, booking) == {"visit": "3"}
+    controls = Controls(context_of(), opened, fixed=link_values(opened, booking))
     visit = next(view for view in FormView(controls).build(fact_fields(booking)) if view.name == "visit")
     assert (visit.kind, visit.note) == ("fixed", "Visit 3: 2024-11-29, window 2024-11-15 to 2024-12-13")
     assert visit.is_offered
     answer = PostedForm(pairs=(("query_key", key),))
     explanation = FOLLOWUP.declared_facts["query.explained"]
-    assert given_values(answer, explanation) == {"query_key": key}
+    assert link_values(answer, explanation) == {"query_key": key}
 
 
 @pytest.mark.parametrize("text", ["Call this number", "a" * 63, "A" * 64, f"{'a' * 64} b", "<b>"])
 def test_text_that_is_no_key_of_a_data_query_is_not_shown_as_one(text: str) -> None:
     opened = PostedForm(pairs=(("query_key", text),), is_first=True)
-    assert given_values(opened, FOLLOWUP.declared_facts["query.explained"]) == {}
+    assert link_values(opened, FOLLOWUP.declared_facts["query.explained"]) == {}
 
 
 @pytest.mark.parametrize("text", ["Call this number", "0", "<b>", "1000"])
 def test_text_that_is_no_visit_is_not_fixed_as_one(text: str) -> None:
     opened = PostedForm(pairs=(("visit", text), ("course_id", f"{text} ")), is_first=True)
-    assert "visit" not in given_values(opened, FOLLOWUP.declared_facts["visit.scheduled"])
+    assert "visit" not in link_values(opened, FOLLOWUP.declared_facts["visit.scheduled"])
 
 
 def test_visit_that_the_link_fixed_stays_fixed_in_the_form_that_comes_back() -> None:
     booking = FOLLOWUP.declared_facts["visit.scheduled"]
     sent = PostedForm(pairs=(("visit", "3"),), offered=frozenset({"visit"}))
-    assert given_values(sent, booking) == {"visit": "3"}
-    assert given_values(replace(sent, offered=frozenset()), booking) == {}
+    assert link_values(sent, booking) == {"visit": "3"}
+    assert link_values(replace(sent, offered=frozenset()), booking) == {}
 
 
 @pytest.mark.parametrize(

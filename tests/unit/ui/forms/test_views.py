@@ -98,7 +98,7 @@ def test_empty_form_chooses_no_boolean_and_fills_in_no_date(kind: type[Fact]) ->
     """F1, F16: nothing is chosen beforehand but a default of the class that is no boolean and no date."""
     for view in views_of(fact_fields(kind), PostedForm(is_first=True)):
         is_boolean = {option.value for option in view.options} == {"true", "false"}
-        assert not (is_boolean and any(option.is_chosen for option in view.options)), view.name
+        assert not (is_boolean and any(option.is_answer for option in view.options)), view.name
         assert not re.fullmatch(r"\d{4}-\d{2}(-\d{2})?", view.value), view.name
 
 

@@ -15,7 +15,7 @@ REPORTS = (SeriousEventUpdated, SeriousEventResolved)
 _MEMBERS = frozenset({"term", "grade", "onset_on", "seriousness", "outcome", "attribution"})
 
 
-def present_values(record: Record, fact: type[Fact], event_id: str) -> Mapping[str, Any]:
+def current_values(record: Record, fact: type[Fact], event_id: str) -> Mapping[str, Any]:
     """Returns the values of an event after all its reports, by member; of the only one without an id.
 
     Reports apply in the order in which the site became aware, as in figures. Nothing for facts that are no report of
