@@ -86,7 +86,7 @@ def _new_participant_loader(request: Request, study: str) -> LoadTarget:
             alike_by=frozenset({"site_id", "screened_on", "sex", "birth_year"}),
             find_alike=_screenings_like_it(request, study, site) if is_allowed else None,
             doubt=SCREENED_ALREADY,
-            fixed={"site_id": own_site} if own_site else {},
+            constants={"site_id": own_site} if own_site else {},
         )
 
     return load

@@ -237,7 +237,7 @@ def drop_unasked(target: FormTarget, reading: FormReading) -> None:
 def complete_body(target: FormTarget, body: dict[str, object], *, voids: bool) -> dict[str, object]:
     """Returns the body with what the form knows by itself: fixed values, and the event that a correction is of."""
     members = {member.name: member for member in target.form.fields.members}
-    fixed = {name: read_value(members[name], text) for name, text in target.fixed.items() if name in members}
+    fixed = {name: read_value(members[name], text) for name, text in target.constants.items() if name in members}
     completed = {**body, **fixed, **target.base}
     content = body.get("replacement")
     if target.replacement is None or not isinstance(content, dict):

@@ -33,14 +33,14 @@ _NO_ANSWER, _VISIT_BY_DATE = Offered("", ""), Offered("", "By date")
 class Controls:
     """Makes the controls of one form.
 
-    `errors`: sentences by the name of a field; those that are shown are taken out. `fixed`: values by name that the
+    `errors`: sentences by the name of a field; those that are shown are taken out. `constants`: values by name that the
     form shows and does not ask for.
     """
 
     context: FormContext
     form: PostedForm
     errors: dict[str, list[str]] = field(default_factory=dict)
-    fixed: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict)
 
     def take_errors(self, name: str) -> Sequence[str]:
         return self.errors.pop(name, ())
@@ -62,8 +62,8 @@ class Controls:
             is_required=member.is_required or member.default is not None,
             lines=presentation.lines,
         )
-        if name in self.fixed:
-            return replace(view, kind="fixed", value=self.fixed[name], note=self._fixed_note(presentation, name))
+        if name in self.constants:
+            return replace(view, kind="fixed", value=self.constants[name], note=self._fixed_note(presentation, name))
         view = replace(view, hint=self.present_value(member))
         if presentation.offers in TERM_OFFERS:
             return self._term(view, entries)
@@ -118,7 +118,7 @@ class Controls:
 
     def _fixed_note(self, presentation: Presentation, name: str) -> str:
         """Returns a fixed value in words: those of an offer, or else its own."""
-        value = self.fixed[name]
+        value = self.constants[name]
         labels = {choice.value: choice.label for choice in self.offered(presentation.offers)}
         if presentation.offers and value not in labels:
             return self.unoffered(presentation.offers, value).label

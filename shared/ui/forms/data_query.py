@@ -25,7 +25,7 @@ class DataQueryLink:
 
 def find_data_query(target: FormTarget) -> DataQueryLink | None:
     """Returns the data query that the form explains; None for other forms, and where none is named."""
-    key = target.fixed.get("query_key", "")
+    key = target.constants.get("query_key", "")
     if target.form.model is not QueryExplained or not re.fullmatch(QUERY_KEY, key):
         return None
     return DataQueryLink(

@@ -135,7 +135,7 @@ def render_form(pages: Pages, request: Request, target: FormTarget, reply: FormR
     errors = _errors_by_name(target, reply.reading or FormReading(), reply.faults)
     messages = {name: list(texts) for name, texts in errors.items()}
     form, token = reply.form, form_token(request)
-    controls = Controls(target.context, form, errors, target.fixed)
+    controls = Controls(target.context, form, errors, target.constants)
     fields = (
         [preset_view(form, target.presets, controls.take_errors(NAME))]
         if target.presets

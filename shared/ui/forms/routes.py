@@ -148,7 +148,7 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
                 events=() if form.is_first else await _study_events(request, study),
                 presets=standing_grants(state.record, fact),
                 find_effects=closing_effects(request, study, state.record, fact),
-                fixed=fixed_content(context, fact),
+                constants=fixed_content(context, fact),
                 content_before=content,
                 prefilled=tuple(write_fields(fact_fields(fact), content)),
             )
@@ -229,6 +229,6 @@ async def load_fact_target(
         context=context,
         version=state.stream.head.version,
         events=state.stream.events,
-        fixed=link_values(form, fact),
+        constants=link_values(form, fact),
         prefilled=tuple(write_fields(fact_fields(fact), first_content(context, type_name))),
     )

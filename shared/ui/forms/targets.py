@@ -78,10 +78,10 @@ def fact_form(fact: type[Fact], model: type[BaseModel] | None = None) -> FactFor
 class FormTarget:
     """The fact that a form states, and where.
 
-    `stream_id` is None for a new participant. `json_path`: the JSON route that states the same. `fixed`: values that
-    are shown and not asked for. `base`: what the form adds to the body. `prefilled`: names and values of its fields.
-    `replacement`: type and version of the fact that the form corrects; None for other forms. `is_void`: that fact is
-    void now. `content_before`: its content. `alike_by`: members by which an earlier fact may be the same one, so that
+    `stream_id` is None for a new participant. `json_path`: the JSON route that states the same. `constants`: values
+    that are shown and not asked for. `base`: what the form adds to the body. `prefilled`: names and values of its
+    fields. `replacement`: type and version of the fact that the form corrects; None for other forms. `is_void`: that
+    fact is void now. `content_before`: its content. `alike_by`: members by which an earlier fact may be the same one, so that
     the form asks `doubt`; None: all members. `find_alike`: finds such facts outside of the record. `presets`: choices
     that fill all its fields. `find_effects`: counts what the fact stops, for its check.
     """
@@ -99,7 +99,7 @@ class FormTarget:
     alike_by: frozenset[str] | None = None
     find_alike: FindAlike | None = None
     doubt: Fault = RECORDED_ALREADY
-    fixed: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, Any] = field(default_factory=dict)
     prefilled: Sequence[Pair] = ()
     replacement: Mapping[str, Any] | None = None

@@ -241,7 +241,7 @@ def test_link_fixes_the_visit_that_is_booked_and_the_data_query_that_is_answered
     booking, key = FOLLOWUP.declared_facts["visit.scheduled"], "a" * 64
     opened = PostedForm(pairs=(("visit", "3"), ("on", "2024-12-09")), is_first=True)
     assert link_values(opened, booking) == {"visit": "3"}
-    controls = Controls(context_of(), opened, fixed=link_values(opened, booking))
+    controls = Controls(context_of(), opened, constants=link_values(opened, booking))
     visit = next(view for view in FormView(controls).build(fact_fields(booking)) if view.name == "visit")
     assert (visit.kind, visit.note) == ("fixed", "Visit 3: 2024-11-29, window 2024-11-15 to 2024-12-13")
     assert visit.is_offered
