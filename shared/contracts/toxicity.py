@@ -88,7 +88,7 @@ class Finding(FactPart):
     """CTCAE grade, 0 to 5. 0: looked for and absent. null: not graded."""
     not_graded: Annotated[SealedString | None, Presentation(label="Not graded, because")] = None
     """Reason why the term was not graded, if the grade is null; sealed."""
-    attribution: Attributions = ()
+    attribution: Annotated[Attributions, Presentation(comes_last=True)] = ()
     """Likelihood of each cause that was considered."""
     onset_on: ClinicalDate | None = None
     """Day on which the adverse event began."""
@@ -185,9 +185,9 @@ class SeriousEventReported(Fact):
     """Day on which the event began."""
     seriousness: SeriousnessCriteria
     """Criteria by which the event is serious (ICH E2A), at least one."""
-    narrative: Annotated[SealedString, Presentation(lines=8)]
+    narrative: Annotated[SealedString, Presentation(lines=8, comes_last=True)]
     """Narrative of the event in the site's words; sealed."""
-    outcome: Outcome
+    outcome: Annotated[Outcome, Presentation(comes_last=True)]
     """Outcome at the time of the report (CDISC codelist OUT)."""
     attribution: Attributions = ()
     """Likelihood of each cause that was considered."""

@@ -150,6 +150,8 @@ class RadiotherapyStarted(_Prescription):
     The end of the index course is the anchor from which follow-up visits are counted.
     """
 
+    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=50), Presentation(comes_last=True)]
+    """Targets of the course, each with its prescription."""
     started_on: ClinicalDate
     """Day of the first fraction."""
     intent: Intent
