@@ -185,8 +185,8 @@ def _describe_one(view: FieldView, kinds: dict[str, str]) -> str:
     return f"{name} {_KINDS.get(view.kind) or _TEXT_KINDS.get(kinds.get(numberless, ''), 't')}"
 
 
-def described_form(fields: Group, form: PostedForm, fixed: dict[str, str]) -> str:
-    views = FormView(Controls(CONTEXT_OF_ALL, form, fixed=fixed)).build(fields)
+def described_form(fields: Group, form: PostedForm, constants: dict[str, str]) -> str:
+    views = FormView(Controls(CONTEXT_OF_ALL, form, constants=constants)).build(fields)
     return describe(views, dict(text_kinds(fields)))
 
 
