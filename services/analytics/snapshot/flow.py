@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.analytics.cohort.participation_status import END_STATUSES, FollowUpStatus
-from services.analytics.snapshot.columns import NEVER_NUMBER, Table
+from services.analytics.snapshot.columns import NEVER_NUMBER, Column, Table
 from services.analytics.snapshot.selection import Selection, stereotactic_targets
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 
@@ -25,8 +25,8 @@ _PRECISION_BITS, _MOST_PRECISION = 2, 3
 class DayColumn:
     """A day of each participant, `NEVER_NUMBER` where there is none, with the precision of its date."""
 
-    day: NDArray[np.int32]
-    precision: NDArray[np.int32]
+    day: Column
+    precision: Column
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,10 @@ from services.analytics.snapshot.columns import Table, day_number
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from shared.gate.study_timeline import protocol_on
 
+Origin = Literal["diagnosed", "enrolled", "rt_start", "rt_end", "stereotactic_start"]
+"""Time 0 of times to events."""
+DEFAULT_LANDMARKS = (6, 12, 24)
+"""Months at which figures of times to events state an estimate, unless a request names others."""
 GroupNames = NDArray[np.object_]
 """The name of the group of each participant."""
 
@@ -22,12 +27,17 @@ class Selection:
     """The participants that a figure counts, and the last day that it counts.
 
     `sites`: enrolling sites; None: all. `subset`: `all` or `stereotactic`. `by`: the stratification; None: none.
+    `origin`: time 0 of times to events; None: that of the protocol. `landmarks`: the months at which such figures
+    state an estimate. `is_named_cut`: whether the cut-off is that of a named data cut, whose figures have tests.
     """
 
     cut_date: date
     sites: frozenset[str] | None = None
     subset: str = "all"
     by: str | None = None
+    origin: Origin | None = None
+    landmarks: tuple[int, ...] = DEFAULT_LANDMARKS
+    is_named_cut: bool = False
 
     @property
     def cut_number(self) -> int:

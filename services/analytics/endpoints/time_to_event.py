@@ -1,0 +1,160 @@
+"""Times at risk from the origin to the end of observation, with delayed entry, and who has none. Pure.
+
+domain.md, section 6, is the definition: entry is the latest of the origin, the enrollment and, for a group that a
+participant reaches, the day of reaching it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.analytics.endpoints.exits import Days, Exits
+from services.analytics.endpoints.origins import origin_days
+from services.analytics.endpoints.stereotactic import OTHER, STEREOTACTIC, stereotactic_days
+from services.analytics.snapshot.columns import NEVER_NUMBER, Column
+from services.analytics.snapshot.flow import DayColumn
+from services.analytics.snapshot.selection import GroupNames, Selection
+from services.analytics.snapshot.snapshot import Mask, StudySnapshot
+from services.analytics.statistics.risk_sets import CENSORED, Observations, observe
+
+NotCountedReason = Literal["no_origin", "exit_before_origin", "entry_not_before_exit", "event_before_entry"]
+NOT_COUNTED_REASONS: tuple[NotCountedReason, ...] = get_args(NotCountedReason)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EndpointTimes:
+    """The times of everybody whom a time-to-event figure counts, one element for each time at risk.
+
+    A participant who reaches a group while at risk has two: in the group before, censored on the day of reaching the
+    other, and in that group from then on. `subjects`: the index of the participant. `origins`: the number of the day
+    of the origin. `groups`: the name of the group. `not_counted`: how many participants of the selection are enrolled
+    and not counted, by reason. `imputed_dates`: how many distinct imputed dates of those counted fixed an origin, an
+    entry, an exit or a group.
+    """
+
+    subjects: NDArray[np.intp]
+    origins: Days
+    observations: Observations
+    groups: GroupNames
+    not_counted: Mapping[NotCountedReason, int]
+    imputed_dates: int
+
+    @property
+    def participants(self) -> int:
+        return len(np.unique(self.subjects))
+
+    @property
+    def events(self) -> int:
+        return int(np.count_nonzero(self.observations.causes != CENSORED))
+
+    def of_group(self, name: str) -> Observations:
+        """Returns the times of one group."""
+        return self.observations.select(self.groups == name)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Periods:
+    """Times at risk by calendar days, each of the participant at an index."""
+
+    subjects: NDArray[np.intp]
+    start: Days
+    end: Days
+    cause: Days
+    groups: GroupNames
+
+
+def observe_endpoint(snapshot: StudySnapshot, selection: Selection, exits: Exits) -> EndpointTimes:
+    """Returns the times from the origin to the exits of the enrolled participants of a selection."""
+    cut, enrolled_on = selection.cut_number, snapshot.subjects["enrolled_on"].astype(np.int64)
+    origin = origin_days(snapshot, selection)
+    is_reached = selection.by == "subset" or selection.subset == STEREOTACTIC
+    reached = stereotactic_days(snapshot, selection.cut_date).reached if is_reached else _never(len(enrolled_on))
+    entry = np.maximum(origin.day.astype(np.int64), enrolled_on)
+    if selection.subset == STEREOTACTIC:
+        entry = np.maximum(entry, reached.day)
+    enrolled = selection.subjects(snapshot) & (enrolled_on <= cut)
+    reasons = _reasons(exits, origin.day, entry, cut)
+    counted = np.flatnonzero(enrolled & ~np.any([*reasons.values()], axis=0))
+    periods = _periods(snapshot, selection, counted, entry, exits, reached.day.astype(np.int64))
+    origins = origin.day.astype(np.int64)[periods.subjects]
+    entries = np.where(periods.start > origins, periods.start - origins, 0)
+    imputed: list[tuple[Column, Column]] = [
+        (origin.day, origin.precision),
+        (enrolled_on, np.where((entry == enrolled_on) & (entry > origin.day), _enrolled_precision(snapshot), 0)),
+        (reached.day, np.where(reached.day <= cut, reached.precision, 0)),
+        (exits.day, exits.precision),
+    ]
+    return EndpointTimes(
+        subjects=periods.subjects,
+        origins=origins,
+        observations=observe(periods.end - origins, periods.cause, entries),
+        groups=periods.groups,
+        not_counted={reason: int(np.sum(enrolled & mask)) for reason, mask in reasons.items()},
+        imputed_dates=_count_imputed_dates(counted, imputed),
+    )
+
+
+def _never(count: int) -> DayColumn:
+    return DayColumn(np.full(count, NEVER_NUMBER, dtype=np.int32), np.zeros(count, dtype=np.int32))
+
+
+def _enrolled_precision(snapshot: StudySnapshot) -> Column:
+    return snapshot.subjects["enrolled_precision"]
+
+
+def _reasons(exits: Exits, origin: Column, entry: Days, cut: int) -> dict[NotCountedReason, Mask]:
+    """Returns exclusive masks of the participants who have no time at risk."""
+    has_no_origin = origin > cut
+    ends_before_origin = ~has_no_origin & (exits.day < origin)
+    is_never_at_risk = ~has_no_origin & ~ends_before_origin & (entry > origin) & (exits.day <= entry)
+    is_event = exits.cause != CENSORED
+    return {
+        "no_origin": has_no_origin,
+        "exit_before_origin": ends_before_origin,
+        "entry_not_before_exit": is_never_at_risk & ~is_event,
+        "event_before_entry": is_never_at_risk & is_event,
+    }
+
+
+def _periods(
+    snapshot: StudySnapshot,
+    selection: Selection,
+    counted: NDArray[np.intp],
+    entry: Days,
+    exits: Exits,
+    reached: Days,
+) -> _Periods:
+    """Returns the times at risk of the counted participants; two for those who reach a group while at risk."""
+    names = selection.group_names(snapshot)[counted]
+    whole = _Periods(counted, entry[counted], exits.day[counted], exits.cause[counted], names)
+    return _split(whole, reached[counted]) if selection.by == "subset" else whole
+
+
+def _split(whole: _Periods, reached: Days) -> _Periods:
+    """Splits times on the day of reaching the group: until then, that day included, a participant is in the other."""
+    is_member = reached <= whole.start
+    is_split = ~is_member & (reached < whole.end)
+    groups = np.where(is_member, STEREOTACTIC, OTHER).astype(object)
+    later = np.flatnonzero(is_split)
+    return _Periods(
+        subjects=np.concatenate([whole.subjects, whole.subjects[later]]),
+        start=np.concatenate([whole.start, reached[later]]),
+        end=np.concatenate([np.where(is_split, reached, whole.end), whole.end[later]]),
+        cause=np.concatenate([np.where(is_split, CENSORED, whole.cause), whole.cause[later]]),
+        groups=np.concatenate([groups, np.full(len(later), STEREOTACTIC, dtype=object)]),
+    )
+
+
+def _count_imputed_dates(counted: NDArray[np.intp], dates: list[tuple[Column, Column]]) -> int:
+    """Returns the number of distinct imputed days of each counted participant among (day, precision)."""
+    pairs = [
+        np.stack([chosen, day[chosen].astype(np.int64)])
+        for day, precision in dates
+        for chosen in [counted[precision[counted] > 0]]
+    ]
+    return int(np.unique(np.concatenate(pairs, axis=1), axis=1).shape[1])
