@@ -1,7 +1,7 @@
 """The end of observation of each participant at a cut-off, by death or the last proof of life. Pure.
 
-Whoever is known to live after the cut-off, or to have died after it, was alive on it. Nobody else is censored later
-than the last proof of life, so that the living and the dead are treated alike.
+A participant who is known to live after the cut-off, or to have died after it, was alive on it. Nobody else is
+censored later than the last proof of life, so that the living and the dead are treated alike.
 """
 
 from __future__ import annotations

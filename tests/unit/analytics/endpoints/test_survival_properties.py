@@ -28,8 +28,8 @@ DAYS = st.integers(0, 30)
 
 
 @dataclass(frozen=True)
-class Life:
-    """What is known of a participant, in days. `died`: -1 for a death without a date, None for no death."""
+class KnownLife:
+    """The known days of a participant. `died`: -1 for a death without a date, None for no death."""
 
     start: int | None
     enrolled: int
@@ -50,9 +50,9 @@ class Life:
 
 
 @st.composite
-def lives(draw: st.DrawFn) -> Life:
+def lives(draw: st.DrawFn) -> KnownLife:
     optional = st.none() | DAYS
-    return Life(
+    return KnownLife(
         start=draw(optional),
         enrolled=draw(st.integers(0, 10)),
         seen=draw(st.lists(DAYS, max_size=3)),
@@ -66,7 +66,7 @@ def lives(draw: st.DrawFn) -> Life:
 COHORTS = st.lists(lives(), min_size=1, max_size=6)
 
 
-def slow_time(life: Life, cut: int) -> Time | str | None:
+def slow_time(life: KnownLife, cut: int) -> Time | str | None:
     """Returns the time of one participant from the start of the index course, the reason for none, or None if unknown.
 
     A sentence of domain.md, section 6, after the other.
@@ -94,7 +94,7 @@ def slow_time(life: Life, cut: int) -> Time | str | None:
 
 
 @given(COHORTS, st.integers(0, 35))
-def test_a_slow_implementation_per_participant_agrees(cohort: list[Life], cut: int) -> None:
+def test_a_slow_implementation_per_participant_agrees(cohort: list[KnownLife], cut: int) -> None:
     times = overall_survival(cohort_of([life.facts() for life in cohort]), selection(cut))
     expected = [slow_time(life, cut) for life in cohort]
     assert times_of(times) == [time for time in expected if isinstance(time, Time)]
@@ -103,7 +103,7 @@ def test_a_slow_implementation_per_participant_agrees(cohort: list[Life], cut: i
 
 
 @given(COHORTS)
-def test_no_exit_decreases_and_no_event_moves_as_the_cut_off_grows(cohort: list[Life]) -> None:
+def test_no_exit_decreases_and_no_event_moves_as_the_cut_off_grows(cohort: list[KnownLife]) -> None:
     snapshot = cohort_of([life.facts() for life in cohort])
     by_cut = [overall_survival(snapshot, selection(cut)) for cut in range(0, 35, 2)]
     for earlier, later in pairwise(by_cut):
@@ -114,7 +114,7 @@ def test_no_exit_decreases_and_no_event_moves_as_the_cut_off_grows(cohort: list[
 
 
 @given(COHORTS, st.integers(0, 35), st.sampled_from(["enrolled", "rt_start", "stereotactic_start"]))
-def test_everybody_enrolled_is_counted_or_listed_once(cohort: list[Life], cut: int, origin: str) -> None:
+def test_everybody_enrolled_is_counted_or_listed_once(cohort: list[KnownLife], cut: int, origin: str) -> None:
     snapshot = cohort_of([life.facts() for life in cohort])
     enrolled = int((snapshot.subjects["enrolled_on"] <= selection(cut).cut_number).sum())
     times = overall_survival(snapshot, selection(cut, origin=origin))
@@ -122,7 +122,7 @@ def test_everybody_enrolled_is_counted_or_listed_once(cohort: list[Life], cut: i
 
 
 @given(COHORTS, st.integers(0, 35))
-def test_division_by_subset_has_the_same_days_at_risk_and_the_same_events(cohort: list[Life], cut: int) -> None:
+def test_division_by_subset_has_the_same_days_at_risk_and_the_same_events(cohort: list[KnownLife], cut: int) -> None:
     snapshot = cohort_of([life.facts() for life in cohort])
     whole, divided = (overall_survival(snapshot, selection(cut, by=by)) for by in (None, "subset"))
     assert (whole.participants, whole.events) == (divided.participants, divided.events)
@@ -132,7 +132,9 @@ def test_division_by_subset_has_the_same_days_at_risk_and_the_same_events(cohort
 
 
 @given(COHORTS, lives(), st.integers(0, 35))
-def test_facts_of_one_participant_change_nothing_of_the_others(cohort: list[Life], other: Life, cut: int) -> None:
+def test_facts_of_one_participant_change_nothing_of_the_others(
+    cohort: list[KnownLife], other: KnownLife, cut: int
+) -> None:
     alone = overall_survival(cohort_of([life.facts() for life in cohort]), selection(cut))
     beside = overall_survival(cohort_of([life.facts() for life in (*cohort, other)]), selection(cut))
     others = [
