@@ -112,7 +112,7 @@ def addresses(route: APIRoute, published: StudyForReaders) -> set[str]:
     choices = {
         "study_id": [published.study.study_id],
         "participant_id": [published.participant_id],
-        "name": ["flow", "accrual", "treatments", "visit-adherence"],
+        "name": ["flow", "accrual", "treatments", "overall-survival", "visit-adherence"],
         "kind": ["json", "csv", "svg"],
         "content": ["0123456789abcdef"],
         "code": ["small-groups"],
@@ -158,7 +158,7 @@ def test_no_answer_to_a_reader_has_a_day_of_a_participant(published: StudyForRea
         if not params:
             statuses[method, address] = status
     prefix = f"/analytics/v1/studies/{published.study.study_id}/figures"
-    assert {statuses["GET", f"{prefix}/{name}.svg"] for name in ("flow", "accrual")} == {200}
+    assert {statuses["GET", f"{prefix}/{name}.svg"] for name in ("flow", "accrual", "overall-survival")} == {200}
     assert statuses["GET", f"{prefix}/treatments.json"] == 403
 
 

@@ -24,13 +24,21 @@ class Membership:
     """The group of one participant in a division, and what the figure shows of them there.
 
     `entered_on` is the first day that counts. `exit_on` and `status` say how long, and what happened then; a figure
-    that shows neither leaves them out.
+    that shows neither leaves them out. `at_risk_from` is the day of a delayed entry. `earlier_group` is the group that
+    the participant was in before reaching `group`, in which the figure shows them too.
     """
 
     group: str
     entered_on: date
     exit_on: date | None = None
     status: str = ""
+    at_risk_from: date | None = None
+    earlier_group: str = ""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups in which the participant is shown."""
+        return (self.group, self.earlier_group) if self.earlier_group else (self.group,)
 
 
 Members = Mapping[str, Membership]
@@ -135,7 +143,7 @@ def count_changes(earlier: Members, later: Members) -> Counter[str]:
     for participant_id in earlier.keys() | later.keys():
         before, after = earlier.get(participant_id), later.get(participant_id)
         if before != after:
-            changes.update({membership.group for membership in (before, after) if membership})
+            changes.update({group for membership in (before, after) if membership for group in membership.groups})
     return changes
 
 

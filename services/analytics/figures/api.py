@@ -12,12 +12,12 @@ from fastapi.responses import JSONResponse
 
 from services.analytics.figures.answers import ANY_FIGURE_ANSWER, FigureName, FigureNames
 from services.analytics.figures.figure import FigureAnswer
-from services.analytics.figures.parameters import FigureFileParameters, FigureFileQuery
+from services.analytics.figures.parameters import FigureFileParameters, FigureFileQuery, FigureRequest
 from services.analytics.figures.person_level import PersonLevelFigure
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import FigureService
 from services.analytics.snapshot.api import StudyReaderDep
-from shared.kernel.errors import NotFound
+from shared.kernel.errors import NotFound, parameter_error
 from shared.ui.csv import to_csv
 from shared.web.container import Resources, get_container
 from shared.web.fact_recording import StudyIdPath
@@ -81,6 +81,7 @@ async def figure(
     if kind not in MEDIA_TYPES or name not in FIGURES:
         raise NotFound
     figure_request = figure_query.to_request()
+    _require_parameters(name, figure_request)
     if kind == "csv" and FIGURES[name].has_pages():
         figure_request = replace(figure_request, page=replace(figure_request.page, all_rows=True))
     answer = await service.figure(name, study, request.state.caller.subject, figure_request)
@@ -90,6 +91,15 @@ async def figure(
         return JSONResponse(answer.to_json(), headers=headers)
     content = await asyncio.to_thread(render_file, answer, kind)
     return Response(content, media_type=MEDIA_TYPES[kind], headers=headers)
+
+
+def _require_parameters(name: str, figure_request: FigureRequest) -> None:
+    """Raises RequestRejected for a parameter that other figures have and this one does not."""
+    own = FIGURES[name].PARAMETERS
+    for parameter in ("origin", "landmarks"):
+        if getattr(figure_request, parameter) is not None and parameter not in own:
+            having = ", ".join(other for other, figure in FIGURES.items() if parameter in figure.PARAMETERS)
+            raise parameter_error(parameter, f"This figure does not have it. These do: {having}.")
 
 
 def _file_name_parts(answer: FigureAnswer) -> Iterator[str]:

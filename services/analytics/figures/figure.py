@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from services.analytics.disclosure.declaration import Disclosure, require_declared_numbers
 from services.analytics.disclosure.editions import DividedCut, Edition, Members
 from services.analytics.figures.row_pages import ALL_ROWS, PageSelector
-from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.selection import Origin, Selection
 from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from services.analytics.wording.phrasing import count_noun, humanize
 from shared.kernel.errors import SmallGroups
@@ -41,6 +41,8 @@ class FigureFilters(BaseModel):
     followed_at: str | None = Field(default=None, description="sites that follow the participants now")
     subset: str = "all"
     by: str | None = Field(default=None, description="what divides the figure into groups")
+    origin: Origin | None = Field(default=None, description="time 0 that the request asked for")
+    landmarks: str | None = Field(default=None, description="months that the request asked for, separated by commas")
 
     def active(self) -> dict[str, str]:
         """Returns the filters that are set, in the order of their names; the default subset is not one."""
@@ -98,6 +100,8 @@ class Figure(BaseModel, ABC):
     """Values of the parameter `by`, which divides the figure into groups."""
     DISCLOSURE: ClassVar[Disclosure]
     """The declaration to readers. A person-level figure is read under row-level security, and each read is logged."""
+    PARAMETERS: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that it has beside those of every figure, such as `origin`."""
     TABLES: ClassVar[tuple[str, ...]] = ()
     """The tables of derived rows that it is computed from, beside that of the participants and their targets.
 

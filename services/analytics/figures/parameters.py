@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, Literal
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.analytics.figures.row_pages import FIRST_PAGE, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, PAGE_SIZE, PageRequest
 from services.analytics.snapshot.as_of import LATEST, AsOf
 from services.analytics.snapshot.as_of_parameters import AsOfParameter, AtParameter, EpochParameter
+from services.analytics.snapshot.selection import Origin
 from shared.kernel.ids import SiteId
 from shared.kernel.partial_date import Day
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
@@ -22,6 +23,9 @@ _PAGES_PATTERN = explain_pattern(
     r"^([a-z-]{1,32}\.[1-9][0-9]{0,5}(,[a-z-]{1,32}\.[1-9][0-9]{0,5}){0,15})?$",
     "Give figures and numbers of pages, such as treatments.2, separated by commas.",
 )
+_LANDMARKS_PATTERN = explain_pattern(
+    r"^[1-9][0-9]{0,2}(,[1-9][0-9]{0,2}){0,9}$", "Give up to ten whole months such as 6,12,24, separated by commas."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class FigureRequest:
     """The parameters of a request for a figure; None: not given.
 
     `as_of` selects the state of the study, `cut_date` is the data cut-off, `site` and `subset` select participants, and
-    `by` divides the figure into groups. `page` selects rows of a figure that has pages.
+    `by` divides the figure into groups. `origin` and `landmarks`, in months, are of figures of times to events. `page`
+    selects rows of a figure that has pages.
     """
 
     cut_date: date | None = None
@@ -37,7 +42,17 @@ class FigureRequest:
     site: str | None = None
     subset: str = "all"
     by: str | None = None
+    origin: Origin | None = None
+    landmarks: tuple[int, ...] | None = None
     page: PageRequest = FIRST_PAGE
+
+    def for_figure(self, parameters: Collection[str]) -> FigureRequest:
+        """Returns the request of a figure that has these parameters: without others that some figures have alone."""
+        return replace(
+            self,
+            origin=self.origin if "origin" in parameters else None,
+            landmarks=self.landmarks if "landmarks" in parameters else None,
+        )
 
 
 class FigureParameters(BaseModel):
@@ -53,10 +68,19 @@ class FigureParameters(BaseModel):
     site: Annotated[SiteId | None, Field(description="only participants enrolled at this site")] = None
     subset: Literal["all", "stereotactic"] = "all"
     by: Annotated[Literal["site", "sex", "subset"] | None, Field(description="divide the figure by this")] = None
+    origin: Annotated[Origin | None, Field(description="time 0 of times to events; default: that of the protocol")] = (
+        None
+    )
+    landmarks: Annotated[
+        str | None,
+        Field(pattern=_LANDMARKS_PATTERN, description="months at which times to events have an estimate, at most ten"),
+    ] = None
     epoch: EpochParameter = None
 
     def to_request(self) -> FigureRequest:
         return FigureRequest(
+            origin=self.origin,
+            landmarks=tuple(sorted({int(month) for month in self.landmarks.split(",")})) if self.landmarks else None,
             cut_date=self.cut,
             as_of=AsOf(at=self.at, recorded_until=self.as_of, epoch=self.epoch),
             site=self.site,

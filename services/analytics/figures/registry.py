@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from services.analytics.figures.accrual import Accrual
 from services.analytics.figures.figure import Figure
+from services.analytics.figures.overall_survival import OverallSurvival
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.treatments import Treatments
 from services.analytics.figures.visit_adherence import VisitAdherence
@@ -14,6 +15,7 @@ _FIGURES: tuple[type[Figure], ...] = (
     ParticipantFlow,
     Accrual,
     Treatments,
+    OverallSurvival,
     VisitAdherence,
 )
 FIGURES: Mapping[str, type[Figure]] = {figure.NAME: figure for figure in _FIGURES}

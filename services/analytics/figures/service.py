@@ -15,7 +15,7 @@ from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import FIRST_PAGE, PageRequest, PageSelector
 from services.analytics.snapshot.access import ReadScope, read_scope
 from services.analytics.snapshot.as_of import LATEST, ResolvedPosition
-from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.selection import DEFAULT_LANDMARKS, Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.async_cache import AsyncCache
@@ -97,8 +97,17 @@ class FigureService:
         study_id, visible_to = newest.study_id, rights if figure.DISCLOSURE.person_level else None
         resolved = await self._resolve(study_id, request, newest)
         cut_date = await self._resolve_cut_date(study_id, study.record, request, resolved)
-        selection = Selection(cut_date, scope.enrolling_sites, request.subset, request.by)
-        filters = _effective_filters(selection, scope)
+        request = request.for_figure(figure.PARAMETERS)
+        selection = Selection(
+            cut_date,
+            sites=scope.enrolling_sites,
+            subset=request.subset,
+            by=request.by,
+            origin=request.origin,
+            landmarks=request.landmarks or DEFAULT_LANDMARKS,
+            is_named_cut=cut_date == resolved.named_cut_date,
+        )
+        filters = _effective_filters(selection, scope, request)
         rows = request.page.selector(
             [study_id, newest.epoch, figure.NAME, f"{resolved.position} {cut_date}", filters.model_dump_json()]
         )
@@ -200,13 +209,15 @@ def _compute(
     return FigureAnswer(figure=figure_type.compute(snapshot, selection, rows), context=context)
 
 
-def _effective_filters(selection: Selection, scope: ReadScope) -> FigureFilters:
+def _effective_filters(selection: Selection, scope: ReadScope, request: FigureRequest) -> FigureFilters:
     """Returns the filters of the request and the limits of the member."""
     return FigureFilters(
         site=_join_sites(selection.sites),
         followed_at=_join_sites(scope.current_sites),
         subset=selection.subset,
         by=selection.by,
+        origin=request.origin,
+        landmarks=",".join(map(str, request.landmarks)) if request.landmarks else None,
     )
 
 

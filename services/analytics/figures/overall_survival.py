@@ -1,0 +1,40 @@
+"""Overall survival: the time from the origin to death of any cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from services.analytics.disclosure.declaration import Disclosure
+from services.analytics.endpoints.overall_survival import other_readings, overall_survival
+from services.analytics.endpoints.sensitivity import SensitivityName
+from services.analytics.endpoints.time_to_event import EndpointTimes
+from services.analytics.figures.survival_figure import SURVIVAL_DISCLOSURE, SurvivalFigure
+from services.analytics.figures.survival_numbers import Definition
+from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
+
+
+class OverallSurvival(SurvivalFigure):
+    """The survival of participants from the origin to death of any cause, by group."""
+
+    NAME: ClassVar[str] = "overall-survival"
+    TITLE: ClassVar[str] = "Overall survival"
+    TABLES: ClassVar[tuple[str, ...]] = ("absence",)
+    DISCLOSURE: ClassVar[Disclosure] = SURVIVAL_DISCLOSURE
+    EVENT_NOUN: ClassVar[str] = "death"
+    DEFINITION: ClassVar[Definition] = Definition(id="overall-survival", version=1)
+    DEFINITION_WORDS: ClassVar[str] = (
+        "Overall survival from {origin} to death of any cause (Kaplan-Meier). Without a death by the data cut-off, "
+        "time ends on the cut-off for those known to live later, and on the last proof of life for all others."
+    )
+
+    @classmethod
+    def _times(cls, snapshot: StudySnapshot, selection: Selection) -> EndpointTimes:
+        return overall_survival(snapshot, selection)
+
+    @classmethod
+    def _readings(
+        cls, snapshot: StudySnapshot, selection: Selection, times: EndpointTimes
+    ) -> Iterator[tuple[SensitivityName, EndpointTimes]]:
+        return other_readings(snapshot, selection, times)

@@ -1,0 +1,220 @@
+"""The base of survival figures: curves by group, sensitivity lines, who is not counted, and what readers see."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, PrivateAttr
+
+from services.analytics.disclosure.declaration import Disclosure
+from services.analytics.disclosure.editions import Members
+from services.analytics.endpoints.origins import ORIGIN_WORDS, chosen_origin
+from services.analytics.endpoints.sensitivity import SensitivityName
+from services.analytics.endpoints.stereotactic import OTHER, STEREOTACTIC
+from services.analytics.endpoints.time_to_event import EndpointTimes
+from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.survival_chart import axis_ticks, draw_survival
+from services.analytics.figures.survival_numbers import (
+    Definition,
+    GroupComparison,
+    Interval,
+    NotCounted,
+    SensitivityLine,
+    SurvivalGroup,
+    TimedInterval,
+    sensitivity_line,
+    survival_group,
+)
+from services.analytics.figures.survival_publication import LateEntries, late_entries, publish_group, survival_members
+from services.analytics.figures.survival_words import (
+    describe_comparison,
+    describe_emptied,
+    describe_estimates,
+    describe_months,
+    describe_not_counted,
+    describe_sensitivity,
+    emptied_on,
+)
+from services.analytics.snapshot.selection import Origin, Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.statistics.log_rank import log_rank
+from shared.contracts.study import SiteActivated
+
+SURVIVAL_DISCLOSURE = Disclosure(
+    counts=frozenset(
+        {
+            "groups.n",
+            "groups.events",
+            *(f"groups.curve.{name}" for name in ("at_risk", "events", "censored")),
+            *(f"groups.risk_table.{name}" for name in ("at_risk", "events", "censored")),
+            "not_counted.participants",
+            "sensitivity.participants",
+            "sensitivity.events",
+        }
+    ),
+    divisible=True,
+    person_level=False,
+    other_numbers=frozenset({"groups.curve.time", "groups.curve.month", "definition.version", "test.df"}),
+)
+_STANDING_GROUPS: Mapping[str, tuple[str, ...]] = {"sex": ("female", "male"), "subset": (OTHER, STEREOTACTIC)}
+"""Groups that a division has whether anybody is in them or not."""
+_TABLE_MEMBERS = ("time", "at_risk", "events", "censored", "estimate", "lower", "upper")
+
+
+class SurvivalFigure(Figure):
+    """A survival curve for each group, with what it depends on.
+
+    `test`: null at a live position, with the reason `live`; it stands at named data cuts alone.
+    """
+
+    NAME: ClassVar[str] = "survival"
+    TITLE: ClassVar[str] = "Survival"
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
+    PARAMETERS: ClassVar[frozenset[str]] = frozenset({"origin", "landmarks"})
+    DISCLOSURE: ClassVar[Disclosure] = SURVIVAL_DISCLOSURE
+    EVENT_NOUN: ClassVar[str]
+    DEFINITION: ClassVar[Definition]
+    DEFINITION_WORDS: ClassVar[str]
+    """A sentence with the place `{origin}`: what is counted from when to when."""
+
+    origin: Origin
+    definition: Definition
+    groups: tuple[SurvivalGroup, ...]
+    test: GroupComparison | None = Field(default=None, description="only with `by`, at named data cuts")
+    reason: Literal["live"] | None = Field(default=None, description="the reason for no test")
+    not_counted: tuple[NotCounted, ...]
+    sensitivity: tuple[SensitivityLine, ...] = ()
+    warnings: tuple[Literal["risk_set_emptied"], ...] = ()
+    _late_entries: dict[str, LateEntries] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    @abstractmethod
+    def _times(cls, snapshot: StudySnapshot, selection: Selection) -> EndpointTimes:
+        """Returns the times of the endpoint."""
+
+    @classmethod
+    @abstractmethod
+    def _readings(
+        cls, snapshot: StudySnapshot, selection: Selection, times: EndpointTimes
+    ) -> Iterator[tuple[SensitivityName, EndpointTimes]]:
+        """Yields the times by other readings that concern somebody who is counted, undivided."""
+
+    @classmethod
+    def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+        times = cls._times(snapshot, selection)
+        ticks = axis_ticks(int(times.observations.exits.max(initial=0)))
+        by_group = {name: times.of_group(name) for name in _group_names(snapshot, selection, times)}
+        groups = [survival_group(name, part, selection.landmarks, ticks) for name, part in by_group.items()]
+        figure = cls(
+            origin=chosen_origin(snapshot, selection),
+            definition=cls.DEFINITION,
+            groups=tuple(groups),
+            not_counted=tuple(
+                NotCounted(reason=reason, participants=count) for reason, count in times.not_counted.items() if count
+            ),
+            sensitivity=tuple(
+                sensitivity_line(name, reading, selection.landmarks)
+                for name, reading in cls._readings(snapshot, selection, times)
+            ),
+            warnings=("risk_set_emptied",) if any(map(emptied_on, groups)) else (),
+            imputed_dates=times.imputed_dates,
+            left_out=selection.count_excluded(snapshot),
+        )
+        if selection.by:
+            test = _compare(selection, times, list(by_group))
+            figure = figure.model_copy(update={"test": test} if test else {"test": None, "reason": "live"})
+        figure._late_entries = {name: late_entries(part) for name, part in by_group.items()}
+        return figure
+
+    @classmethod
+    def _members(cls, snapshot: StudySnapshot, selection: Selection) -> Members:
+        return survival_members(snapshot, cls._times(snapshot, selection))
+
+    def published(self, minimum: int, cut_date: date) -> Self:
+        """Returns life tables in place of the curves, without tests, bands, and other readings."""
+        return type(self)(
+            origin=self.origin,
+            definition=self.definition,
+            groups=tuple(
+                publish_group(group, self._late_entries.get(group.name, ()), minimum) for group in self.groups
+            ),
+            not_counted=self.not_counted,
+            imputed_dates=self.imputed_dates,
+            left_out=self.left_out,
+        )
+
+    def narrowed_to(self, group: str) -> Self:
+        """Returns the group as the only one, under the name of an undivided figure."""
+        chosen = [part.model_copy(update={"name": "all"}) for part in self.groups if part.name == group]
+        return self.model_copy(update={"groups": (*chosen,) or (self._nobody(),)})
+
+    def _nobody(self) -> SurvivalGroup:
+        """Returns the group of nobody."""
+        undefined = {"estimate": None, "lower": None, "upper": None}
+        months = [landmark.time for group in self.groups[:1] for landmark in group.landmarks]
+        landmarks = tuple(TimedInterval(time=time, **undefined) for time in months)
+        return SurvivalGroup(name="all", n=0, events=0, median=Interval(**undefined), curve=(), landmarks=landmarks)
+
+    def caption(self, context: FigureContext) -> str:
+        """Returns what is counted, the estimates, who is not counted, and other readings."""
+        sentences = [
+            self.DEFINITION_WORDS.format(origin=ORIGIN_WORDS[self.origin]),
+            *describe_estimates(self.groups, self.EVENT_NOUN),
+            *describe_emptied(self.groups),
+            *describe_comparison(self.test),
+            *describe_not_counted(self.not_counted),
+            *describe_sensitivity(self.sensitivity, self.EVENT_NOUN),
+        ]
+        return " ".join([*sentences, self.provenance(context)])
+
+    def headline(self, context: FigureContext) -> Headline:
+        noun, events = f"{self.EVENT_NOUN}s", sum(group.events for group in self.groups)
+        if len(self.groups) > 1:
+            return [(noun, str(events), noun)]
+        (group,) = self.groups
+        median = describe_months(group.median.estimate)
+        return [(noun, str(events), f"{noun} of {group.n} at risk"), ("median", median, "median, in months")]
+
+    def table(self) -> FigureTable:
+        """Returns a row for every row of every curve."""
+        header = ["Group", "Day", "At risk", "Events", "Censored", "Estimate", "Lower limit", "Upper limit"]
+        rows = [
+            [group.name, *("" if (value := getattr(row, name)) is None else str(value) for name in _TABLE_MEMBERS)]
+            for group in self.groups
+            for row in group.curve
+        ]
+        return header, rows
+
+    def draw(self, context: FigureContext) -> str:
+        """Returns the curves as SVG text, with the numbers at risk below them."""
+        axis_title = f"Months from {ORIGIN_WORDS[self.origin]}"
+        return draw_survival(self.NAME, self.TITLE, self.caption(context), self.groups, axis_title)
+
+
+def _group_names(snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> list[str]:
+    """Returns the groups of a division in the order of their names: those of the study, and those of who is counted."""
+    if selection.by is None:
+        return ["all"]
+    names = set(_STANDING_GROUPS.get(selection.by, ()))
+    if selection.by == "site":
+        sites = {site.site_id for site in snapshot.study.facts_of(SiteActivated)}
+        names = sites if selection.sites is None else sites & selection.sites
+    return sorted(names | set(times.groups.tolist()))
+
+
+def _compare(selection: Selection, times: EndpointTimes, names: Sequence[str]) -> GroupComparison | None:
+    """Returns the test of the groups; None at a live position."""
+    if not selection.is_named_cut:
+        return None
+    codes = {name: code for code, name in enumerate(names)}
+    test = log_rank(times.observations, [codes[name] for name in times.groups], len(names)).test
+    return GroupComparison(
+        name="Mantel-Byar" if selection.by == "subset" else "log-rank",
+        statistic=test.statistic,
+        df=test.df,
+        p=test.p,
+        reason=test.reason,
+    )
