@@ -179,7 +179,16 @@ def derive_subject_days(participant: Participant) -> Iterator[SubjectDayRow]:
         SubjectDayRow(participant.participant_id, kind, *analysis_day(participant, fact), code)
         for fact, kind, code in _coded_facts(participant)
     }
-    yield from sorted(rows)
+    yield from sorted(rows | set(_life_by_withdrawal(participant)))
+
+
+def _life_by_withdrawal(participant: Participant) -> Iterator[SubjectDayRow]:
+    """Yields the last proof of life up to the withdrawal of consent, where a registry has proved life after it."""
+    if participant.withdrawn_on < date.max:
+        proofs = proofs_of_life(participant)
+        earlier = [day for day in proofs if day.on <= participant.withdrawn_on]
+        if earlier and len(earlier) < len(proofs):
+            yield SubjectDayRow(participant.participant_id, "alive_by_withdrawal", *latest(earlier), "")
 
 
 CodedFact = tuple[Fact, str, str]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from services.analytics.cohort.date_imputation import UNDATED
 from services.analytics.snapshot.columns import NEVER_NUMBER, Column
-from services.analytics.snapshot.flow import DayColumn
+from services.analytics.snapshot.flow import DayColumn, last_days
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from services.analytics.statistics.risk_sets import CENSORED
 
@@ -53,10 +53,13 @@ class VitalStatus:
         subjects = snapshot.subjects
         withdrawn = subjects["participation_ends_on"].astype(np.int64)
         alive, died = subjects["alive_on"].astype(np.int64), subjects["died_on"].astype(np.int64)
-        alive = np.where(alive == NEVER_NUMBER, _BEFORE_EVERY_DAY, np.minimum(alive, withdrawn))
+        by_withdrawal = _life_by_withdrawal(snapshot)
+        alive = np.where(alive == NEVER_NUMBER, _BEFORE_EVERY_DAY, alive)
+        precision = np.where(alive > withdrawn, by_withdrawal.precision, subjects["alive_precision"])
+        alive = np.where(alive > withdrawn, by_withdrawal.day, alive)
         died_precision = np.where(subjects["died_precision"] == UNDATED, 0, subjects["died_precision"])
         return cls(
-            alive=DayColumn(alive, subjects["alive_precision"]),
+            alive=DayColumn(alive, precision),
             died=DayColumn(np.where(died <= withdrawn, died, NEVER_NUMBER), died_precision),
             withdrawn=withdrawn,
         )
@@ -78,3 +81,11 @@ class VitalStatus:
         """Returns the same with other days of death; a day that no fact states has the precision 0."""
         precision = np.where(day == self.died.day, self.died.precision, 0)
         return VitalStatus(self.alive, DayColumn(day, precision), self.withdrawn)
+
+
+def _life_by_withdrawal(snapshot: StudySnapshot) -> DayColumn:
+    """Returns the last proof of life up to the withdrawal of those whom a registry has proved alive after it."""
+    days = snapshot.tables["subject_day"]
+    chosen = days.where(days["kind"] == snapshot.words.code("alive_by_withdrawal"))
+    last = last_days(snapshot, chosen, "day_on", "day_precision")
+    return DayColumn(np.where(last.day == NEVER_NUMBER, _BEFORE_EVERY_DAY, last.day).astype(np.int64), last.precision)

@@ -107,6 +107,14 @@ class TestWithdrawal:
     def test_given_a_withdrawal_without_a_contact_on_its_day_then_the_proof_of_life_before_it_counts(self) -> None:
         assert survival_times(300, treated(*alive(90), facts.consent_withdrawn(100))) == [Time(0, 90, False)]
 
+    def test_given_a_registry_that_proves_life_after_the_withdrawal_then_the_proof_before_it_counts(self) -> None:
+        """The site has no registry link, so neither lives nor deaths after the withdrawal are known of everybody."""
+        consent = facts.consent_signed(0, options={"registry": True})
+        registry = follow_up.vital_status_confirmed(200, "registry")
+        withdrawn = treated(consent, *alive(90), facts.consent_withdrawn(100), registry)
+        assert survival_times(300, withdrawn) == [Time(0, 90, False)]
+        assert survival_times(300, treated(consent, *alive(90), registry)) == [Time(0, 200, False)]
+
     def test_given_a_cut_off_before_the_withdrawal_then_nobody_is_followed_beyond_the_proof_of_life(self) -> None:
         withdrawn = treated(*alive(90), facts.consent_withdrawn(100), dead(150))
         assert survival_times(95, withdrawn) == [Time(0, 90, False)]

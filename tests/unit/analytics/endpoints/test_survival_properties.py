@@ -42,6 +42,7 @@ class KnownLife:
     def facts(self) -> list[Fact]:
         enrollment = treated(start=self.start or 0, enrolled=self.enrolled)
         stated = enrollment if self.start is not None else enrollment[:3]
+        stated += [facts.consent_signed(min(self.start or 0, self.enrolled), options={"registry": True})]
         stated += alive(*self.seen)
         stated += [follow_up.vital_status_confirmed(day, "registry") for day in self.registry]
         stated += [stereotactic_course(self.stereotactic)] if self.stereotactic is not None else []
