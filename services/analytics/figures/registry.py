@@ -8,6 +8,7 @@ from services.analytics.figures.accrual import Accrual
 from services.analytics.figures.figure import Figure
 from services.analytics.figures.overall_survival import OverallSurvival
 from services.analytics.figures.participant_flow import ParticipantFlow
+from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
 from services.analytics.figures.treatments import Treatments
 from services.analytics.figures.visit_adherence import VisitAdherence
 
@@ -16,6 +17,7 @@ _FIGURES: tuple[type[Figure], ...] = (
     Accrual,
     Treatments,
     OverallSurvival,
+    ProgressionFreeSurvival,
     VisitAdherence,
 )
 FIGURES: Mapping[str, type[Figure]] = {figure.NAME: figure for figure in _FIGURES}

@@ -114,5 +114,5 @@ def test_figures_name_their_counts_as_the_answer_has_them(name: str) -> None:
     figure = FIGURES[name]
     for path in figure.DISCLOSURE.counts | figure.DISCLOSURE.other_numbers:
         assert path.partition(".")[0] in figure.model_fields
-    assert figure.DISCLOSURE.divisible is (name in ("accrual", "overall-survival"))
+    assert figure.DISCLOSURE.divisible is (name in ("accrual", "overall-survival", "progression-free-survival"))
     assert figure.DISCLOSURE.person_level is (name == "treatments")

@@ -1,0 +1,72 @@
+"""Progression-free survival: the time from the origin to progression or death."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Self
+
+from pydantic import Field
+
+from services.analytics.disclosure.declaration import Disclosure
+from services.analytics.endpoints.progression_free_survival import (
+    count_deaths_without_assessment,
+    other_progression_readings,
+    progression_free_survival,
+)
+from services.analytics.endpoints.sensitivity import SensitivityName
+from services.analytics.endpoints.time_to_event import EndpointTimes
+from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.survival_figure import SURVIVAL_DISCLOSURE, SurvivalFigure
+from services.analytics.figures.survival_numbers import Definition
+from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.wording.phrasing import count_noun
+
+
+class ProgressionFreeSurvival(SurvivalFigure):
+    """The survival of participants from the origin to the first progression, or death of any cause, by group."""
+
+    NAME: ClassVar[str] = "progression-free-survival"
+    TITLE: ClassVar[str] = "Progression-free survival"
+    TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day")
+    DISCLOSURE: ClassVar[Disclosure] = Disclosure(
+        counts=SURVIVAL_DISCLOSURE.counts | {"deaths_without_assessment"},
+        divisible=True,
+        person_level=False,
+        other_numbers=SURVIVAL_DISCLOSURE.other_numbers,
+    )
+    EVENT_NOUN: ClassVar[str] = "event"
+    DEFINITION: ClassVar[Definition] = Definition(id="progression-free-survival", version=1)
+    DEFINITION_WORDS: ClassVar[str] = (
+        "Progression-free survival from {origin} to the first evidence of local, regional or distant progression after "
+        "it, or death of any cause (Kaplan-Meier). Without an event by the data cut-off, time ends on the last disease "
+        "assessment, or at once if there was none."
+    )
+
+    deaths_without_assessment: int | None = Field(
+        default=None, description="deaths without progression, and without a disease assessment in the 183 days before"
+    )
+
+    @classmethod
+    def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+        figure = super()._compute(snapshot, selection)
+        deaths = count_deaths_without_assessment(snapshot, selection, cls._times(snapshot, selection))
+        return figure.model_copy(update={"deaths_without_assessment": deaths})
+
+    @classmethod
+    def _times(cls, snapshot: StudySnapshot, selection: Selection) -> EndpointTimes:
+        return progression_free_survival(snapshot, selection)
+
+    @classmethod
+    def _readings(
+        cls, snapshot: StudySnapshot, selection: Selection, times: EndpointTimes
+    ) -> Iterator[tuple[SensitivityName, EndpointTimes]]:
+        return other_progression_readings(snapshot, selection, times)
+
+    def provenance(self, context: FigureContext) -> str:
+        """Returns the deaths long after the last disease assessment, and the last sentence of a caption."""
+        if not self.deaths_without_assessment:
+            return super().provenance(context)
+        deaths = count_noun(self.deaths_without_assessment, "death")
+        words = f"{deaths} without progression had no disease assessment in the 183 days before."
+        return f"{words} {super().provenance(context)}"

@@ -1,0 +1,39 @@
+"""The figure of progression-free survival, beside what every survival figure has."""
+
+from __future__ import annotations
+
+from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
+from shared.testing.builders import follow_up_facts as follow_up
+from tests.unit.analytics.endpoints.cohorts import FOUR_CASES_CUT, cohort_of, dead, four_cases, selection, treated
+from tests.unit.analytics.support import RECORDED_AT
+
+CONTEXT = FigureContext(
+    study_id="s", position=1, recorded_at=RECORDED_AT, cut_date=FOUR_CASES_CUT, filters=FigureFilters()
+)
+
+
+def test_numbers_of_the_four_cases_are_those_of_r() -> None:
+    """W3."""
+    figure = ProgressionFreeSurvival.compute(four_cases(), selection(FOUR_CASES_CUT))
+    (group,) = figure.groups
+    assert [(row.time, row.estimate) for row in group.curve] == [(0, 1), (42, 0.75), (101, 0.5), (147, 0.25), (248, 0)]
+    assert (group.median.estimate, group.median.lower, group.median.upper) == (124, 42, None)
+    assert figure.definition.id == "progression-free-survival"
+    assert "4 participants, 4 events; median 4.1 months" in figure.caption(CONTEXT)
+
+
+def test_deaths_long_after_the_last_assessment_are_printed() -> None:
+    cohort = cohort_of([treated(dead(200)), treated(follow_up.disease_progressed(50), dead(250))])
+    figure = ProgressionFreeSurvival.compute(cohort, selection(300))
+    assert figure.deaths_without_assessment == 1
+    words = "1 death without progression had no disease assessment in the 183 days before. Data cut-off"
+    assert words in figure.caption(CONTEXT)
+
+
+def test_readers_see_the_life_table_alone() -> None:
+    cohort = cohort_of([treated(dead(10))] * 10)
+    published = ProgressionFreeSurvival.compute(cohort, selection(300)).published(5, FOUR_CASES_CUT)
+    assert "deaths_without_assessment" not in published.to_json()
+    assert [row.month for row in published.groups[0].curve] == []
+    assert (published.groups[0].n, published.groups[0].events) == (10, 10)
