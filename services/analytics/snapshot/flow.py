@@ -97,7 +97,7 @@ def _status_dates(snapshot: StudySnapshot, cut: int) -> dict[FollowUpStatus, Day
         "died": DayColumn(subjects["dead_from"], subjects["died_precision"]),
         "withdrawn": DayColumn(subjects["participation_ends_on"], subjects["participation_ends_precision"]),
         "lost": _last_absence(snapshot, cut),
-        "completed": _completion(snapshot, cut),
+        "completed": completion_days(snapshot, cut),
     }
 
 
@@ -165,7 +165,7 @@ def _last_absence(snapshot: StudySnapshot, cut: int) -> DayColumn:
     return last_days(snapshot, absences.where(is_absent), "lost_on", "lost_precision")
 
 
-def _completion(snapshot: StudySnapshot, cut: int) -> DayColumn:
+def completion_days(snapshot: StudySnapshot, cut: int) -> DayColumn:
     """Returns the last day of the last slot of each participant, by the schedules that are valid on the cut-off.
 
     None completes follow-up before the index course has ended.

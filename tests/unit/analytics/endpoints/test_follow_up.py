@@ -1,0 +1,65 @@
+"""Follow-up: the reverse curve of survival, Clark's C, and how recent the proofs of life are."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.analytics.endpoints.follow_up import Currency, completeness, currency, follow_up_times
+from services.analytics.statistics.kaplan_meier import kaplan_meier, quantile
+from shared.testing.builders import facts
+from tests.unit.analytics.endpoints.cohorts import (
+    FOUR_CASES_CUT,
+    Time,
+    alive,
+    cohort_of,
+    dead,
+    four_cases,
+    selection,
+    times_of,
+    treated,
+)
+
+
+def test_given_the_four_cases_then_the_undated_death_is_censored_in_the_reverse_curve() -> None:
+    """Review, F7: the median is 345 and Clark's C 1335 / 1337."""
+    chosen = selection(FOUR_CASES_CUT)
+    times = follow_up_times(four_cases(), chosen)
+    assert times_of(times) == [Time(0, 246, False), Time(0, 145, False), Time(0, 599, False), Time(0, 345, True)]
+    assert quantile(kaplan_meier(times.observations)).value == 345
+    assert completeness(four_cases(), chosen) == pytest.approx(0.998504113687360, abs=1e-12)
+
+
+def test_given_a_dead_and_a_censored_participant_on_one_day_then_the_dead_are_at_risk_of_being_censored() -> None:
+    """As in R: (1 dead, 1 censored, 2 censored) gives 0.667 and 0."""
+    cohort = cohort_of([treated(dead(1)), treated(*alive(1)), treated(*alive(2))])
+    curve = kaplan_meier(follow_up_times(cohort, selection(300)).observations)
+    assert curve.estimate.tolist() == pytest.approx([1, 2 / 3, 0])
+
+
+def test_given_nobody_then_completeness_is_undefined() -> None:
+    assert completeness(cohort_of([]), selection(300)) is None
+    assert completeness(cohort_of([treated(dead(0))]), selection(300)) is None
+
+
+def test_given_follow_up_beyond_the_plan_then_both_times_end_with_the_plan() -> None:
+    """The last of eight visits after the end of the index course on day 28 has its slot end in 2026."""
+    ended = treated(facts.radiotherapy_completed(28), *alive(1000))
+    assert completeness(cohort_of([ended]), selection(2000)) == 1
+    silent = treated(facts.radiotherapy_completed(28), *alive(400))
+    late, later = (completeness(cohort_of([silent]), selection(cut)) for cut in (1500, 2000))
+    assert late == later
+
+
+def test_given_a_withdrawal_then_the_time_after_it_was_possible() -> None:
+    leaving = treated(*alive(100), facts.consent_withdrawn(100))
+    assert completeness(cohort_of([leaving]), selection(200)) == pytest.approx(0.5)
+    died_later = treated(*alive(100), facts.consent_withdrawn(100), dead(125))
+    assert completeness(cohort_of([died_later]), selection(200)) == pytest.approx(0.8)
+
+
+def test_given_a_proof_of_life_within_an_interval_and_its_window_then_it_is_recent() -> None:
+    """Three months and 14 days before day 300, 27 November 2024: 13 August, day 194."""
+    cohort = [treated(*alive(194)), treated(*alive(193)), treated(*alive(400)), treated(dead(10)), treated(dead(None))]
+    assert currency(cohort_of(cohort), selection(300)) == Currency(living=3, current=2)
+    withdrawn = treated(*alive(100), facts.consent_withdrawn(100))
+    assert currency(cohort_of([withdrawn]), selection(300)) == Currency(living=1, current=0)
