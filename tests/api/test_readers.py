@@ -112,7 +112,15 @@ def addresses(route: APIRoute, published: StudyForReaders) -> set[str]:
     choices = {
         "study_id": [published.study.study_id],
         "participant_id": [published.participant_id],
-        "name": ["flow", "accrual", "treatments", "overall-survival", "progression-free-survival", "visit-adherence"],
+        "name": [
+            "flow",
+            "accrual",
+            "treatments",
+            "overall-survival",
+            "progression-free-survival",
+            "follow-up",
+            "visit-adherence",
+        ],
         "kind": ["json", "csv", "svg"],
         "content": ["0123456789abcdef"],
         "code": ["small-groups"],

@@ -22,7 +22,7 @@ from shared.protocol.schedule import add_months
 
 
 @dataclass(frozen=True, slots=True)
-class Currency:
+class RecentProofs:
     """The enrolled participants who are not known dead, and those of them with a recent proof of life."""
 
     living: int
@@ -61,7 +61,7 @@ def _not_negative(days: Days) -> Days:
     return np.maximum(days, 0)
 
 
-def currency(snapshot: StudySnapshot, selection: Selection) -> Currency:
+def currency(snapshot: StudySnapshot, selection: Selection) -> RecentProofs:
     """Returns how many of the living have a proof of life within a visit interval and its window before the cut."""
     cut, subjects = selection.cut_number, snapshot.subjects
     plan = protocol_on(snapshot.study, selection.cut_date).follow_up
@@ -69,4 +69,4 @@ def currency(snapshot: StudySnapshot, selection: Selection) -> Currency:
     since = day_number(add_months(selection.cut_date, -plan.every_months) - window)
     living = selection.subjects(snapshot) & (subjects["enrolled_on"] <= cut) & (subjects["dead_from"] > cut)
     is_current = VitalStatus.of(snapshot).alive.day >= since
-    return Currency(living=int(np.sum(living)), current=int(np.sum(living & is_current)))
+    return RecentProofs(living=int(np.sum(living)), current=int(np.sum(living & is_current)))

@@ -75,6 +75,8 @@ class SurvivalFigure(Figure):
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"origin", "landmarks"})
     DISCLOSURE: ClassVar[Disclosure] = SURVIVAL_DISCLOSURE
+    HAS_TEST: ClassVar[bool] = True
+    """True if the groups of a division are tested, at named data cuts."""
     EVENT_NOUN: ClassVar[str]
     DEFINITION: ClassVar[Definition]
     DEFINITION_WORDS: ClassVar[str]
@@ -123,7 +125,7 @@ class SurvivalFigure(Figure):
             imputed_dates=times.imputed_dates,
             left_out=selection.count_excluded(snapshot),
         )
-        if selection.by:
+        if selection.by and cls.HAS_TEST:
             test = _compare(selection, times, list(by_group))
             figure = figure.model_copy(update={"test": test} if test else {"test": None, "reason": "live"})
         figure._late_entries = {name: late_entries(part) for name, part in by_group.items()}

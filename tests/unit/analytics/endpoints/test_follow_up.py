@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.analytics.endpoints.follow_up import Currency, completeness, currency, follow_up_times
+from services.analytics.endpoints.follow_up import RecentProofs, completeness, currency, follow_up_times
 from services.analytics.statistics.kaplan_meier import kaplan_meier, quantile
 from shared.testing.builders import facts
 from tests.unit.analytics.endpoints.cohorts import (
@@ -30,7 +30,7 @@ def test_given_the_four_cases_then_the_undated_death_is_censored_in_the_reverse_
 
 
 def test_given_a_dead_and_a_censored_participant_on_one_day_then_the_dead_are_at_risk_of_being_censored() -> None:
-    """As in R: (1 dead, 1 censored, 2 censored) gives 0.667 and 0."""
+    """R gives 0.667 and 0 for a death on day 1, and censoring on days 1 and 2."""
     cohort = cohort_of([treated(dead(1)), treated(*alive(1)), treated(*alive(2))])
     curve = kaplan_meier(follow_up_times(cohort, selection(300)).observations)
     assert curve.estimate.tolist() == pytest.approx([1, 2 / 3, 0])
@@ -60,6 +60,6 @@ def test_given_a_withdrawal_then_the_time_after_it_was_possible() -> None:
 def test_given_a_proof_of_life_within_an_interval_and_its_window_then_it_is_recent() -> None:
     """Three months and 14 days before day 300, 27 November 2024: 13 August, day 194."""
     cohort = [treated(*alive(194)), treated(*alive(193)), treated(*alive(400)), treated(dead(10)), treated(dead(None))]
-    assert currency(cohort_of(cohort), selection(300)) == Currency(living=3, current=2)
+    assert currency(cohort_of(cohort), selection(300)) == RecentProofs(living=3, current=2)
     withdrawn = treated(*alive(100), facts.consent_withdrawn(100))
-    assert currency(cohort_of([withdrawn]), selection(300)) == Currency(living=1, current=0)
+    assert currency(cohort_of([withdrawn]), selection(300)) == RecentProofs(living=1, current=0)
