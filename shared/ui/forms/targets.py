@@ -82,8 +82,8 @@ class FormTarget:
     that are shown and not asked for. `base`: what the form adds to the body. `prefilled`: names and values of its
     fields. `replacement`: type and version of the fact that the form corrects; None for other forms. `is_void`: that
     fact is void now. `content_before`: its content. `alike_by`: members by which an earlier fact may be the same one,
-    so that the form asks `doubt`; None: all members. `find_alike`: finds such facts outside of the record. `presets`: choices
-    that fill all its fields. `find_effects`: counts what the fact stops, for its check.
+    so that the form asks `doubt`; None: all members. `find_alike`: finds such facts outside of the record. `presets`:
+    choices that fill all its fields. `find_effects`: counts what the fact stops, for its check.
     """
 
     service: str
