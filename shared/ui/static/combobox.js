@@ -91,7 +91,8 @@ class TermBox {
   expand(isOpen) {
     this.list.hidden = !isOpen;
     this.input.setAttribute('aria-expanded', String(isOpen));
-    if (!isOpen) this.activate(null);
+    if (isOpen) this.list.scrollIntoView({ block: 'nearest' });
+    else this.activate(null);
   }
 
   activate(option) {
