@@ -90,17 +90,17 @@ def count_deaths_without_assessment(snapshot: StudySnapshot, selection: Selectio
 
 def _disease(snapshot: StudySnapshot, selection: Selection, life: Exits) -> _Disease:
     """Returns the days of the disease that are after the origin."""
-    days = snapshot.tables["subject_day"]
     origin = origin_days(snapshot, selection).day
-    after = days.where(days["day_on"] > origin[snapshot.subject_indexes(days)])
-    progressions = _of_kind(snapshot, after, "progression")
-    assessments = _of_kind(snapshot, after, "disease_assessment")
-    by_exit = assessments.where(assessments["day_on"] <= life.day[snapshot.subject_indexes(assessments)])
+    progressions, assessments = (_of_kind(snapshot, kind) for kind in ("progression", "disease_assessment"))
+    is_new = progressions["day_on"] > origin[snapshot.subject_indexes(progressions)]
+    subjects = snapshot.subject_indexes(assessments)
+    is_observed = (assessments["day_on"] > origin[subjects]) & (assessments["day_on"] <= life.day[subjects])
     return _Disease(
-        progressed=first_days(snapshot, progressions, "day_on", "day_precision"),
-        assessed=last_days(snapshot, by_exit, "day_on", "day_precision"),
+        progressed=first_days(snapshot, progressions.where(is_new), "day_on", "day_precision"),
+        assessed=last_days(snapshot, assessments.where(is_observed), "day_on", "day_precision"),
     )
 
 
-def _of_kind(snapshot: StudySnapshot, days: Table, kind: str) -> Table:
+def _of_kind(snapshot: StudySnapshot, kind: str) -> Table:
+    days = snapshot.tables["subject_day"]
     return days.where(days["kind"] == snapshot.words.code(kind))
