@@ -14,6 +14,7 @@ from playwright.sync_api import Page
 from infra.reference.study import SITE_ID, STUDY_ID
 from tests.demo import SAME_ORIGIN_HEADERS, Demo
 
+pytest.register_assert_rewrite("tests.browser.support")
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -67,12 +68,17 @@ def console_messages(page: Page) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def cohort(page: Page, token: str) -> Page:
-    """The reference study's cohort page, as its investigator sees it."""
-    address = f"/analytics/studies/{STUDY_ID}"
-    page.request.post("/session", form={"token": token, "next": address}, headers=SAME_ORIGIN_HEADERS)
-    page.goto(address)
+def signed_in(page: Page, token: str) -> Page:
+    """A page of the browser in which the reference study's investigator has signed in."""
+    page.request.post("/session", form={"token": token, "next": "/"}, headers=SAME_ORIGIN_HEADERS, max_redirects=0)
     return page
+
+
+@pytest.fixture
+def cohort(signed_in: Page) -> Page:
+    """The reference study's cohort page, as its investigator sees it."""
+    signed_in.goto(f"/analytics/studies/{STUDY_ID}")
+    return signed_in
 
 
 @pytest.fixture

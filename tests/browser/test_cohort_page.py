@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import STUDY_ID
 from services.analytics.figures.registry import FIGURES
 from tests.browser.conftest import IMAGES
+from tests.browser.support.page_checks import check_on_desk_and_phone
 from tests.demo import SCREENING_DATA
 
 DESKTOP_SIZE, PHONE_SIZE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -69,32 +69,12 @@ def test_recorded_fact_updates_the_figure_without_reload_and_keeps_the_focus(
     assert cohort.evaluate("window.sameDocument") is True
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_cohort_page_is_accessible(
-    cohort: Page, find_violations: FindViolations, scheme: Literal["light", "dark"]
-) -> None:
-    cohort.emulate_media(color_scheme=scheme)
+def test_cohort_home_and_sign_in_pages_are_accessible_and_fit(cohort: Page) -> None:
     open_tables(cohort)
-    assert find_violations() == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/", "/session"])
-def test_home_and_sign_in_pages_are_accessible(
-    page: Page, find_violations: FindViolations, path: str, scheme: Literal["light", "dark"]
-) -> None:
-    page.emulate_media(color_scheme=scheme)
-    page.goto(path)
-    assert find_violations() == []
-
-
-def test_cohort_home_and_sign_in_pages_fit_a_phone(cohort: Page) -> None:
-    cohort.set_viewport_size({"width": PHONE_SIZE["width"], "height": PHONE_SIZE["height"]})
-    open_tables(cohort)
-    assert horizontal_overflow(cohort) == 0
+    check_on_desk_and_phone(cohort)
     for path in ("/", "/session"):
         cohort.goto(path)
-        assert horizontal_overflow(cohort) == 0
+        check_on_desk_and_phone(cohort)
 
 
 def test_sign_in_leads_to_the_requested_page(page: Page, token: str) -> None:
@@ -105,12 +85,12 @@ def test_sign_in_leads_to_the_requested_page(page: Page, token: str) -> None:
     expect(page.locator("#flow")).to_be_visible()
 
 
-@pytest.mark.parametrize("figure", FIGURES)
-def test_every_file_offered_by_a_figure_can_be_downloaded(cohort: Page, figure: str) -> None:
-    links = cohort.locator(f"#{figure} .downloads a")
-    addresses = [links.nth(index).get_attribute("href") or "" for index in range(links.count())]
-    assert [address.rpartition(".")[2] for address in addresses] == ["json", "csv", "svg"]
-    assert [cohort.request.get(address).status for address in addresses] == [200, 200, 200]
+def test_every_file_offered_by_a_figure_can_be_downloaded(cohort: Page) -> None:
+    for figure in FIGURES:
+        links = cohort.locator(f"#{figure} .downloads a")
+        addresses = [links.nth(index).get_attribute("href") or "" for index in range(links.count())]
+        assert [address.rpartition(".")[2] for address in addresses] == ["json", "csv", "svg"]
+        assert [cohort.request.get(address).status for address in addresses] == [200, 200, 200]
 
 
 def test_printed_page_shows_every_figure_and_no_controls(cohort: Page) -> None:

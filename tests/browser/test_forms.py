@@ -47,32 +47,6 @@ def site_page(page: Page, demo: Demo, width: int) -> Page:
     return page
 
 
-def addresses(participant_id: str) -> list[str]:
-    participant = f"studies/{STUDY_ID}/participants/{participant_id}"
-    return [
-        f"/enrollment/studies/{STUDY_ID}/participants",
-        f"/enrollment/studies/{STUDY_ID}/participants/new",
-        f"/enrollment/studies/{STUDY_ID}/recorded",
-        f"/enrollment/{participant}",
-        f"/enrollment/{participant}/facts/participant.baseline_recorded",
-        f"/enrollment/{participant}/facts/radiotherapy.started",
-        f"/toxicity/{participant}/facts/toxicity.assessed?after=enrollment=3",
-        f"/toxicity/{participant}/facts/toxicity.serious_event_reported",
-        f"/followup/{participant}/facts/followup.recorded?after=enrollment=3",
-    ]
-
-
-def test_pages_have_no_violations_and_no_overflow(
-    site_page: Page, participant_id: str, width: int, find_violations: Callable[[], Violations]
-) -> None:
-    for address in addresses(participant_id):
-        response = site_page.goto(address)
-        assert response is not None
-        assert response.status == 200, address
-        assert find_violations() == [], address
-        assert site_page.evaluate("document.documentElement.scrollWidth") <= width, address
-
-
 def test_refused_form_leads_the_keyboard_to_the_summary_and_to_the_field(
     site_page: Page,
     participant_id: str,

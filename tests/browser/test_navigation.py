@@ -20,20 +20,20 @@ PAGE_URLS = {
 
 
 @pytest.mark.parametrize("label", PAGE_URLS)
-def test_every_study_page_links_to_the_others_and_marks_itself(cohort: Page, label: str) -> None:
-    cohort.goto(PAGE_URLS[label])
-    links = cohort.get_by_role("navigation", name="Pages of this study").get_by_role("link")
+def test_every_study_page_links_to_the_others_and_marks_itself(signed_in: Page, label: str) -> None:
+    signed_in.goto(PAGE_URLS[label])
+    links = signed_in.get_by_role("navigation", name="Pages of this study").get_by_role("link")
     expect(links).to_have_text(list(PAGE_URLS))
     expect(links.filter(has_text=label)).to_have_attribute("aria-current", "page")
-    expect(cohort.locator("[aria-current=page]")).to_have_count(1)
+    expect(signed_in.locator("[aria-current=page]")).to_have_count(1)
     assert [link.get_attribute("href") for link in links.all()] == list(PAGE_URLS.values())
-    expect(cohort.get_by_role("list", name="Notes on this study")).to_contain_text("27 synthetic participants")
+    expect(signed_in.get_by_role("list", name="Notes on this study")).to_contain_text("27 synthetic participants")
 
 
 @pytest.mark.parametrize(("path", "begins"), [("", "atc-rt: "), ("/participants", "Participants, atc-rt")])
-def test_page_title_begins_with_the_name_of_the_page(cohort: Page, path: str, begins: str) -> None:
-    cohort.goto(f"{BASE}{path}")
-    expect(cohort).to_have_title(re.compile(f"^{begins}"))
+def test_page_title_begins_with_the_name_of_the_page(signed_in: Page, path: str, begins: str) -> None:
+    signed_in.goto(f"{BASE}{path}")
+    expect(signed_in).to_have_title(re.compile(f"^{begins}"))
 
 
 def test_page_shows_the_signed_in_user_until_sign_out(cohort: Page) -> None:
@@ -55,11 +55,11 @@ def test_sign_in_returns_to_the_requested_page_with_its_query(page: Page, token:
     ("path", "status"),
     [("/nowhere", 404), (f"{BASE}/participants/K7F2", 422), (f"{BASE}?cut=yesterday", 422), (f"{BASE}/nowhere", 404)],
 )
-def test_errors_are_html_for_browsers_and_problem_documents_for_programs(cohort: Page, path: str, status: int) -> None:
-    page_response = cohort.request.get(path, headers={"accept": "text/html,*/*;q=0.8"})
+def test_errors_are_html_for_browsers_and_documents_for_programs(signed_in: Page, path: str, status: int) -> None:
+    page_response = signed_in.request.get(path, headers={"accept": "text/html,*/*;q=0.8"})
     assert (page_response.status, page_response.headers["content-type"]) == (status, "text/html; charset=utf-8")
     assert page_response.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
-    document = cohort.request.get(path, headers={"accept": "*/*"})
+    document = signed_in.request.get(path, headers={"accept": "*/*"})
     assert (document.status, document.headers["content-type"]) == (status, "application/problem+json")
     assert f"<h1>{document.json()['title']}</h1>" in page_response.text()
 

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -12,6 +11,7 @@ from shared.testing.builders.facts import lesion_registered
 from shared.testing.builders.follow_up_facts import follow_up_recorded
 from shared.testing.builders.participant_history import participant_stream
 from tests.api.support.study import StudyUnderTest, open_study
+from tests.browser.support.page_checks import check_on_desk_and_phone
 from tests.demo import SAME_ORIGIN_HEADERS, Demo
 from tests.integration.support.publisher import publish_events
 
@@ -39,20 +39,10 @@ def operations_page(page: Page, demo: Demo, study: StudyUnderTest) -> Page:
     return page
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_operations_page_is_accessible(
-    operations_page: Page, find_violations: Callable[[], list[tuple[str, list[str]]]], scheme: Literal["light", "dark"]
-) -> None:
-    operations_page.emulate_media(color_scheme=scheme)
+def test_operations_page_is_accessible_and_fits(operations_page: Page) -> None:
     expect(operations_page.locator("[data-number=unscreened]")).to_have_text("1")
     expect(operations_page.locator("#parked tbody tr")).to_have_count(1)
     for service in ("enrollment", "toxicity", "followup"):
         relay = operations_page.locator(f"[data-relay='/{service}/health/relay']")
         expect(relay).to_have_text(re.compile(r"^had published everything \d+ s ago$"))
-    assert find_violations() == []
-
-
-def test_operations_page_fits_a_phone(operations_page: Page) -> None:
-    operations_page.set_viewport_size({"width": 390, "height": 844})
-    overflow_script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert operations_page.evaluate(overflow_script) == 0
+    check_on_desk_and_phone(operations_page)

@@ -1,24 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import STUDY_ID
-from tests.browser.test_cohort_page import PHONE_SIZE, FindViolations, horizontal_overflow
 from tests.demo import SCREENING_DATA
 
 ScreenParticipantFunction = Callable[[dict[str, Any]], object]
 
 
 @pytest.fixture
-def participants_page(cohort: Page) -> Page:
-    """The list of participants, as the cohort page leads there."""
-    cohort.get_by_role("link", name="Participants").click()
-    expect(cohort).to_have_url(f"/analytics/studies/{STUDY_ID}/participants")
-    return cohort
+def participants_page(signed_in: Page) -> Page:
+    """The list of participants, as the investigator sees it."""
+    signed_in.goto(f"/analytics/studies/{STUDY_ID}/participants")
+    return signed_in
 
 
 @pytest.fixture
@@ -50,27 +48,6 @@ def test_timeline_is_updated_without_reload(
     expect(timeline).not_to_have_attribute("data-version", before, timeout=20_000)
     expect(participant_page.locator("[data-show=version]")).to_have_text(timeline.get_attribute("data-version") or "")
     assert participant_page.evaluate("window.sameDocument") is True
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_participant_pages_are_accessible(
-    participants_page: Page, find_violations: FindViolations, scheme: Literal["light", "dark"]
-) -> None:
-    participants_page.emulate_media(color_scheme=scheme)
-    assert find_violations() == []
-    participants_page.get_by_role("row", name="enrolled").first.get_by_role("link").click()
-    expect(participants_page.locator("#timeline svg")).to_be_visible()
-    participants_page.wait_for_load_state()  # until the style sheet is there, nothing has its width
-    assert find_violations() == []
-
-
-def test_participant_pages_fit_a_phone(participants_page: Page) -> None:
-    participants_page.set_viewport_size({"width": PHONE_SIZE["width"], "height": PHONE_SIZE["height"]})
-    assert horizontal_overflow(participants_page) == 0
-    participants_page.get_by_role("row", name="enrolled").first.get_by_role("link").click()
-    expect(participants_page.locator("#timeline svg")).to_be_visible()
-    participants_page.wait_for_load_state()  # until the style sheet is there, nothing has its width
-    assert horizontal_overflow(participants_page) == 0
 
 
 def test_every_file_offered_by_a_timeline_can_be_downloaded(participant_page: Page) -> None:

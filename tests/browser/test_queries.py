@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import CONSENT_VERSIONS, FROZEN_TODAY, SITE_ID, STUDY_ID
-from tests.browser.test_cohort_page import PHONE_SIZE, FindViolations, ScreenParticipant, horizontal_overflow
-from tests.demo import SAME_ORIGIN_HEADERS, SCREENING_DATA, Demo
+from tests.browser.support.page_checks import check_on_desk_and_phone
+from tests.browser.test_cohort_page import ScreenParticipant
+from tests.demo import SCREENING_DATA, Demo
 
 QUERIES_PATH = f"/analytics/studies/{STUDY_ID}/queries"
 CONSENT_DATA = {"signed_on": FROZEN_TODAY, "form_version": CONSENT_VERSIONS[-1]["version"]}
@@ -33,27 +33,17 @@ def contradictory_participant(demo: Demo) -> str:
 
 
 @pytest.fixture
-def queries_page(page: Page, token: str, contradictory_participant: str) -> Page:
+def queries_page(signed_in: Page, contradictory_participant: str) -> Page:
     """The reference study's queries, as its investigator sees them."""
-    page.request.post("/session", form={"token": token, "next": QUERIES_PATH}, headers=SAME_ORIGIN_HEADERS)
+    page = signed_in
     page.goto(QUERIES_PATH)
     expect(page.get_by_role("link", name=contradictory_participant).first).to_be_visible()
     return page
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_queries_page_is_accessible(
-    queries_page: Page, find_violations: FindViolations, scheme: Literal["light", "dark"]
-) -> None:
-    queries_page.emulate_media(color_scheme=scheme)
+def test_queries_page_is_accessible_and_fits(queries_page: Page) -> None:
     queries_page.locator("tbody summary").first.click()
-    assert find_violations() == []
-
-
-def test_queries_page_fits_a_phone(queries_page: Page) -> None:
-    queries_page.set_viewport_size({"width": PHONE_SIZE["width"], "height": PHONE_SIZE["height"]})
-    queries_page.locator("tbody summary").first.click()
-    assert horizontal_overflow(queries_page) == 0
+    check_on_desk_and_phone(queries_page)
 
 
 def test_cohort_and_queries_pages_link_to_each_other(cohort: Page) -> None:
@@ -110,11 +100,11 @@ def test_filtered_queries_page_states_its_filter_and_links_to_all(
     expect(queries_page).to_have_url(f"{QUERIES_PATH}?state=all")
 
 
-def test_new_query_appears_on_open_participant_and_list_pages(page: Page, demo: Demo, token: str) -> None:
+def test_new_query_appears_on_open_participant_and_list_pages(signed_in: Page, demo: Demo) -> None:
+    page = signed_in
     participants = f"/enrollment/v1/studies/{STUDY_ID}/participants"
     with demo.client("site", SITE_ID) as http:
         participant_id = http.post(participants, json=SCREENING_DATA).raise_for_status().json()["participant_id"]
-        page.request.post("/session", form={"token": token, "next": QUERIES_PATH}, headers=SAME_ORIGIN_HEADERS)
         list_window = page.context.new_page()
         for window, path in ((page, f"participants/{participant_id}"), (list_window, "participants")):
             window.goto(f"/analytics/studies/{STUDY_ID}/{path}")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from infra.reference.study import SITE_ID, STUDY_ID
-from tests.browser.test_cohort_page import PHONE_SIZE, FindViolations, horizontal_overflow
+from tests.browser.support.page_checks import check_on_desk_and_phone
 from tests.demo import SAME_ORIGIN_HEADERS, Demo
 
 PATH = f"/analytics/studies/{STUDY_ID}/subscription"
@@ -51,21 +49,13 @@ def test_staff_subscribes_confirms_and_unsubscribes(browser: Browser, demo: Demo
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_subscription_and_the_outbox_are_accessible_and_fit(
-    page: Page, demo: Demo, find_violations: FindViolations, scheme: Literal["light", "dark"]
-) -> None:
+def test_the_subscription_and_the_outbox_are_accessible_and_fit(page: Page, demo: Demo) -> None:
     sign_in(page, demo, "coordinator", None, PATH)
-    page.emulate_media(color_scheme=scheme)
     for address in (PATH, "/outbox"):
         page.goto(address)
-        assert find_violations() == []
-        for size in (PHONE_SIZE, {"width": 1280, "height": 800}):
-            page.set_viewport_size({"width": size["width"], "height": size["height"]})
-            assert horizontal_overflow(page) == 0
+        check_on_desk_and_phone(page)
     page.get_by_role("row").nth(1).get_by_role("link").click()
-    assert find_violations() == []
-    assert horizontal_overflow(page) == 0
+    check_on_desk_and_phone(page)
 
 
 def test_an_address_that_is_none_is_named_and_kept(page: Page, demo: Demo, console_messages: list[str]) -> None:

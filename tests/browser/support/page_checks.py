@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
@@ -16,8 +18,13 @@ _EXPECTED = re.compile(r"the server responded with a status of 4\d\d")
 """The browser's own message about a page that has such a status."""
 
 
-def find_violations(page: Page) -> Violations:
-    answer = Axe().run(page, options={"resultTypes": ["violations"]}).response
+LOOKS = ["color-contrast", "scrollable-region-focusable"]
+"""The rules of axe that depend on colors and sizes. All others depend on the markup alone."""
+
+
+def find_violations(page: Page, rules: Sequence[str] = ()) -> Violations:
+    """Returns what axe reports; `rules`: only that of these rules."""
+    answer = Axe().run(page, options={"runOnly": {"type": "rule", "values": rules}} if rules else {}).response
     return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in answer["violations"]]
 
 
@@ -26,9 +33,19 @@ def horizontal_overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
+def check_on_desk_and_phone(page: Page) -> None:
+    """Checks the page in two widths, one in each color scheme: no violation, and nothing wider than the window."""
+    looks: Sequence[tuple[int, Literal["light", "dark"], Sequence[str]]] = ((1280, "light", ()), (390, "dark", LOOKS))
+    for width, scheme, rules in looks:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        assert horizontal_overflow(page) == 0, page.url
+        assert find_violations(page, rules) == [], page.url
+
+
 def kind_of_page(page: Page) -> str:
-    """Returns the address without ids and query, and the heading: pages of one kind differ in their values alone."""
-    return f"{_ID.sub('*', urlsplit(page.url).path)} {_ID.sub('*', page.locator('h1').inner_text())}"
+    """Returns the address without ids and query. A form of a fact is of its own kind; pages of facts are of one."""
+    return _ID.sub("*", urlsplit(page.url).path)
 
 
 @dataclass
