@@ -20,7 +20,7 @@ from services.analytics.live.parts import LIVE_PARTS
 from services.analytics.operations import api as operations_api
 from services.analytics.operations.metrics import collect_metrics
 from services.analytics.own_studies import list_own_studies
-from services.analytics.page_registry import PAGE_MODULES
+from services.analytics.page_registry import PAGE_MODULES, STUDY_FORMS
 from services.analytics.participants import api as participants_api
 from services.analytics.participants.service import ParticipantService
 from services.analytics.queries import api as queries_api
@@ -105,7 +105,7 @@ async def _open_resources(
                 ),
                 calendars=CalendarService(system_pool, reader, _links(settings), clock.now),
                 live_updates=live_updates,
-                pages=[module.PAGE for module in PAGE_MODULES],
+                pages=[*(module.PAGE for module in PAGE_MODULES), STUDY_FORMS],
                 live_parts=LIVE_PARTS,
                 study_notes=study_notes,
             )
@@ -161,7 +161,7 @@ def create_app(
         read_log_routes("analytics"),
     ]
     page_routers = [
-        home_routes(pages, study_links, list_own_studies),
+        home_routes(pages, study_links, list_own_studies, settings.may_open_any_study),
         static_routes("analytics"),
         *(module.routes for module in PAGE_MODULES),
     ]

@@ -16,6 +16,13 @@ from services.analytics.reminders.subscriptions import page as subscription_page
 from services.analytics.schedule import page as worklist_page
 from services.analytics.study_header import StudyPage
 from services.analytics.timeline import page as participant_page
+from shared.contracts.catalogue import STUDY
+from shared.security.grants import Rights
+from shared.ui.forms import addresses
+
+
+def _records_study_facts(rights: Rights) -> bool:
+    return any(rights.sites_with_role(fact.stated_by_roles) for fact in STUDY.declared_facts.values())
 
 
 class PageModule(Protocol):
@@ -35,3 +42,7 @@ PAGE_MODULES: Sequence[PageModule] = (
     subscription_page,
     operations_page,
 )
+STUDY_FORMS = StudyPage(
+    route=addresses.study_base(STUDY.service, "{study_id}"), nav_label="Study facts", may_see=_records_study_facts
+)
+"""The page of enrollment with the forms of the study's own facts."""

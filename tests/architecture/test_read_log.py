@@ -16,6 +16,7 @@ from shared.web.route_classes import BoundedRoute, CheckedRoute
 
 READS_WITHOUT_PARTICIPANTS = {
     "/enrollment/v1/studies/{study_id}",
+    "/enrollment/studies/{study_id}",
     *(f"/{service}/v1/studies/{{study_id}}/exports" for service in ("enrollment", "toxicity", "followup")),
     *(f"/{service}/v1/studies/{{study_id}}/reads" for service in ("enrollment", "toxicity", "followup", "analytics")),
     "/analytics/v1/studies/{study_id}/position",

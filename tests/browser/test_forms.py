@@ -60,7 +60,7 @@ def test_refused_form_leads_the_keyboard_to_the_summary_and_to_the_field(
     assert find_violations() == []
     site_page.keyboard.press("Tab")
     site_page.keyboard.press("Enter")
-    assert site_page.url.endswith("#f-targets")
+    assert site_page.url.endswith("#f-started_on")
     assert console_messages == [REFUSED]
     console_messages.clear()
 

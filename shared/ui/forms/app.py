@@ -14,6 +14,7 @@ from shared.ui.forms.fields import fact_fields, offers_within
 from shared.ui.forms.hub_routes import hub_routes
 from shared.ui.forms.recorded_routes import recorded_routes
 from shared.ui.forms.routes import Forms, participant_form_routes, study_form_routes
+from shared.ui.forms.study_hub_routes import study_hub_routes
 from shared.ui.forms.term_routes import term_routes
 from shared.ui.forms.terms import TERM_OFFERS
 from shared.ui.html_errors import install_html_errors
@@ -65,7 +66,11 @@ def _has_terms(stream: Stream) -> bool:
 
 def _routers(forms: Forms, stream: Stream, excluded: type[Fact] | None) -> list[APIRouter]:
     if stream.subject == "study":
-        return [study_form_routes(forms, stream, excluded=excluded), study_event_routes(forms)]
+        return [
+            study_form_routes(forms, stream, excluded=excluded),
+            study_event_routes(forms),
+            study_hub_routes(forms, stream, excluded=excluded),
+        ]
     return [
         participant_form_routes(forms, stream),
         participant_event_routes(forms),
