@@ -25,7 +25,7 @@ lint: $(DEV)
 	.venv/bin/lint-imports
 
 types: $(DEV)
-	$(PY) -m mypy
+	nice $(PY) -m mypy
 
 bench: $(DEV) servers
 	$(PY) -m bench

@@ -5,6 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 PY=.venv/bin/python
+unset MAKEFLAGS MFLAGS # tests call make themselves
 unset PYTHONDONTWRITEBYTECODE # hundreds of processes are started: what one has compiled serves the next
 $PY -m pytest tests --ignore=tests/browser --ignore=tests/two_years -n 2 --dist loadscope --no-loadscope-reorder --durations=15 "$@"
 $PY -m pytest tests/two_years -n 2 --dist loadscope --no-loadscope-reorder --durations=3
