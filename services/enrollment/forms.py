@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -11,9 +11,9 @@ from fastapi.responses import JSONResponse, Response
 
 from services.enrollment.opening import OPENING_IS_GRANTED, NewStudy, opening_facts
 from shared.contracts.enrollment import ParticipantScreened
-from shared.contracts.event import Event, stated_facts
-from shared.contracts.study import StudyOpened
-from shared.gate.study_timeline import find_site, study_day
+from shared.contracts.event import stated_facts
+from shared.contracts.study import SiteActivated, StudyOpened
+from shared.gate.study_timeline import find_site
 from shared.kernel.errors import Fault, Forbidden
 from shared.kernel.fact import Fact
 from shared.kernel.record import Record, current_record
@@ -24,7 +24,7 @@ from shared.ui.forms.fields import fact_fields
 from shared.ui.forms.requests import create_form_router, fills_from_query
 from shared.ui.forms.routes import Forms, LoadTarget
 from shared.ui.forms.targets import (
-    FindAlike,
+    FindDuplicates,
     FormTarget,
     fact_form,
     require_role_in_study,
@@ -32,15 +32,17 @@ from shared.ui.forms.targets import (
     with_typed_day,
 )
 from shared.ui.forms.term_routes import TermWords, terms_response
+from shared.ui.forms.used_key import load_key_events
 from shared.web.container import get_container
+from shared.web.entitlement import STUDY_ID
 from shared.web.fact_recording import StudyIdPath
 from shared.web.read_access import load_caller_rights
 from shared.web.read_logging import logs_reads
 from shared.web.service import get_service
 
 SERVICE = "enrollment"
-MAX_EVENTS, MAX_PARTICIPANTS = 200, 200
-"""Events of a member on one day, and participants of a site with the same day, sex and year of birth, that are read."""
+MAX_PARTICIPANTS = 200
+"""Participants of a site with the same day, sex and year of birth that are read."""
 SCREENED_ALREADY = Fault(
     "recorded-already",
     "The site screened a person of the same sex and year of birth on the same day. Record again only if this is "
@@ -71,10 +73,10 @@ def _new_participant_loader(request: Request, study: str) -> LoadTarget:
         rights, state = await load_caller_rights(request, study)
         sites = require_role_in_study(rights, ParticipantScreened)
         context = study_context(request, study, state.record, sites)
+        own_sites = _sites_by_name(state.record, sites)
         own_site = next(iter(sites)) if len(sites) == 1 and EVERY_SITE not in sites else ""
         site = own_site or form.entries.last_value("site_id")
         is_allowed = site in sites or (EVERY_SITE in sites and find_site(state.record, site) is not None)
-        screenings = await _own_screenings_today(request, study, state.record, site) if is_allowed else []
         return FormTarget(
             service=SERVICE,
             study_id=study,
@@ -82,26 +84,22 @@ def _new_participant_loader(request: Request, study: str) -> LoadTarget:
             form=fact_form(ParticipantScreened),
             json_path=f"/{SERVICE}/v1/studies/{study}/participants",
             context=replace(with_typed_day(context, ParticipantScreened, form.entries), site_id=site or None),
-            events=screenings,
-            alike_by=frozenset({"site_id", "screened_on", "sex", "birth_year"}),
-            find_alike=_screenings_like_it(request, study, site) if is_allowed else None,
-            doubt=SCREENED_ALREADY,
+            events=await load_key_events(request, study, "" if form.is_first else form.key, own_sites),
+            duplicate_members=frozenset({"site_id", "screened_on", "sex", "birth_year"}),
+            find_duplicates=_screenings_like_it(request, study, site) if is_allowed else None,
+            possible_duplicate=SCREENED_ALREADY,
             constants={"site_id": own_site} if own_site else {},
         )
 
     return load
 
 
-async def _own_screenings_today(request: Request, study_id: str, study: Record, site: str) -> list[Event]:
-    """Returns what the caller screened at the site on its present day: what this very form may have recorded."""
-    service = get_service(request)
-    day = study_day(service.clock, study_id, study, site, service.clock.now())
-    async with service.store.unit(Tenant(study_id, site)) as unit:
-        events = await unit.list_member_events(request.state.caller.subject, day, of_study=False, limit=MAX_EVENTS)
-    return [event for event in events if event.type == ParticipantScreened.type_name and event.site_id == site]
+def _sites_by_name(study: Record, sites: frozenset[str]) -> Sequence[str]:
+    """Returns the sites at which a member may screen, each by its name."""
+    return sorted({fact.site_id for fact in study.facts_of(SiteActivated)} if EVERY_SITE in sites else sites)
 
 
-def _screenings_like_it(request: Request, study_id: str, site: str) -> FindAlike:
+def _screenings_like_it(request: Request, study_id: str, site: str) -> FindDuplicates:
     """Returns the search for screenings that stand at the site, whoever recorded them, and whenever."""
 
     async def find(content: Mapping[str, Any]) -> list[Fact]:
@@ -143,6 +141,7 @@ def _new_study_loader(request: Request) -> LoadTarget:
         is_allowed = settings.may_open_study(member, study_id) if study_id else settings.may_open_any_study(member)
         if not is_allowed:
             raise Forbidden(OPENING_IS_GRANTED)
+        is_named = not form.is_first and STUDY_ID.fullmatch(study_id)
         context = FormContext(study=Record(), today=get_service(request).clock.today(study_id))
         return FormTarget(
             service=SERVICE,
@@ -151,6 +150,7 @@ def _new_study_loader(request: Request) -> LoadTarget:
             form=fact_form(StudyOpened, NewStudy),
             json_path=f"/{SERVICE}/v1/studies",
             context=with_typed_day(context, StudyOpened, form.entries),
+            events=await load_key_events(request, study_id, form.key, [None]) if is_named else (),
             facts_of=lambda study: opening_facts(study, member),
             opens_study=True,
         )

@@ -10,17 +10,20 @@ from itertools import groupby
 
 from fastapi import Request
 
+from shared.contracts.event import Event
 from shared.contracts.follow_up import ReminderAcknowledged, ReminderSnoozed
 from shared.eventstore.command import RecordFacts, VersionGuard
 from shared.eventstore.role_check import retry_while_unknown
-from shared.kernel.errors import Fault, FormRejected, KeyReused, RequestError, VersionMismatch, parameter_error
+from shared.kernel.errors import Fault, FormRejected, RequestError, VersionMismatch, parameter_error
 from shared.kernel.ids import normalize_participant_id
 from shared.ui.forms import addresses
+from shared.ui.forms.confirmation import answers_digest, is_confirmed
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.faults import validation_faults
 from shared.ui.forms.reading import FormReading
-from shared.ui.forms.recording import dry_run_refusals, recorded_under_key
-from shared.ui.forms.targets import RECORDED_ALREADY, ParticipantState
+from shared.ui.forms.recording import dry_run_refusals, find_events_of_key, is_repeat
+from shared.ui.forms.targets import POSSIBLE_DUPLICATE, ParticipantState
+from shared.validation.json_parsing import canonical_json
 from shared.web.entity_tags import version_tag
 from shared.web.fact_recording import request_identity
 from shared.web.service import get_service
@@ -28,13 +31,14 @@ from shared.web.service import get_service
 SERVICE = "followup"
 ReminderFact = ReminderAcknowledged | ReminderSnoozed
 _WRONG_VISIT = "Give a participant and the number of a visit, such as K7F2-9QXA-3.1; of a course K7F2-9QXA-3.1.RT2."
-_USED_ALREADY = "This page has recorded another answer about this participant. Open it again."
 _CHANGED = (
     "The participant's record has changed since you opened this page. Record again only if yours is another fact."
 )
 _VISIT = re.compile(r"([0-9A-Z-]{9,11})\.([1-9][0-9]{0,2})(?:\.([A-Za-z0-9][A-Za-z0-9_.-]{0,31}))?")
 Refusals = Mapping[str, Sequence[RequestError]]
 """Reasons why nothing can be recorded about participants, by their numbers."""
+KeyEvents = Mapping[str, Sequence[Event]]
+"""Events that a page has recorded under its key, by participant."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,53 +99,96 @@ class VisitStatement:
                 refusals.setdefault(visit.participant_id, []).append(FormRejected(faults=[at_visit]))
         return refusals
 
+    @property
+    def answers(self) -> Mapping[str, object]:
+        """Everything that the page says. It identifies the request of each participant: another list is another one."""
+        return {"visits": [str(visit) for visit in self.chosen], "until": self.until}
+
+    def digest(self, versions: Mapping[str, int]) -> str:
+        """Returns the digest of the answers and of the versions of the records, which a confirmation is about."""
+        present = [f"{visit.participant_id}.{versions.get(visit.participant_id, '')}" for visit in self.chosen]
+        return answers_digest(self.form, self.answers, present)
+
+    def key_of(self, participant_id: str) -> str | None:
+        """Returns the idempotency key of a participant's facts; None for a page that has lost its key."""
+        return f"{self.form.key}.{participant_id}" if self.form.key else None
+
     def commands(self, member: str) -> Iterator[RecordFacts]:
-        """Yields a command for each participant. The pointer of a fact is its visit. Call it for right answers only."""
+        """Yields one command per participant. The answers must be valid: call `wrong_answers` first."""
+        answers = canonical_json(self.answers)
         for participant_id, group in groupby(self.chosen, key=lambda visit: visit.participant_id):
             visits = list(group)
             facts = tuple(self.fact.model_validate_json(json.dumps(visit.body(self.until))) for visit in visits)
             version = self.versions.get(participant_id)
             path = addresses.json_path(SERVICE, self.study_id, self.fact.type_name, participant_id)
-            content = "\n".join(stated.model_dump_json() for stated in facts).encode()
             yield RecordFacts(
                 study_id=self.study_id,
                 stream_id=participant_id,
                 facts=facts,
                 pointers=tuple(f"/{visit}" for visit in visits),
                 member=member,
-                request=request_identity(path, "" if version is None else version_tag(version), content),
-                key=f"{self.form.key}.{participant_id}" if self.form.key else None,
+                request=request_identity(path, "" if version is None else version_tag(version), answers),
+                key=self.key_of(participant_id),
                 if_match=None if version is None else VersionGuard(frozenset({version})),
             )
 
-    def equal_facts(self, command: RecordFacts) -> list[Fault]:
-        """Returns the question about each fact of a command that stands already."""
+    def possible_duplicates(self, command: RecordFacts) -> list[Fault]:
+        """Returns a question for each fact that equals one that stands."""
         standing = self.states[command.stream_id or ""].own.facts_of(self.fact)
         pairs = zip(command.facts, command.pointers, strict=True)
         return [
-            Fault(RECORDED_ALREADY.code, RECORDED_ALREADY.message, pointer)
+            Fault(POSSIBLE_DUPLICATE.code, POSSIBLE_DUPLICATE.message, pointer)
             for stated, pointer in pairs
             if stated in standing
         ]
 
 
-async def find_refusals(request: Request, statement: VisitStatement, commands: Sequence[RecordFacts]) -> Refusals:
-    """Returns what stands against commands, but for those that the page has recorded before: a second click is none.
+async def find_refusals(
+    request: Request, statement: VisitStatement, commands: Sequence[RecordFacts], recorded: KeyEvents
+) -> Refusals:
+    """Returns why commands would be refused. Skips participants about whom this page has recorded already, so that a
+    double click is no error.
 
     On the button `record`, an equal fact that stands asks for one more click.
     """
     refusals = dict[str, Sequence[RequestError]]()
     is_record = statement.form.button[0] == "record"
+    asks = is_record and not is_confirmed(statement.form, statement.digest(statement.versions))
     for command in commands:
-        state = statement.states[command.stream_id or ""]
-        if command.key and recorded_under_key(request, command, state.stream.events, state.site_id):
+        if command.stream_id in recorded:
             continue
         reasons = await dry_run_refusals(request, command, waits=is_record)
-        if is_record and not statement.form.again and (questions := statement.equal_facts(command)):
-            reasons.append(FormRejected(RECORDED_ALREADY.message, faults=questions))
+        if asks and (questions := statement.possible_duplicates(command)):
+            reasons.append(FormRejected(POSSIBLE_DUPLICATE.message, faults=questions))
         if reasons:
             refusals[command.stream_id or ""] = reasons
     return refusals
+
+
+def find_recorded(request: Request, statement: VisitStatement, visits: Sequence[ChosenVisit]) -> KeyEvents:
+    """Returns what the key of the page has recorded. `visits`: all visits of the page, ticked or not."""
+    recorded = dict[str, Sequence[Event]]()
+    for participant_id, state in statement.states.items():
+        if key := statement.key_of(participant_id):
+            keyed = RecordFacts(
+                study_id=statement.study_id,
+                stream_id=participant_id,
+                facts=(statement.fact.model_construct(visit=1),) * len(visits),
+                pointers=(),
+                member=request.state.caller.subject,
+                key=key,
+            )
+            if events := find_events_of_key(request, keyed, state.stream.events, state.site_id):
+                recorded[participant_id] = events
+    return recorded
+
+
+async def is_same_page(request: Request, recorded: KeyEvents, commands: Sequence[RecordFacts]) -> bool:
+    """Returns whether the answers are those under which the page has recorded what it did."""
+    by_participant = {command.stream_id: command for command in commands}
+    if not recorded.keys() <= by_participant.keys():
+        return False
+    return all([await is_repeat(request, by_participant[participant_id]) for participant_id in recorded])
 
 
 async def record_each(request: Request, commands: Sequence[RecordFacts]) -> Refusals:
@@ -171,6 +218,4 @@ def faults_at(visit: ChosenVisit, refusals: Refusals) -> Iterator[Fault]:
 def _faults_in_words(refusal: RequestError) -> Sequence[Fault]:
     if isinstance(refusal, VersionMismatch):
         return [Fault(refusal.code, _CHANGED)]
-    if isinstance(refusal, KeyReused):
-        return [Fault(refusal.code, _USED_ALREADY)]
     return refusal.faults or [Fault(refusal.code, refusal.title)]

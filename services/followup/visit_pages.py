@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -14,34 +14,38 @@ from fastapi.responses import RedirectResponse, Response
 from services.followup.visit_facts import (
     SERVICE,
     ChosenVisit,
+    KeyEvents,
     Refusals,
     ReminderFact,
     VisitStatement,
     faults_at,
+    find_recorded,
     find_refusals,
+    is_same_page,
     record_each,
 )
+from services.followup.visit_notices import links_since_opening, recorded_notice
 from shared.contracts.follow_up import ReminderAcknowledged, ReminderSnoozed
+from shared.eventstore.command import RecordFacts
 from shared.kernel.errors import MalformedBody, NotFound, Unauthenticated, VersionMismatch, parameter_error
 from shared.ui.forms import addresses
-from shared.ui.forms.answers import require_same_person
-from shared.ui.forms.changed_record import RECORDED_MEANWHILE, links_since
+from shared.ui.forms.answers import require_key, require_same_person
+from shared.ui.forms.changed_record import RECORDED_MEANWHILE
 from shared.ui.forms.entries import PostedForm, new_key, parse_form
 from shared.ui.forms.fields import fact_fields
 from shared.ui.forms.pages import NO_FAULT, ErrorLink, FormNotice, crumbs, render_signed_out
 from shared.ui.forms.requests import create_form_router, form_token, keep_form_token, require_form_token
 from shared.ui.forms.routes import Forms, note_nothing
 from shared.ui.forms.targets import (
-    RECORDED_ALREADY,
+    POSSIBLE_DUPLICATE,
     ParticipantState,
     load_participant_state,
     require_role_in_study,
-    zone_of_site,
 )
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages, html_response
 from shared.web.container import get_container
-from shared.web.fact_recording import IDEMPOTENCY_KEY, StudyIdPath
+from shared.web.fact_recording import StudyIdPath
 from shared.web.read_access import load_caller_rights
 from shared.web.read_logging import logs_reads, note_rows
 
@@ -75,7 +79,8 @@ class VisitChoice:
 class VisitsPage:
     """Everything that the page shows. `until` is None for a fact that the page asks for no day of.
 
-    `versions`: those of the participants' records. `asks_again`: the next click records equal facts too.
+    `versions`: those of the participants' records. `checked`: the digest of the answers that
+    the next click records although equal facts stand.
     `heading_of_errors` stands above the errors.
     """
 
@@ -93,7 +98,7 @@ class VisitsPage:
     errors: Sequence[ErrorLink] = ()
     heading_of_errors: str = _NOTHING_RECORDED
     notice: FormNotice | None = None
-    asks_again: bool = False
+    checked: str = ""
 
 
 def visit_page_routes(forms: Forms) -> APIRouter:
@@ -179,28 +184,32 @@ async def _answer(request: Request, pages: Pages, study: str, type_name: str, fo
     """Checks the answers, and on the button `record` records the fact about each chosen visit."""
     fact = await _require_fact(request, study, type_name)
     require_same_person(request, form)
+    require_key(form)
     is_record = form.button[0] == "record"
-    if is_record and not IDEMPOTENCY_KEY.fullmatch(form.key):
-        raise MalformedBody("The form has lost its key, under which it is recorded once. Open it again.")
     chosen, listed = _parse_visits(_texts(form, "visit")), _parse_visits(_texts(form, "listed"))
     every_visit = sorted({*chosen, *listed})
-    states = await _load_states(request, study, fact, every_visit)
-    until = next((text.strip() for text in _texts(form, "until")), "")
     statement = VisitStatement(
         study_id=study,
         fact=fact,
         chosen=chosen,
-        until=until,
+        until=next((text.strip() for text in _texts(form, "until")), ""),
         form=form,
-        states=states,
+        states=await _load_states(request, study, fact, every_visit),
         versions=_parse_versions(_texts(form, "version")),
     )
     rows = [VisitChoice(visit=visit, has_tick=visit in chosen) for visit in every_visit]
     page = _page(request, study, fact, rows, statement.versions, form.key)
-    page = replace(page, until=until if fact is ReminderSnoozed else None, asks_again=form.again)
+    page = replace(page, until=statement.until if fact is ReminderSnoozed else None)
+    wrong = statement.wrong_answers()
+    commands = [] if wrong else list(statement.commands(request.state.caller.subject))
+    recorded = find_recorded(request, statement, every_visit)
+    is_same = await is_same_page(request, recorded, commands)
+    if recorded and not (is_same and is_record):
+        notice = recorded_notice(statement, recorded, is_same=is_same)
+        return _render(request, pages, replace(page, notice=notice), 409 if is_record else 200)
     if not chosen:
         return _render(request, pages, replace(page, errors=[_NOTHING_CHOSEN]), 422 if is_record else 200)
-    refusals, were_others_recorded = await _decide(request, statement)
+    refusals, were_others_recorded = (wrong, False) if wrong else await _decide(request, statement, commands, recorded)
     if refusals:
         heading = _OTHERS_RECORDED if were_others_recorded else _NOTHING_RECORDED
         page = replace(_with_refusals(page, statement, refusals), heading_of_errors=heading)
@@ -215,15 +224,14 @@ def _texts(form: PostedForm, name: str) -> list[str]:
     return [value for field_name, value in form.pairs if field_name == name]
 
 
-async def _decide(request: Request, statement: VisitStatement) -> tuple[Refusals, bool]:
+async def _decide(
+    request: Request, statement: VisitStatement, commands: Sequence[RecordFacts], recorded: KeyEvents
+) -> tuple[Refusals, bool]:
     """Returns what stands against the answers, and whether the fact was recorded about other participants.
 
     Nothing is recorded about anybody while something stands against an answer, but for a refusal in between.
     """
-    if wrong := statement.wrong_answers():
-        return wrong, False
-    commands = list(statement.commands(request.state.caller.subject))
-    refusals = await find_refusals(request, statement, commands)
+    refusals = await find_refusals(request, statement, commands, recorded)
     if refusals or statement.form.button[0] != "record":
         return refusals, False
     refusals = await record_each(request, commands)
@@ -233,35 +241,31 @@ async def _decide(request: Request, statement: VisitStatement) -> tuple[Refusals
 def _with_refusals(page: VisitsPage, statement: VisitStatement, refusals: Refusals) -> VisitsPage:
     """Returns the page with each message at its visit or day, and with what was recorded meanwhile."""
     faults = {row.visit: list(faults_at(row.visit, refusals)) if row.has_tick else [] for row in page.rows}
-    of_day = [fault.message for at_visit in faults.values() for fault in at_visit if fault.pointer == "until"]
-    of_visit = {
-        visit: [fault.message for fault in at_visit if fault.pointer != "until"] for visit, at_visit in faults.items()
+    found = [fault for visit_faults in faults.values() for fault in visit_faults]
+    day_messages = [fault.message for fault in found if fault.pointer == "until"]
+    visit_messages = {
+        visit: [fault.message for fault in visit_faults if fault.pointer != "until"]
+        for visit, visit_faults in faults.items()
     }
-    rows = [replace(row, errors=list(dict.fromkeys(of_visit[row.visit]))) for row in page.rows]
-    until_errors = list(dict.fromkeys(of_day))
+    rows = [replace(row, errors=list(dict.fromkeys(visit_messages[row.visit]))) for row in page.rows]
+    until_errors = list(dict.fromkeys(day_messages))
     errors = [ErrorLink(message, "f-until", "Day") for message in until_errors]
     for number, row in enumerate(rows, 1):
         errors += [ErrorLink(message, f"f-visit-{number}", row.visit.label) for message in row.errors]
     changed = [number for number, reasons in refusals.items() if any(isinstance(e, VersionMismatch) for e in reasons)]
-    links = [link for participant_id in changed for link in _links_since(statement, participant_id)]
+    links = [link for participant_id in changed for link in links_since_opening(statement, participant_id)]
     present = {participant_id: statement.states[participant_id].stream.head.version for participant_id in changed}
+    versions = {**page.versions, **present}
+    is_question = any(fault.code == POSSIBLE_DUPLICATE.code for fault in found)
     return replace(
         page,
         rows=rows,
         until_errors=until_errors,
         errors=errors,
-        versions={**page.versions, **present},
+        versions=versions,
+        checked=statement.digest(versions) if is_question else "",
         notice=FormNotice(text=RECORDED_MEANWHILE, links=links) if changed else None,
-        asks_again=page.asks_again
-        or any(fault.code == RECORDED_ALREADY.code for at_visit in faults.values() for fault in at_visit),
     )
-
-
-def _links_since(statement: VisitStatement, participant_id: str) -> Iterator[Link]:
-    state, version = statement.states[participant_id], statement.versions.get(participant_id, 0)
-    zone = zone_of_site(state.study.record, state.site_id)
-    for link in links_since(SERVICE, statement.study_id, state.stream.events, version, zone):
-        yield Link(link.href, f"{participant_id}: {link.label}")
 
 
 def _page(

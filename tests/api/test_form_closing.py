@@ -125,8 +125,23 @@ def test_form_that_was_recorded_and_changed_leads_to_a_conflict(
     assert administrator.press(checked, "record").status == 200
     checked.fill({"on": "2024-12-01"})
     used = administrator.press(checked, "record")
-    assert (used.status, "What this form recorded at" in used.text) == (409, True)
+    assert (used.status, "This form was recorded at" in used.text) == (409, True), used.text
 
 
 def test_json_route_records_a_closure_without_a_check(study: StudyUnderTest) -> None:
     assert study.record_study_fact(facts.study_closed("2025-01-31")).status_code == 201
+
+
+def test_check_before_something_else_was_recorded_is_no_check(
+    study: StudyUnderTest, administrator: FormBrowser
+) -> None:
+    """What the end of accrual stops may be different now, so it is shown anew."""
+    page = administrator.open(f"{pages_of(study)}/facts/study.accrual_closed")
+    page.fill({"on": LAST_DAY})
+    checked = administrator.press(page, "check")
+    assert study.record_study_fact(facts.cut_taken()).status_code == 201
+    stale = administrator.press(checked, "record")
+    assert (stale.status, ("record", "1") in stale.parser.buttons) == (412, False)
+    again = administrator.press(stale, "check")
+    assert administrator.press(again, "record").status == 200
+    assert len(recorded_closures(study, "study.accrual_closed")) == 1

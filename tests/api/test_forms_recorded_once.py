@@ -205,3 +205,50 @@ def test_reload_after_add_or_a_refusal_records_nothing(
     again = rome.open(form_of(study, participant_id, "systemic_therapy.started"))
     assert again.value("form:key") != page.value("form:key")
     assert again.value("agents.0.name") == ""
+
+
+def test_question_about_one_equal_fact_is_no_answer_about_another(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    """W3: the click "Record again" is about the answers that the question was asked about."""
+    address = form_of(study, participant_id, "procedure.performed")
+    for day in ("2024-03-01", "2024-03-02"):
+        assert rome.record(address, performed_on=day, kind="biopsy", body_site="lung").status == 200
+    question = rome.record(address, performed_on="2024-03-01", kind="biopsy", body_site="lung")
+    assert question.status == 422
+    question.fill({"performed_on": "2024-03-02"})
+    second = rome.press(question, "record")
+    assert (second.status, "An equal fact stands already" in second.text) == (422, True)
+    assert recorded_types(study, participant_id).count("procedure.performed") == 2
+    assert rome.press(second, "record").status == 200
+    assert recorded_types(study, participant_id).count("procedure.performed") == 3
+
+
+def test_check_of_a_screening_that_was_recorded_says_so(study: StudyUnderTest, rome: FormBrowser) -> None:
+    """W2: Record, Back, Check. The reference is that of the person whom this very form screened."""
+    page = rome.open(f"{pages_of(study)}/participants/new")
+    page.fill({**SCREENING, "birth_year": "1937", "local_reference": "Zq-56"})
+    recorded = rome.press(page, "record")
+    assert recorded.status == 200, recorded.text
+    checked = rome.press(page, "check")
+    assert (checked.status, "This form was recorded at" in checked.text) == (200, True)
+    assert not re.search("Nothing was recorded yet|uses this reference", checked.text)
+    assert str(recorded.response.url).endswith(checked.parser.links["What this form recorded"])
+    page.fill({"birth_year": "1938"})
+    changed = rome.press(page, "check")
+    assert (changed.status, "What you changed since then is a correction" in changed.text) == (200, True)
+
+
+def test_screening_under_a_used_key_at_another_site_records_nothing(study: StudyUnderTest) -> None:
+    """W2: a coordinator of the whole study screens at Rome, goes back, and chooses Milan."""
+    count_before = len(study.get("participants", "coordinator", limit=1000).json()["rows"])
+    with form_browser(study, "coordinator") as coordinator:
+        page = coordinator.open(f"{pages_of(study)}/participants/new")
+        page.fill({**SCREENING, "site_id": "rome", "birth_year": "1939"})
+        recorded = coordinator.press(page, "record")
+        assert recorded.status == 200, recorded.text
+        page.fill({"site_id": "milan"})
+        again = coordinator.press(page, "record")
+        assert (again.status, again.value("site_id")) == (409, "milan")
+        assert str(recorded.response.url).endswith(again.parser.links["What this form recorded"])
+    assert len(study.get("participants", "coordinator", limit=1000).json()["rows"]) == count_before + 1

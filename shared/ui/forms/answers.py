@@ -23,31 +23,29 @@ from shared.kernel.errors import (
     RequestRejected,
     VersionMismatch,
 )
-from shared.kernel.fact import Correction
 from shared.offload import offload
 from shared.ui.forms import addresses
 from shared.ui.forms.changed_record import RECORDED_MEANWHILE, links_since
-from shared.ui.forms.checked_first import NOT_RECORDED, body_digest, must_be_checked
+from shared.ui.forms.confirmation import NOT_RECORDED, answers_digest, lacks_check
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.faults import unanswered_rows, with_unanswered
 from shared.ui.forms.fields import Leaf, Member, replaced_fields
 from shared.ui.forms.offers import no_longer_asked
 from shared.ui.forms.pages import NO_FAULT, FormNotice, FormReply, render_form
 from shared.ui.forms.reading import FormReading, read_form, read_value, single_text
-from shared.ui.forms.recorded_values import describe_recorded
 from shared.ui.forms.recording import (
     SHOWN_REFUSALS,
     check_form,
-    form_command,
-    read_facts,
+    has_possible_duplicate,
     record_form,
-    recorded_under_key,
+    try_form,
 )
 from shared.ui.forms.reference_links import links_to_reference
 from shared.ui.forms.sample_visits import with_rows
 from shared.ui.forms.site_time import resolve_time
 from shared.ui.forms.targets import FormTarget
 from shared.ui.forms.terms import TERM_OFFERS, resolve_term
+from shared.ui.forms.used_key import find_used_key, used_key_reply
 from shared.ui.forms.words import FactChange, describe_changes
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages
@@ -59,7 +57,6 @@ FIELDS_PER_ITEM = 5
 """Fields of a form that are read or shown in the time that one fact takes."""
 CHOOSE_ONE = Fault("schema-missing", "Choose one of these.", "/form:preset")
 _NOT_HERE = "Not here, not yours, or not here yet: if it was recorded a moment ago, try again."
-_IS_CORRECTION = "What you changed since then is a correction."
 _IN_USE = "The site uses this reference for another participant."
 
 
@@ -72,8 +69,7 @@ class FormAnswers:
     async def answer(self, request: Request, target: FormTarget, form: PostedForm) -> Response:
         """Does what the button says. Only `record` records."""
         require_same_person(request, form)
-        if form.button[0] == "record" and not IDEMPOTENCY_KEY.fullmatch(form.key):
-            raise MalformedBody("The form has lost its key, under which it is recorded once. Open it again.")
+        require_key(form)
         form.refuse_long_lists(get_container(request).limits.max_list_items)
         reply = await self._reply(request, target, form)
         if isinstance(reply, Response):
@@ -105,30 +101,35 @@ class FormAnswers:
         drop_unasked(target, reading)
         reading.body = complete_body(target, reading.body, voids=action == "void")
         if target.replacement and action == "void":
-            without_content(reading)
+            drop_content(reading)
         return reading
 
     async def _record(
         self, request: Request, target: FormTarget, form: PostedForm, reading: FormReading
     ) -> FormReply | Response:
-        must_check = must_be_checked(target, form, reading)
+        used = await find_used_key(request, target, form, reading)
+        if used and not used.is_repeat:
+            return used_key_reply(target, form, reading, used, status=409)
         try:
-            recorded = await record_form(request, target, form, reading, dry_run=must_check)
+            if lacks_check(target, form, reading):
+                await try_form(request, target, form, reading)
+                return await check_reply(request, target, form, reading, status=422)
+            recorded = await record_form(request, target, form, reading)
         except KeyReused:
-            return used_key_reply(request, target, form, reading)
+            return used_key_reply(target, form, reading, None, status=409)
         except SHOWN_REFUSALS as refusal:
             links = await _links_out(request, target, form, reading, [refusal])
             return refusal_reply(target, form, reading, [refusal], links=links, status=refusal.status)
-        if must_check:
-            return await check_reply(target, form, reading, status=422)
         return RedirectResponse(recorded_url(target, recorded), 303)
 
     async def _check(self, request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> FormReply:
         """Returns the form with everything that stands against its answers, in whatever state the record is."""
+        if used := await find_used_key(request, target, form, reading):
+            return used_key_reply(target, form, reading, used, status=200)
         if refusals := await check_form(request, target, form, reading):
             links = await _links_out(request, target, form, reading, refusals)
             return refusal_reply(target, form, reading, refusals, links=links, status=200)
-        return await check_reply(target, form, reading, status=200)
+        return await check_reply(request, target, form, reading, status=200)
 
 
 def require_same_person(request: Request, form: PostedForm) -> None:
@@ -137,12 +138,20 @@ def require_same_person(request: Request, form: PostedForm) -> None:
         raise CrossSiteRequest("Another person opened this form. Open it yourself.")
 
 
+def require_key(form: PostedForm) -> None:
+    """Raises MalformedBody if a form that records has no key."""
+    if form.button[0] == "record" and not IDEMPOTENCY_KEY.fullmatch(form.key):
+        raise MalformedBody("The form has lost its key, under which it is recorded once. Open it again.")
+
+
 async def in_turn(request: Request, form: PostedForm, work: Callable[[], T]) -> T:
     """Runs `work` on the fields of a form, in a thread if they are many, so that other requests need not wait."""
     return await offload(request.state.caller.subject, work, item_count=len(form.pairs) // FIELDS_PER_ITEM)
 
 
-async def check_reply(target: FormTarget, form: PostedForm, reading: FormReading, *, status: int) -> FormReply:
+async def check_reply(
+    request: Request, target: FormTarget, form: PostedForm, reading: FormReading, *, status: int
+) -> FormReply:
     """Returns the form with what recording it would change or stop. `status`: 422 if the person meant to record."""
     effects = await target.find_effects(reading.body) if target.find_effects else ()
     notice = FormNotice(
@@ -150,8 +159,16 @@ async def check_reply(target: FormTarget, form: PostedForm, reading: FormReading
         changes=content_changes(target, reading),
         lines=effects,
     )
-    checked = body_digest(form, reading) if target.form.checked_first else ""
-    return FormReply(form=replace(form, checked=checked), reading=reading, notice=notice, status=status)
+    if not target.form.checked_first:
+        return FormReply(form=form, reading=reading, notice=notice, status=status)
+    is_duplicate = await has_possible_duplicate(request, target, form, reading)
+    return FormReply(
+        form=replace(form, checked=answers_digest(form, reading.body)),
+        reading=reading,
+        faults=[target.possible_duplicate] if is_duplicate else [],
+        notice=notice,
+        status=status,
+    )
 
 
 def refusal_reply(
@@ -172,6 +189,8 @@ def refusal_reply(
         form = replace(form, version=str(target.version))
     if any(isinstance(refusal, ReferenceInUse) for refusal in refusals):
         notice = FormNotice(text=_IN_USE, links=links)
+    if target.possible_duplicate in faults:
+        form = replace(form, checked=answers_digest(form, reading.body))
     return FormReply(form=form, reading=reading, faults=faults, notice=notice, status=status)
 
 
@@ -201,24 +220,6 @@ async def _links_out(
         if isinstance(refusal, ReferenceInUse):
             return await links_to_reference(request, target, reading.body.get("local_reference"))
     return []
-
-
-def used_key_reply(request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> FormReply:
-    """Returns the form with links to what its key recorded, and to the correction of that."""
-    facts, parsed = read_facts(request, target, reading)
-    command = form_command(request, target, form, facts, parsed)
-    event = recorded_under_key(request, command, target.events, target.context.site_id)
-    links, text = [], f"This form was recorded already. {_IS_CORRECTION}"
-    if event:
-        event_id = event.content["event_id"] if event.type == Correction.type_name else event.event_id
-        participant = "" if event.is_study_event else event.stream_id
-        url = addresses.event_url(target.service, target.study_id, event_id, participant)
-        links = [Link(url, "What this form recorded")]
-        if participant:
-            url = addresses.correction_url(target.service, target.study_id, participant, event_id)
-            links.append(Link(url, "Correct it"))
-        text = f"{describe_recorded(target, event, facts[0])} {_IS_CORRECTION}"
-    return FormReply(form=form, reading=reading, notice=FormNotice(text=text, links=links), status=409)
 
 
 def drop_unasked(target: FormTarget, reading: FormReading) -> None:
@@ -255,7 +256,7 @@ def content_changes(target: FormTarget, reading: FormReading) -> list[FactChange
     return describe_changes(fields, before, compared, target.context.zone)
 
 
-def without_content(reading: FormReading) -> None:
+def drop_content(reading: FormReading) -> None:
     """Drops what was read of the content of a fact that is voided."""
     reading.faults = [fault for fault in reading.faults if not fault.pointer.startswith("/replacement")]
     reading.options = []

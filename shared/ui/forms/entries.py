@@ -21,7 +21,6 @@ _OWN_NAMES = frozenset(
         "form:key",
         "form:version",
         "form:after",
-        "form:again",
         "form:member",
         "form:asked",
         "form:preset",
@@ -94,10 +93,10 @@ class PostedForm:
 
     `pairs`: the names and values of fields. `box_lists`: names of lists that the form asks for by
     boxes. `offered`: names that the form
-    filled itself. `button`: name and value of the button; "check" if there is none. `again`: the fact may be recorded
-    although an equal one stands. `member`: the person who opened the form. `asked`: the questions of the
-    protocol that the form showed, as `questions` names them. `preset`: the choice that fills
-    several fields at once. `checked`: the digest of the body that a check has shown.
+    filled itself. `button`: name and value of the button; "check" if there is none. `member`: the person who opened
+    the form. `asked`: the questions of the protocol that the form showed, as `questions` names them. `preset`: the
+    choice that fills several fields at once. `checked`: the digest of the answers that a page has shown with what they
+    stop, or with the equal fact that stands.
     """
 
     pairs: tuple[Pair, ...] = ()
@@ -108,7 +107,6 @@ class PostedForm:
     box_lists: frozenset[str] = frozenset()
     offered: frozenset[str] = frozenset()
     button: Pair = ("check", "")
-    again: bool = False
     member: str = ""
     asked: str = ""
     preset: str = ""
@@ -194,7 +192,6 @@ def parse_form(body: bytes) -> PostedForm:
         box_lists=_all_of(pairs, "form:shown"),
         offered=_all_of(pairs, "form:offered"),
         button=buttons[-1] if buttons else ("check", ""),
-        again="form:again" in own,
         member=own.get("form:member", ""),
         asked=own.get("form:asked", ""),
         preset=own.get("form:preset", ""),

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from shared.kernel.errors import Fault
 from shared.protocol.schedule import Visit
 from shared.ui.forms import addresses
-from shared.ui.forms.checked_first import CHECK_FIRST, must_be_checked
+from shared.ui.forms.confirmation import CHECK_HINT, answers_digest, is_confirmed, lacks_check
 from shared.ui.forms.controls import Controls
 from shared.ui.forms.data_query import DataQueryLink, find_data_query
 from shared.ui.forms.entries import Pair, PostedForm
@@ -85,7 +85,7 @@ class FormPage:
     visits: Sequence[Visit] = ()
     questions_changed: bool = False
     asks_again: bool = False
-    check_first: str = ""
+    check_hint: str = ""
     data_query: DataQueryLink | None = None
     terms_url: str = ""
     crumbs: Sequence[Link] = ()
@@ -93,7 +93,7 @@ class FormPage:
     @property
     def buttons(self) -> Sequence[Button]:
         """Buttons that record; none before the check of a fact that is checked first."""
-        if self.check_first:
+        if self.check_hint:
             return []
         if self.target.is_void:
             return [Button("restate", "Re-instate this fact")]
@@ -154,15 +154,22 @@ def render_form(pages: Pages, request: Request, target: FormTarget, reply: FormR
         focus_name=_focused_control(fields, reply.focus),
         visits=sample_visits(target.form.fields, form, target.context.today),
         questions_changed=bool(form.asked) and form.asked != question_key,
-        asks_again=target.doubt in reply.faults or form.again,
+        asks_again=_is_question_answered(target, reply),
         data_query=find_data_query(target),
         terms_url=addresses.terms_url(target.service, "new" if target.opens_study else target.study_id),
-        check_first=CHECK_FIRST if must_be_checked(target, form, reply.reading) else "",
+        check_hint=CHECK_HINT if lacks_check(target, form, reply.reading) else "",
         crumbs=() if target.opens_study else crumbs(target.study_id, target.participant_id),
     )
     response = html_response(pages.render("form.html", page=page, member=page.member), reply.status)
     keep_form_token(request, response, token)
     return response
+
+
+def _is_question_answered(target: FormTarget, reply: FormReply) -> bool:
+    """Returns whether the next click records the answers although an equal fact stands."""
+    if target.form.checked_first or reply.reading is None:
+        return False
+    return is_confirmed(reply.form, answers_digest(reply.form, reply.reading.body))
 
 
 def _focused_control(fields: Sequence[FieldView], name: str) -> str:

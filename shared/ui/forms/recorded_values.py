@@ -7,28 +7,28 @@ from typing import Any
 
 from shared.contracts.event import Event
 from shared.kernel.fact import Correction, Fact
-from shared.ui.forms.fields import fact_fields, replaced_fields
+from shared.ui.forms.fields import Group, fact_fields, replaced_fields
 from shared.ui.forms.site_time import write_site_time
-from shared.ui.forms.targets import FormTarget
 from shared.ui.forms.words import KEPT_WITH_THE_SITE, describe_changes
 
 MAX_VALUES = 3
 """Values that the sentence names; the page of the fact has them all."""
 
 
-def describe_recorded(target: FormTarget, event: Event, stated: Fact) -> str:
-    """Returns when the form was recorded, and what it recorded where the present answers differ.
+def describe_recorded(event: Event, stated: Fact | None, zone: str, correction_fields: Group | None = None) -> str:
+    """Returns when a fact was recorded, and what it says where the present answers differ.
 
+    `stated`: the present answers; None for no answer at all. `correction_fields`: the fields of a correction's form.
     Sealed texts are not repeated.
     """
     recorded = event.stated_fact().fact
-    fields = replaced_fields(target.form.fields) if target.replacement else fact_fields(type(recorded))
-    changes = describe_changes(fields, _content(recorded), _content(stated), target.context.zone)
+    fields = replaced_fields(correction_fields) if correction_fields else fact_fields(type(recorded))
+    changes = describe_changes(fields, _content(recorded), _content(stated) if stated else {}, zone)
     named = [change for change in changes if change.before not in ("", KEPT_WITH_THE_SITE)]
     values = [f"{change.label.lower()} {change.before}" for change in named[:MAX_VALUES]]
     more = [f"and {len(named) - MAX_VALUES} more"] if len(named) > MAX_VALUES else []
     values_in_words = f" as {', '.join([*values, *more])}" if values else ""
-    return f"This form was recorded at {write_site_time(event.recorded_at, target.context.zone)}{values_in_words}."
+    return f"recorded at {write_site_time(event.recorded_at, zone)}{values_in_words}"
 
 
 def _content(fact: Fact) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ from shared.kernel.errors import (
     VersionMismatch,
 )
 from shared.kernel.fact import Correction, Fact
+from shared.ui.forms.confirmation import answers_digest, is_confirmed
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.faults import validation_faults
 from shared.ui.forms.reading import FormReading
@@ -83,18 +84,28 @@ async def check_form(
     return await dry_run_refusals(request, form_command(request, target, form, facts, parsed), waits=False)
 
 
-async def record_form(
-    request: Request, target: FormTarget, form: PostedForm, reading: FormReading, *, dry_run: bool
-) -> RecordedFacts:
-    """Records the facts of a form, once for its key. Raises RequestError, also for a dry run, which records nothing."""
+async def try_form(request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> None:
+    """Raises what `record_form` would raise, but for the question about a possible duplicate. Records nothing."""
     facts, parsed = read_facts(request, target, reading)
     command = form_command(request, target, form, facts, parsed)
-    if not form.again and not dry_run and await _stands_already(request, target, command):
-        raise FormRejected(target.doubt.message, faults=[target.doubt])
-    service, waits_by_itself = get_service(request), command.after is not None
-    return await retry_while_unknown(
-        lambda: service.record(replace(command, dry_run=dry_run)), waits=not dry_run and not waits_by_itself
-    )
+    await get_service(request).record(replace(command, dry_run=True))
+
+
+async def record_form(request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> RecordedFacts:
+    """Records the facts of a form, once for its key. Raises RequestError."""
+    facts, parsed = read_facts(request, target, reading)
+    command = form_command(request, target, form, facts, parsed)
+    is_asked = is_confirmed(form, answers_digest(form, reading.body))
+    if not is_asked and await _has_possible_duplicate(request, target, command):
+        raise FormRejected(target.possible_duplicate.message, faults=[target.possible_duplicate])
+    waits_by_itself = command.after is not None
+    return await retry_while_unknown(lambda: get_service(request).record(command), waits=not waits_by_itself)
+
+
+async def has_possible_duplicate(request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> bool:
+    """Returns whether a fact stands that may be the one of the form. Raises RequestError for wrong answers."""
+    facts, parsed = read_facts(request, target, reading)
+    return await _has_possible_duplicate(request, target, form_command(request, target, form, facts, parsed))
 
 
 def form_command(
@@ -117,14 +128,33 @@ def form_command(
     )
 
 
-def recorded_under_key(
+def find_events_of_key(
     request: Request, command: RecordFacts, events: Sequence[Event], site_id: str | None
-) -> Event | None:
-    """Returns the first event that a form with this key recorded; None if it recorded none."""
+) -> list[Event]:
+    """Returns the events that a form with the key of the command recorded, at whatever site.
+
+    `site_id`: the present site of the participant; None for facts of the study.
+    """
     service = get_service(request)
     key = RequestKey(command, service.name, service.command_handler.event_key)
-    event_ids = set(key.event_ids(site_id))
-    return next((event for event in events if event.event_id in event_ids), None)
+    sites = {site_id, *(event.site_id for event in events)}
+    event_ids = {event_id for site in sites for event_id in key.event_ids(site)}
+    return [event for event in events if event.event_id in event_ids]
+
+
+def find_event_of_key(
+    request: Request, command: RecordFacts, events: Sequence[Event], site_id: str | None
+) -> Event | None:
+    """Returns the first event that a form with the key of the command recorded; None if it recorded none."""
+    return next(iter(find_events_of_key(request, command, events, site_id)), None)
+
+
+async def is_repeat(request: Request, command: RecordFacts) -> bool:
+    """Returns whether the command is the one that was recorded under its key."""
+    try:
+        return (await get_service(request).record(replace(command, dry_run=True))).replayed
+    except SHOWN_REFUSALS:
+        return False
 
 
 async def dry_run_refusals(request: Request, command: RecordFacts, *, waits: bool) -> list[RequestError]:
@@ -142,12 +172,12 @@ async def dry_run_refusals(request: Request, command: RecordFacts, *, waits: boo
     return []
 
 
-async def _stands_already(request: Request, target: FormTarget, command: RecordFacts) -> bool:
-    """Returns whether a fact that is alike stands, which another form recorded. Sealed texts are not compared."""
+async def _has_possible_duplicate(request: Request, target: FormTarget, command: RecordFacts) -> bool:
+    """Returns whether a fact that may be the same stands, which another form recorded. Compares no sealed texts."""
     fact = command.facts[0]
-    if isinstance(fact, Correction) or recorded_under_key(request, command, target.events, target.context.site_id):
+    if isinstance(fact, Correction) or find_event_of_key(request, command, target.events, target.context.site_id):
         return False
-    members = set(target.alike_by) if target.alike_by else None
+    members = set(target.duplicate_members) if target.duplicate_members else None
     stated = fact.model_dump(mode="json", include=members)
-    earlier_facts = await target.find_alike(stated) if target.find_alike else target.earlier_facts(type(fact))
+    earlier_facts = await target.find_duplicates(stated) if target.find_duplicates else target.earlier_facts(type(fact))
     return any(earlier.model_dump(mode="json", include=members) == stated for earlier in earlier_facts)

@@ -30,15 +30,17 @@ from shared.ui.forms.words import FactLine
 from shared.web.read_access import TextsByVersion, load_caller_rights, load_visible_stream
 from shared.web.service import get_service
 
-RECORDED_ALREADY = Fault("recorded-already", "An equal fact stands already. Record it again only if it happened twice.")
+POSSIBLE_DUPLICATE = Fault(
+    "recorded-already", "An equal fact stands already. Record it again only if it happened twice."
+)
 _SENTENCE_END = re.compile(r"(?<=[.]) ")
 _CLAUSE_END = re.compile(r"[.:,] ")
 FactsOf = Callable[[Any], Sequence[Fact]]
 """Returns the facts that a validated body states."""
 FindEffects = Callable[[Mapping[str, Any]], Awaitable[Sequence[FactLine]]]
 """Returns what a fact with these members stops, in words."""
-FindAlike = Callable[[Mapping[str, Any]], Awaitable[Sequence[Fact]]]
-"""Returns the facts that may be alike to one with these members."""
+FindDuplicates = Callable[[Mapping[str, Any]], Awaitable[Sequence[Fact]]]
+"""Returns the facts that one with these members may repeat."""
 
 
 def _single_fact(fact: Any) -> Sequence[Fact]:
@@ -81,8 +83,9 @@ class FormTarget:
     `stream_id` is None for a new participant. `json_path`: the JSON route that states the same. `constants`: values
     that are shown and not asked for. `base`: what the form adds to the body. `prefilled`: names and values of its
     fields. `replacement`: type and version of the fact that the form corrects; None for other forms. `is_void`: that
-    fact is void now. `content_before`: its content. `alike_by`: members by which an earlier fact may be the same one,
-    so that the form asks `doubt`; None: all members. `find_alike`: finds such facts outside of the record. `presets`:
+    fact is void now. `content_before`: its content. `duplicate_members`: members by which an earlier fact may be the
+    same one, so that the form asks `possible_duplicate`; None: all members. `find_duplicates`: finds such facts
+    outside of the record. `presets`:
     choices that fill all its fields. `find_effects`: counts what the fact stops, for its check.
     """
 
@@ -96,9 +99,9 @@ class FormTarget:
     events: Sequence[Event] = ()
     presets: Sequence[Preset] = ()
     find_effects: FindEffects | None = None
-    alike_by: frozenset[str] | None = None
-    find_alike: FindAlike | None = None
-    doubt: Fault = RECORDED_ALREADY
+    duplicate_members: frozenset[str] | None = None
+    find_duplicates: FindDuplicates | None = None
+    possible_duplicate: Fault = POSSIBLE_DUPLICATE
     constants: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, Any] = field(default_factory=dict)
     prefilled: Sequence[Pair] = ()
