@@ -1,4 +1,4 @@
-"""A digest that is composed later than others of its day names no visit that is silenced by then."""
+"""A digest that is composed later than others of its day leaves out what is silenced, and has what is new."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from services.analytics.reminders.sender import DigestOutcome
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
 from shared.testing.builders.participant_history import ParticipantHistory
 from tests.conftest import Database
-from tests.integration.support.reminded_study import RemindedStudy, subscriber
+from tests.integration.support.reminded_study import SENT, RemindedStudy, subscriber
 
 BERLIN = facts.site_activated("berlin", zone="Europe/Berlin", country="DE")
 NURSE, DOCTOR = subscriber("nurse@berlin.study", "berlin"), subscriber("doctor@berlin.study", "berlin")
@@ -89,6 +90,26 @@ async def test_without_a_change_both_digests_have_the_same_visits(study: Reminde
     await study.live(FIRST, TARGET)
     await compose_later(study)
     assert named(study) == [(DOCTOR.member, [waiting.participant_id])]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reminded_again"),
+    [(SENT, []), (DigestOutcome("failed", "550"), [NURSE.member, DOCTOR.member])],
+    ids=["sent", "refused"],
+)
+async def test_what_is_planned_after_the_first_digest_goes_with_the_second_and_is_sent_once(
+    study: RemindedStudy, outcome: DigestOutcome, reminded_again: list[str]
+) -> None:
+    early = await study.treat("2025-01-15")
+    await study.live(FIRST, TARGET)
+    late = await study.treat("2025-01-15")
+    await compose_later(study)
+    assert named(study) == [(DOCTOR.member, sorted([early.participant_id, late.participant_id]))]
+    study.outcome = outcome
+    await study.tick()
+    study.outcome = None
+    await study.live("2025-04-16", "2025-04-16")
+    assert named(study) == [(member, [late.participant_id]) for member in reminded_again]
 
 
 async def test_a_failed_derivation_suppresses_the_reminder_until_it_succeeds(study: RemindedStudy) -> None:

@@ -57,19 +57,13 @@ async def load_digest_visits(
     sites: Sequence[SiteDay],
     plan: ReminderPlan,
     day: date,
-    *,
-    is_composed: bool,
 ) -> list[DigestVisit]:
     """Returns what an addressee's digest of a day has, by site and day.
 
-    These are the reminders that are planned, or those in the digests that were composed for others: of either what is
-    to be sent as the rows are now.
+    These are the reminders in the digests of the day that were composed for others, and those that are planned and in
+    no digest: of both what is to be sent as the rows are now.
     """
-    due_rows = (
-        await connection.fetch(SQL["composed_reminders"], study_id, addressee, day)
-        if is_composed
-        else await connection.fetch(SQL["planned_reminders"], study_id, addressee)
-    )
+    due_rows = await connection.fetch(SQL["digest_reminders"], study_id, addressee, day)
     if not due_rows:
         return []
     ids, participants = {row["reminder_id"] for row in due_rows}, sorted({row["participant_id"] for row in due_rows})

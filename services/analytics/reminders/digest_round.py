@@ -51,7 +51,8 @@ async def compose_digests(
 ) -> None:
     """Composes and fixes the digest of each recipient who has none for the day yet, unless it would be empty.
 
-    Those of one day have the same reminders; one that is composed later leaves out what is not sent any more by then.
+    A digest that is composed later than others of its day repeats them, without what is not sent any more by then, and
+    has what was planned since.
     """
     composed = await deliveries.load_composed_members(connection, digests.study_id, digests.addressee, digests.day)
     recipients = [recipient for recipient in digests.recipients if recipient.member not in composed]
@@ -64,7 +65,6 @@ async def compose_digests(
         digests.sites,
         digests.plan,
         digests.day,
-        is_composed=bool(composed),
     )
     if not visits:
         return

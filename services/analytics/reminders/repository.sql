@@ -164,15 +164,13 @@ select pg_notify('quartal_bell', $1)
 -- The members for whom a digest of the addressee's day was composed.
 select distinct member from reminder_delivery where study_id = $1 and addressee = $2 and day = $3
 
--- name: planned_reminders
--- The reminders of an addressee that are planned and in no digest whose outcome is open.
+-- name: digest_reminders
+-- The reminders of an addressee that are planned and in no digest whose outcome is open, and those in the digests of a day.
 select r.reminder_id, r.participant_id from reminder r
  where r.study_id = $1 and r.addressee = $2 and r.state = 'planned'
    and not exists (select from reminder_delivery x where x.reminder_id = r.reminder_id and x.state = 'planned')
-
--- name: composed_reminders
--- The reminders in the digests of an addressee's day.
-select distinct r.reminder_id, r.participant_id
+ union
+select r.reminder_id, r.participant_id
   from reminder r join reminder_delivery d using (reminder_id)
  where d.study_id = $1 and d.addressee = $2 and d.day = $3
 
