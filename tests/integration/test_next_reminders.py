@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from shared.kernel.fact import Fact
+from shared.protocol.protocol import ReminderPlan
+from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
 from tests.conftest import Database
 from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
@@ -80,3 +82,28 @@ async def test_reminder_waits_for_a_working_day(analytics_database: Database, tm
     async with open_analytics_study(analytics_database, tmp_path, study_id, clock=clock) as study:
         await add(study, "2025-02-15")
         assert await next_step(study) == ("open", "2025-05-02")
+
+
+WITHOUT_TARGET = ReminderPlan(steps=("open", "overdue"))
+
+
+@pytest.mark.parametrize(
+    ("today_plan", "later_plan", "expected"),
+    [
+        (WITHOUT_TARGET, ReminderPlan(), ("target", "2025-02-05")),
+        (ReminderPlan(), WITHOUT_TARGET, ("overdue", "2025-02-20")),
+    ],
+    ids=["a step comes", "a step goes"],
+)
+async def test_next_step_goes_by_the_plan_in_force_on_its_day(
+    study: AnalyticsStudy, today_plan: ReminderPlan, later_plan: ReminderPlan, expected: tuple[str, str]
+) -> None:
+    history = await add(study, DUE)
+    for day, plan in (("2025-01-01", today_plan), ("2025-02-03", later_plan)):
+        amended = facts.protocol_amended(day, facts.protocol(reminders=plan))
+        await study.project([study.study.record(amended)])
+    await study.database.system.execute(SENT, study.study_id, history.participant_id, "open")
+    assert await next_step(study) == expected
+    answer = await study.get("reminders.json", participant=history.participant_id)
+    (coming,) = [row for row in answer.json()["rows"] if row["visit"] == 1 and row["state"] == "planned"]
+    assert (coming["step"], coming["day"]) == expected

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Literal
 from uuid import UUID, uuid5
 
+from services.analytics.reminders.coming_steps import ComingSteps
 from services.analytics.reminders.steps import (
     Decision,
     SentStep,
@@ -19,7 +20,6 @@ from services.analytics.reminders.steps import (
     VisitOnDay,
     decide,
     is_same_target,
-    next_step,
     passed_steps,
 )
 from shared.kernel.ids import QUARTAL_NAMESPACE
@@ -111,16 +111,14 @@ def is_due(visit: ScheduledVisit, row: Reminder, plan: ReminderPlan) -> bool:
     return decision is not None and decision.reason is None and _is_of(row, decision.step, visit.occasion)
 
 
-def next_reminder(visit: ScheduledVisit, plan: ReminderPlan) -> Reminder | None:
+def next_reminder(visit: ScheduledVisit, coming_steps: ComingSteps) -> Reminder | None:
     """Returns the reminder that is sent next if nothing more is recorded, as it will be planned.
 
     Its day is the earliest on which it is sent. None for a visit that is over, and where a row says so already.
     """
-    sent = _sent_steps(visit.rows)
-    steps = [step for audience in AUDIENCES if (step := next_step(visit.occasion, plan, sent, audience))]
-    if not steps:
+    step = coming_steps.find(visit.occasion, _sent_steps(visit.rows))
+    if step is None:
         return None
-    step = min(steps, key=lambda step: step.day)
     addressee = visit.occasion.site_id if step.audience == "site" else STUDY_ADDRESSEE
     return None if _find(visit.rows, step, addressee, visit.occasion) else _new_row(visit, step, addressee)
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from services.analytics.derivation.rows import NEVER
+from services.analytics.reminders.coming_steps import ComingSteps
 from services.analytics.reminders.repository import VisitKey
-from services.analytics.reminders.steps import SentStep, VisitOnDay, next_step
-from services.analytics.reminders.working_days import first_working_day
+from services.analytics.reminders.steps import SentStep, VisitOnDay
 from services.analytics.schedule.service import NextReminder, ScheduleVisit, VisitRowKey
 from services.analytics.schedule.worklist import WorklistVisit
-from shared.contracts.study import SiteActivated
-from shared.gate.study_timeline import protocol_on
 from shared.kernel.record import Record
 from shared.postgres.named_queries import load_queries
 from shared.postgres.tenancy import PooledConnection
-from shared.protocol.protocol import ReminderPlan
 from shared.protocol.schedule import Visit
 
 SQL = load_queries(Path(__file__).with_suffix(".sql"))
@@ -37,24 +33,15 @@ async def load_next_reminders(
     connection: PooledConnection, study_id: str, study: Record, visits: Sequence[ScheduleVisit]
 ) -> dict[VisitRowKey, NextReminder]:
     """Returns the next reminder to its site of each of the tenant's visits that has one."""
-    plans = dict[date, ReminderPlan]()
-    countries = {site.site_id: site.country for site in study.facts_of(SiteActivated)}
+    coming_steps = ComingSteps.from_study(study, {})
     silenced = await _load_silenced(connection, study_id, visits)
     sent = await _load_sent(connection, study_id, visits)
     reminders = dict[VisitRowKey, NextReminder]()
     for visit, schedule in visits:
         key = (visit.participant_id, visit.sequence)
         if key in silenced:  # and not another tenant's
-            if visit.today not in plans:
-                plans[visit.today] = protocol_on(study, visit.today).reminders
-            step = next_step(
-                _occasion(visit, silenced[key]),
-                plans[visit.today],
-                sent[visit.participant_id, schedule, visit.number],
-                "site",
-                partial(first_working_day, countries[visit.site_id]),
-            )
-            if step:
+            sent_steps = sent[visit.participant_id, schedule, visit.number]
+            if step := coming_steps.find(_occasion(visit, silenced[key]), sent_steps, audiences=["site"]):
                 reminders[key] = NextReminder(step.name, step.day)
     return reminders
 

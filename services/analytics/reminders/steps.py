@@ -34,6 +34,13 @@ class Step(NamedTuple):
     audience: Audience
 
 
+class PlanFrom(NamedTuple):
+    """A plan of reminders, and the first day on which it is in force."""
+
+    first_day: date
+    plan: ReminderPlan
+
+
 class SentStep(NamedTuple):
     """A step that was sent. `site_id`: the site to which it was sent, or `*` for the audience `study`."""
 
@@ -104,20 +111,23 @@ def passed_steps(visit: Visit, plan: ReminderPlan, audience: Audience, today: da
 
 def next_step(
     occasion: VisitOnDay,
-    plan: ReminderPlan,
+    plans: Sequence[PlanFrom],
     sent: Sequence[SentStep],
     audience: Audience,
     working_day: Callable[[date], date] = lambda day: day,
 ) -> Step | None:
     """Returns the step that is sent next to the audience if nothing more is recorded, with the day on which it is sent.
 
-    `working_day` returns the first working day from a day on. None for a visit that is over, or without a further step.
+    Each day goes by the plan that is in force on it. `plans`: in the order of their first days. `working_day` returns
+    the first working day from a day on. None for a visit that is over, or without a further step.
     """
     if occasion.state not in ("planned", "due", "overdue"):
         return None
-    for day in sorted({working_day(day) for day in _days_of_change(occasion, plan) if day >= occasion.today}):
+    days = {day for first_day, plan in plans for day in (first_day, *_days_of_change(occasion, plan))}
+    for day in sorted({working_day(day) for day in days if day >= occasion.today}):
+        in_force = [plan for first_day, plan in plans if first_day <= day]
         state = state_by_day(occasion.visit, day)
-        decision = decide(replace(occasion, today=day, state=state, is_current=True), plan, sent, audience)
+        decision = decide(replace(occasion, today=day, state=state, is_current=True), in_force[-1], sent, audience)
         if decision and decision.reason is None:
             return Step(day, decision.step.name, audience)
     return None

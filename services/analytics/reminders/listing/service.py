@@ -9,13 +9,13 @@ from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
+from services.analytics.reminders.coming_steps import ComingSteps
 from services.analytics.reminders.listing import repository
 from services.analytics.reminders.listing.repository import ComingVisit, Delivery, ReminderSelection
 from services.analytics.reminders.log import Reminder, ReminderState, ScheduledVisit, next_reminder
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.snapshot.study_reader import StudyReader
-from shared.contracts.study import StudyOpened
-from shared.gate.study_timeline import protocol_on, require_site
+from shared.gate.study_timeline import require_site
 from shared.kernel.record import Record
 from shared.security.grants import Rights, readable_tenants
 
@@ -138,9 +138,8 @@ class ReminderListService:
         self, selection: ReminderSelection, rights: Rights, study: Record, start: tuple[str, int], limit: int
     ) -> tuple[list[ReminderEntry], ReminderKey | None]:
         """Returns the coming reminders of visits after a participant and a sequence, and the key of the next page."""
-        if not study.facts_of(StudyOpened):
-            return [], None
         todays = self._reader.today_by_site(selection.study_id, study)
+        coming_steps = ComingSteps.from_study(study, todays)
         todays = {site: today for site, today in todays.items() if selection.site in (None, site)}
         visits, reminders = list[ComingVisit](), list[Reminder]()
         async with self._reader.open_snapshot(selection.study_id, rights) as snapshot:
@@ -152,14 +151,18 @@ class ReminderListService:
         visits.sort(key=lambda visit: visit[:2])
         words = await self._reader.words({visit.schedule for visit in visits})
         page = visits[:limit]
-        coming = [_coming_entry(visit, words, reminders, study, selection.study_id) for visit in page]
+        coming = [_coming_entry(visit, words, reminders, coming_steps, selection.study_id) for visit in page]
         last = page[-1] if len(visits) > limit else None
         next_key = ReminderKey(participant_id=last.participant_id, sequence=last.sequence) if last else None
         return [entry for entry in coming if entry], next_key
 
 
 def _coming_entry(
-    visit: ComingVisit, words: Mapping[int, str], reminders: Sequence[Reminder], study: Record, study_id: str
+    visit: ComingVisit,
+    words: Mapping[int, str],
+    reminders: Sequence[Reminder],
+    coming_steps: ComingSteps,
+    study_id: str,
 ) -> ReminderEntry | None:
     schedule, occasion = words[visit.schedule], visit.occasion
     key = (visit.participant_id, schedule, occasion.visit.number)
@@ -167,5 +170,5 @@ def _coming_entry(
     scheduled = ScheduledVisit(
         study_id=study_id, participant_id=visit.participant_id, schedule=schedule, occasion=occasion, rows=rows
     )
-    reminder = next_reminder(scheduled, protocol_on(study, occasion.today).reminders)
+    reminder = next_reminder(scheduled, coming_steps)
     return ReminderEntry(reminder=reminder, is_coming=True) if reminder else None

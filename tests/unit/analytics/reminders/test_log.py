@@ -8,8 +8,9 @@ from datetime import date, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.analytics.reminders.coming_steps import ComingSteps
 from services.analytics.reminders.log import Reach, Reminder, ScheduledVisit, next_reminder, settle, withdraw
-from services.analytics.reminders.steps import is_same_target
+from services.analytics.reminders.steps import PlanFrom, is_same_target
 from shared.protocol.protocol import FollowUpPlan
 from shared.protocol.reminder_steps import Audience
 from shared.protocol.visit_status import FollowUpEnd
@@ -18,6 +19,7 @@ from tests.unit.analytics.reminders.test_steps_properties import facts as any_fa
 
 EVERYBODY = Reach()
 SITE: tuple[Audience, ...] = ("site",)
+COMING_STEPS = ComingSteps(plans=[PlanFrom(date.min, PLAN)], countries={"berlin": "DE"})
 
 
 class Log:
@@ -142,12 +144,12 @@ def test_the_rows_of_a_visit_that_is_gone_say_why() -> None:
 
 def test_the_next_reminder_is_listed_until_it_has_a_row() -> None:
     log = Log()
-    coming = next_reminder(log.visit(Facts(), "2025-03-20"), PLAN)
+    coming = next_reminder(log.visit(Facts(), "2025-03-20"), COMING_STEPS)
     assert coming is not None
     assert (coming.step, coming.day, coming.state) == ("open", day("2025-04-01"), "planned")
     (row,) = log.settle(Facts(), "2025-04-01")
     assert row.reminder_id == coming.reminder_id
-    assert next_reminder(log.visit(Facts(), "2025-04-01"), PLAN) is None
+    assert next_reminder(log.visit(Facts(), "2025-04-01"), COMING_STEPS) is None
 
 
 @settings(max_examples=80, deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from services.analytics.reminders.steps import (
+    PlanFrom,
     Step,
     current_step,
     decide,
@@ -247,7 +248,7 @@ def next_of(facts: Facts, today: str) -> tuple[date, str] | None:
         return first_working_day("DE", first)
 
     sent = Outbox().run("2025-01-15", today, facts).sent_of(1)
-    step = next_step(facts.occasion(VISIT, day(today)), PLAN, sent, "site", working_day)
+    step = next_step(facts.occasion(VISIT, day(today)), [PlanFrom(date.min, PLAN)], sent, "site", working_day)
     return step and (step.day, step.name)
 
 
