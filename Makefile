@@ -5,7 +5,7 @@ RUN := .venv/.run-$(shell cksum < requirements.lock | cut -d ' ' -f 1)
 DEV := .venv/.dev-$(shell cksum < requirements-dev.lock | cut -d ' ' -f 1)
 PIP_INSTALL := $(PY) -m infra.local.packages
 
-.PHONY: demo test test-unit lint types bench contracts lock clean chromium servers
+.PHONY: demo test test-unit environment lint types bench contracts lock clean chromium servers
 .DELETE_ON_ERROR:
 
 demo: servers
@@ -18,6 +18,8 @@ test: $(DEV) servers chromium
 test-unit: $(DEV)
 	$(PY) -m pytest tests/unit tests/contracts tests/architecture -n 2 --dist worksteal --hypothesis-profile=quick \
 		-p no:playwright -p no:schemathesis
+
+environment: $(DEV)
 
 lint: $(DEV)
 	$(PY) -m ruff check .

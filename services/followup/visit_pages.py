@@ -241,8 +241,8 @@ async def _decide(
 def _with_refusals(page: VisitsPage, statement: VisitStatement, refusals: Refusals) -> VisitsPage:
     """Returns the page with each message at its visit or day, and with what was recorded meanwhile."""
     faults = {row.visit: list(faults_at(row.visit, refusals)) if row.has_tick else [] for row in page.rows}
-    found = [fault for visit_faults in faults.values() for fault in visit_faults]
-    day_messages = [fault.message for fault in found if fault.pointer == "until"]
+    all_faults = [fault for visit_faults in faults.values() for fault in visit_faults]
+    day_messages = [fault.message for fault in all_faults if fault.pointer == "until"]
     visit_messages = {
         visit: [fault.message for fault in visit_faults if fault.pointer != "until"]
         for visit, visit_faults in faults.items()
@@ -256,7 +256,7 @@ def _with_refusals(page: VisitsPage, statement: VisitStatement, refusals: Refusa
     links = [link for participant_id in changed for link in links_since_opening(statement, participant_id)]
     present = {participant_id: statement.states[participant_id].stream.head.version for participant_id in changed}
     versions = {**page.versions, **present}
-    is_question = any(fault.code == POSSIBLE_DUPLICATE.code for fault in found)
+    is_question = any(fault.code == POSSIBLE_DUPLICATE.code for fault in all_faults)
     return replace(
         page,
         rows=rows,

@@ -135,7 +135,7 @@ def test_json_route_records_a_closure_without_a_check(study: StudyUnderTest) -> 
 def test_check_before_something_else_was_recorded_is_no_check(
     study: StudyUnderTest, administrator: FormBrowser
 ) -> None:
-    """What the end of accrual stops may be different now, so it is shown anew."""
+    """The end of accrual may stop something else now, so the form shows it anew."""
     page = administrator.open(f"{pages_of(study)}/facts/study.accrual_closed")
     page.fill({"on": LAST_DAY})
     checked = administrator.press(page, "check")

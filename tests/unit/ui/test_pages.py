@@ -27,13 +27,13 @@ def test_pages_escape_html() -> None:
     rendered = [
         PAGES.render("problem.html", problem=problem),
         render_sign_in(PAGES, "/", problem),
-        PAGES.render("home.html", links={"<s>": [HOSTILE]}, own_studies=[HOSTILE]),
+        PAGES.render("home.html", links={"<s>": [HOSTILE]}, own_studies=[HOSTILE], opening_url="<s>"),
     ]
     assert not any(re.search(r"<[bius]>", page) for page in rendered)
 
 
 def test_pages_link_to_the_static_files_of_their_service() -> None:
-    html = PAGES.render("home.html", links={}, own_studies=[])
+    html = PAGES.render("home.html", links={}, own_studies=[], opening_url="")
     assert set(re.findall(r'(?:href|src)="([^"]*static[^"]*)"', html)) == {
         f"/enrollment/static/{content_name()}/app.css",
         f"/enrollment/static/{content_name()}/favicon.svg",
