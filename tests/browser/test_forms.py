@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from infra.reference.study import SITE_ID, STUDY_ID
 from tests.demo import SAME_ORIGIN_HEADERS, SCREENING_DATA, Demo
@@ -181,6 +181,49 @@ def test_form_tells_before_the_12_hours_of_a_session_are_over(site_page: Page, p
     expect(status).to_have_text("")
     expect(link).to_have_count(0)
     assert seconds_left == []
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_form_renews_the_session_after_an_answer_that_passes(
+    site_page: Page, participant_id: str, console_messages: list[str], status: int
+) -> None:
+    """W6: a service that was down for a moment, and a sign-in in another tab, let the session go on."""
+    statuses = [status, 204]
+    answers = list[int]()
+
+    def answer(route: Route) -> None:
+        answers.append(statuses.pop(0) if statuses else 204)
+        route.fulfill(status=answers[-1])
+
+    site_page.route("**/session/renew", answer)
+    site_page.clock.install()
+    site_page.goto(f"/enrollment/studies/{STUDY_ID}/participants/{participant_id}/facts/lesion.registered")
+    site_page.clock.run_for(60_000)
+    expect(site_page.locator("#form-status")).to_have_text(
+        re.compile("Your session has ended" if status == 401 else "^$")
+    )
+    site_page.clock.run_for(60_000)
+    expect(site_page.locator("#form-status")).to_have_text("")
+    assert answers == [status, 204]
+    console_messages.clear()
+
+
+def test_form_asks_no_more_where_no_session_can_be_renewed(
+    site_page: Page, participant_id: str, console_messages: list[str]
+) -> None:
+    addresses = list[str]()
+
+    def answer(route: Route) -> None:
+        addresses.append(route.request.url)
+        route.fulfill(status=404)
+
+    site_page.route("**/session/renew", answer)
+    site_page.clock.install()
+    site_page.goto(f"/enrollment/studies/{STUDY_ID}/participants/{participant_id}/facts/lesion.registered")
+    for _ in range(9):
+        site_page.clock.run_for(60_000)
+    assert len(addresses) == 1
+    console_messages.clear()
 
 
 def test_form_tells_when_the_session_has_ended(

@@ -59,17 +59,18 @@ function announceEnd() {
   status.after(link);
 }
 
-// Whether the session ends before the next look at it has warned of it.
+// True from three minutes before the end: the next look, a minute later, would leave less than the two minutes of warning.
 const isEnding = () => secondsUntilEnd() <= (WARNED_BEFORE + 1) * 60;
 
 let minutes = 0;
-let renewal = 204;
+let renewal = 204; // status of the last answer
 
 async function watchSession() {
-  const isDue = minutes % RENEWED_EVERY === 0 || isEnding(); // another tab may have begun a session that lasts
+  // Another tab may have begun a session that lasts, and a service that was down answers again: so each minute after
+  // another answer than 204, but never again where no session can be renewed. A lost connection is no end of the session.
+  const isDue = minutes % RENEWED_EVERY === 0 || isEnding() || renewal !== 204;
   minutes += 1;
-  // A lost connection is no end of the session, and one that cannot be renewed is not asked about again.
-  if (isDue && renewal === 204) renewal = await requestRenewal().catch(() => 204);
+  if (isDue && renewal !== 404) renewal = await requestRenewal().catch(() => renewal);
   if (renewal === 401) announce(ENDED);
   else if (isEnding()) return announceEnd();
   else announce(idleSeconds() >= (IDLE_LIMIT - WARNED_BEFORE) * 60 ? IDLE : '');
