@@ -8,12 +8,13 @@ import pytest
 
 from shared.contracts.catalogue import STREAMS
 from shared.testing.builders import facts
+from shared.ui.forms.closing_effects import CLOSING_FACTS
 from tests.api.support.form_browser import FormBrowser, form_browser, pages_of
 from tests.api.support.study import StudyUnderTest, open_study
 from tests.demo import Demo
 
 LAST_DAY = "2024-10-01"
-"""The first of eight visits, three months apart, is over on this day."""
+"""The windows of the first two of eight visits, three months apart, closed before this day."""
 
 
 @pytest.fixture
@@ -38,9 +39,9 @@ def recorded_closures(study: StudyUnderTest, type_name: str) -> list[dict[str, o
     return [fact["data"] for fact in recorded_facts if fact["type"] == type_name]
 
 
-def test_facts_that_are_checked_first_are_the_ends_of_accrual_and_of_a_study() -> None:
-    kinds = {kind.type_name for stream in STREAMS for kind in stream.declared_facts.values() if kind.checked_first}
-    assert kinds == {"study.accrual_closed", "study.closed"}
+def test_every_fact_that_is_checked_first_has_effects_to_show() -> None:
+    kinds = {kind for stream in STREAMS for kind in stream.declared_facts.values() if kind.checked_first}
+    assert kinds == CLOSING_FACTS
 
 
 @pytest.mark.parametrize(
@@ -49,9 +50,9 @@ def test_facts_that_are_checked_first_are_the_ends_of_accrual_and_of_a_study() -
         (
             "study.closed",
             [
-                "nothing can be dated after that day 3: 1 in screening, 0 with consent, 2 enrolled.",
+                "can have no facts dated after that day 3: 1 in screening, 0 with consent, 2 enrolled.",
                 "Sites that take part on that day 2.",
-                "Planned visits that are not over on that day 7, counted",
+                "Planned visits whose window closes on that day or later 6, counted",
             ],
         ),
         (
@@ -95,7 +96,7 @@ def test_check_of_another_day_or_of_another_form_is_no_check(study: StudyUnderTe
     checked.fill({"on": "2024-01-01"})
     again = administrator.press(checked, "record")
     assert (again.status, "Nothing was recorded yet." in again.text) == (422, True)
-    assert "Planned visits that are not over on that day 8, counted" in again.text
+    assert "Planned visits whose window closes on that day or later 8, counted" in again.text
     other_form = administrator.open(address)
     other_form.fill({"on": LAST_DAY})
     digest = {"tag": "hidden", "name": "form:checked", "value": checked.value("form:checked")}
@@ -128,6 +129,28 @@ def test_form_that_was_recorded_and_changed_leads_to_a_conflict(
     assert (used.status, "This form was recorded at" in used.text) == (409, True), used.text
 
 
+@pytest.mark.parametrize(("day", "count"), [("2024-06-10", 8), ("2024-07-10", 7)])
+def test_visit_whose_window_closed_before_the_last_day_is_not_stopped(
+    study: StudyUnderTest, administrator: FormBrowser, day: str, count: int
+) -> None:
+    """V9: such a visit stays expected, and becomes missed, although it can still be held until the next one opens."""
+    page = administrator.open(f"{pages_of(study)}/facts/study.closed")
+    page.fill({"on": day})
+    checked = administrator.press(page, "check")
+    assert f"closes on that day or later {count}, counted" in checked.text, checked.text
+
+
+def test_participants_of_a_site_that_closed_earlier_are_not_counted(
+    study: StudyUnderTest, administrator: FormBrowser
+) -> None:
+    assert study.record_study_fact(facts.site_closed("rome", "2024-08-01")).status_code == 201
+    page = administrator.open(f"{pages_of(study)}/facts/study.closed")
+    page.fill({"on": LAST_DAY})
+    checked = administrator.press(page, "check")
+    assert "dated after that day 1: 0 in screening, 0 with consent, 1 enrolled." in checked.text, checked.text
+    assert "closes on that day or later 0, counted" in checked.text
+
+
 def test_json_route_records_a_closure_without_a_check(study: StudyUnderTest) -> None:
     assert study.record_study_fact(facts.study_closed("2025-01-31")).status_code == 201
 
@@ -135,7 +158,7 @@ def test_json_route_records_a_closure_without_a_check(study: StudyUnderTest) -> 
 def test_check_before_something_else_was_recorded_is_no_check(
     study: StudyUnderTest, administrator: FormBrowser
 ) -> None:
-    """The end of accrual may stop something else now, so the form shows it anew."""
+    """The end of accrual may stop something else now, so the page shows anew what it stops."""
     page = administrator.open(f"{pages_of(study)}/facts/study.accrual_closed")
     page.fill({"on": LAST_DAY})
     checked = administrator.press(page, "check")

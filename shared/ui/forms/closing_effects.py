@@ -1,4 +1,4 @@
-"""Effects of the end of accrual and of the closure of a study, in numbers: whoever records it sees them first."""
+"""Counts what the end of accrual or the closure of a study stops, for the page that is shown before it is recorded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastapi import Request
 from shared.contracts.event import Event, stated_facts
 from shared.contracts.study import AccrualClosed, StudyClosed
 from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
-from shared.gate.study_timeline import site_was_active
+from shared.gate.study_timeline import site_is_closed, site_was_active
 from shared.kernel.fact import Correction, Fact
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import Record, current_record
@@ -21,13 +21,15 @@ from shared.offload import offload
 from shared.postgres.tenancy import EVERY_SITE, Tenant
 from shared.ui.forms.site_counts import SiteCount, count_participants
 from shared.ui.forms.targets import FindEffects
-from shared.ui.forms.visits import visits_after
+from shared.ui.forms.visits import list_stopped_visits
 from shared.ui.forms.words import FactLine
 from shared.web.service import get_service
 
+CLOSING_FACTS = frozenset({AccrualClosed, StudyClosed})
+"""Facts whose effects are counted: those that are declared with `checked_first`."""
 MAX_EVENTS = 20_000
 """Events of a study that are read to count its visits."""
-_PAGE = 2_000
+_PAGE_SIZE = 2_000
 _COURSE_FACTS = (RadiotherapyStarted, RadiotherapyCompleted, RadiotherapyDiscontinued)
 _COURSE_TYPES = frozenset(fact.type_name for fact in _COURSE_FACTS)
 _READ_TYPES = _COURSE_TYPES | {Correction.type_name}
@@ -35,7 +37,7 @@ _READ_TYPES = _COURSE_TYPES | {Correction.type_name}
 
 @dataclass(frozen=True, slots=True)
 class VisitCount:
-    """The planned visits that are not over on a day. `has_more`: not every participant was counted."""
+    """The planned visits that a closure on a day stops. `has_more`: not every participant was counted."""
 
     visits: int
     has_more: bool
@@ -46,14 +48,19 @@ def closing_effects(request: Request, study_id: str, study: Record, fact: type[F
 
     async def find_effects(body: Mapping[str, Any]) -> Sequence[FactLine]:
         last_day = date.fromisoformat(str(body["on"]))
-        counts = await count_participants(request, study_id, study)
-        site_count = sum(site_was_active(study, count.site_id, PartialDate.from_day(last_day)) for count in counts)
+        when = PartialDate.from_day(last_day)
+        counts = [
+            count
+            for count in await count_participants(request, study_id, study)
+            if not site_is_closed(study, count.site_id, when)
+        ]
+        site_count = sum(site_was_active(study, count.site_id, when) for count in counts)
         if fact is AccrualClosed:
             return list(accrual_lines(counts, site_count))
         visits = await _count_visits(request, study_id, study, counts, last_day)
         return list(study_lines(counts, site_count, visits))
 
-    return find_effects if fact in (AccrualClosed, StudyClosed) else None
+    return find_effects if fact in CLOSING_FACTS else None
 
 
 def accrual_lines(counts: Sequence[SiteCount], site_count: int) -> Iterator[FactLine]:
@@ -68,10 +75,10 @@ def accrual_lines(counts: Sequence[SiteCount], site_count: int) -> Iterator[Fact
 def study_lines(counts: Sequence[SiteCount], site_count: int, visits: VisitCount) -> Iterator[FactLine]:
     """Yields what the closure of a study stops."""
     words = {"screening": "in screening", "consented": "with consent", "enrolled": "enrolled"}
-    yield FactLine("Participants about whom nothing can be dated after that day", _statuses_in_words(counts, words))
+    yield FactLine("Participants who can have no facts dated after that day", _statuses_in_words(counts, words))
     yield FactLine("Sites that take part on that day", str(site_count))
     yield FactLine(
-        "Planned visits that are not over on that day",
+        "Planned visits whose window closes on that day or later",
         f"{_at_least(visits.visits, has_more=visits.has_more)}, counted from the ends of radiotherapy that are known "
         "to the day. Visits that took place already, and those of participants who died or were lost, are among them",
     )
@@ -99,7 +106,7 @@ async def _count_visits(
     of_enrolled = [event for event in events if event.stream_id in enrolled]
     visits = await offload(
         request.state.caller.subject,
-        lambda: sum(len(visits_after(study, record, last_day)) for record in _course_records(of_enrolled)),
+        lambda: sum(len(list_stopped_visits(study, record, last_day)) for record in _course_records(of_enrolled)),
         item_count=len(of_enrolled),
     )
     return VisitCount(visits, has_more=is_cut_off or any(count.has_more for count in counts))
@@ -111,9 +118,9 @@ async def _load_course_events(request: Request, study_id: str, sites: Sequence[s
     position, read = ("", 0), 0
     async with get_service(request).store.unit(Tenant(study_id, EVERY_SITE)) as unit:
         while read < MAX_EVENTS:
-            page = await unit.list_events(sites=sites, after=position, limit=_PAGE)
+            page = await unit.list_events(sites=sites, after=position, limit=_PAGE_SIZE)
             events += (event for event in page if event.type in _READ_TYPES and event.is_readable)
-            if len(page) < _PAGE:
+            if len(page) < _PAGE_SIZE:
                 return events, False
             position, read = (page[-1].stream_id, page[-1].version), read + len(page)
     return events, True

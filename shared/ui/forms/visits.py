@@ -57,13 +57,16 @@ def find_visits(study: Record, enrollment: Record, own: Record, course_id: str, 
     return ParticipantVisits(visits, contacts, frozenset(declared))
 
 
-def visits_after(study: Record, enrollment: Record, day: date) -> Sequence[Visit]:
-    """Returns the planned visits of a participant that are not over by the end of a day, of all schedules."""
+def list_stopped_visits(study: Record, enrollment: Record, day: date) -> Sequence[Visit]:
+    """Returns the planned visits of a participant that a closure on a day stops, of all schedules.
+
+    A visit whose window closed before that day stays expected, also while it may still be held.
+    """
     courses = [course.course_id for course in enrollment.facts_of(RadiotherapyStarted)]
     plans = follow_up_plans(study)
     names = courses if plans and plans[0].plan.anchor_policy == "per_course" else [""]
     visits = [visit for name in names for visit in find_visits(study, enrollment, Record(), name, day).visits]
-    return [visit for visit in visits if visit.slot_ends > day]
+    return [visit for visit in visits if visit.closes >= day]
 
 
 def course_dates(enrollment: Record) -> list[CourseDates] | None:
