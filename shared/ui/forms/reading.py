@@ -246,7 +246,11 @@ def _read_line(text: str, _: str) -> Any:
 
 
 def _read_text(text: str, _: str) -> Any:
-    """Keeps blanks and line breaks; browsers send a break as CRLF, in which the text has not changed."""
+    return normalize_breaks(text)
+
+
+def normalize_breaks(text: str) -> str:
+    """Returns a text with every line break as LF. Browsers send CRLF, in which the text has not changed."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from shared.ui.forms.doses import dose_in_gray
 from shared.ui.forms.fields import Choice, Group, Leaf, Mapped, Member, OneOf, Rows
 from shared.ui.forms.offers import term_name
+from shared.ui.forms.reading import normalize_breaks
 from shared.ui.forms.site_time import describe_time
 from shared.ui.forms.terms import is_term_id
 from shared.ui.forms.writing import write_value
@@ -115,4 +116,4 @@ def _flat(lines: Sequence[FactLine], prefix: str = "") -> Iterator[tuple[str, st
         if line.children:
             yield from _flat(line.children, f"{label} \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}")
         else:
-            yield label, line.text
+            yield label, normalize_breaks(line.text)
