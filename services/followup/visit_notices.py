@@ -10,19 +10,19 @@ from shared.ui.forms.changed_record import links_since
 from shared.ui.forms.pages import FormNotice
 from shared.ui.forms.recorded_values import describe_recorded
 from shared.ui.forms.targets import zone_of_site
-from shared.ui.forms.used_key import IS_CORRECTION, IS_REPEAT, RECORDED_ALREADY, recorded_links
+from shared.ui.forms.used_key import RECORDED_ALREADY, recorded_links
 from shared.ui.forms.words import FactLine
 from shared.ui.navigation import Link
 
 
-def recorded_notice(statement: VisitStatement, recorded: KeyEvents, *, is_same: bool) -> FormNotice:
+def recorded_notice(statement: VisitStatement, recorded: KeyEvents, ending: str) -> FormNotice:
     """Returns what the page recorded under its key, with links that correct it.
 
-    `is_same`: the present answers are those that were recorded.
+    `ending`: what the present answers are, compared with those that were recorded.
     """
     pairs = [(event, _visit_of(event)) for events in recorded.values() for event in events]
     return FormNotice(
-        text=f"{RECORDED_ALREADY} {IS_REPEAT if is_same else IS_CORRECTION}",
+        text=f"{RECORDED_ALREADY} {ending}",
         lines=[FactLine(visit.label, _recorded_in_words(statement, event)) for event, visit in pairs],
         links=[link for event, visit in pairs for link in _links(statement, event, visit)],
     )

@@ -42,6 +42,7 @@ from shared.ui.forms.targets import (
     load_participant_state,
     require_role_in_study,
 )
+from shared.ui.forms.used_key import IS_CORRECTION, IS_PARTIAL, IS_REPEAT
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages, html_response
 from shared.web.container import get_container
@@ -79,9 +80,8 @@ class VisitChoice:
 class VisitsPage:
     """Everything that the page shows. `until` is None for a fact that the page asks for no day of.
 
-    `versions`: those of the participants' records. `checked`: the digest of the answers that
-    the next click records although equal facts stand.
-    `heading_of_errors` stands above the errors.
+    `versions`: those of the participants' records. `checked`: the digest of the answers that the next click records
+    although equal facts stand. `heading_of_errors` stands above the errors.
     """
 
     heading: str
@@ -204,8 +204,9 @@ async def _answer(request: Request, pages: Pages, study: str, type_name: str, fo
     commands = [] if wrong else list(statement.commands(request.state.caller.subject))
     recorded = find_recorded(request, statement, every_visit)
     is_same = await is_same_page(request, recorded, commands)
-    if recorded and not (is_same and is_record):
-        notice = recorded_notice(statement, recorded, is_same=is_same)
+    is_complete = len(recorded) == len(commands)
+    if recorded and not (is_same and (is_record or not is_complete)):
+        notice = recorded_notice(statement, recorded, IS_REPEAT if is_same else IS_CORRECTION)
         return _render(request, pages, replace(page, notice=notice), 409 if is_record else 200)
     if not chosen:
         return _render(request, pages, replace(page, errors=[_NOTHING_CHOSEN]), 422 if is_record else 200)
@@ -216,7 +217,8 @@ async def _answer(request: Request, pages: Pages, study: str, type_name: str, fo
         status = max(refusal.status for reasons in refusals.values() for refusal in reasons)
         return _render(request, pages, page, status if is_record else 200)
     if not is_record:
-        return _render(request, pages, replace(page, notice=FormNotice(text=NO_FAULT)))
+        notice = recorded_notice(statement, recorded, IS_PARTIAL) if recorded else FormNotice(text=NO_FAULT)
+        return _render(request, pages, replace(page, notice=notice))
     return RedirectResponse(f"{addresses.study_base(SERVICE, study)}/recorded", 303)
 
 
@@ -241,8 +243,8 @@ async def _decide(
 def _with_refusals(page: VisitsPage, statement: VisitStatement, refusals: Refusals) -> VisitsPage:
     """Returns the page with each message at its visit or day, and with what was recorded meanwhile."""
     faults = {row.visit: list(faults_at(row.visit, refusals)) if row.has_tick else [] for row in page.rows}
-    all_faults = [fault for visit_faults in faults.values() for fault in visit_faults]
-    day_messages = [fault.message for fault in all_faults if fault.pointer == "until"]
+    every_fault = [fault for visit_faults in faults.values() for fault in visit_faults]
+    day_messages = [fault.message for fault in every_fault if fault.pointer == "until"]
     visit_messages = {
         visit: [fault.message for fault in visit_faults if fault.pointer != "until"]
         for visit, visit_faults in faults.items()
@@ -256,7 +258,7 @@ def _with_refusals(page: VisitsPage, statement: VisitStatement, refusals: Refusa
     links = [link for participant_id in changed for link in links_since_opening(statement, participant_id)]
     present = {participant_id: statement.states[participant_id].stream.head.version for participant_id in changed}
     versions = {**page.versions, **present}
-    is_question = any(fault.code == POSSIBLE_DUPLICATE.code for fault in all_faults)
+    is_question = any(fault.code == POSSIBLE_DUPLICATE.code for fault in every_fault)
     return replace(
         page,
         rows=rows,
@@ -279,7 +281,7 @@ def _page(
     return VisitsPage(
         heading=f"{fact.heading}: several visits",
         explanation=_EXPLANATIONS[fact.type_name],
-        crumbs=crumbs(study),
+        crumbs=crumbs(SERVICE, study),
         action=request.url.path,
         token=form_token(request),
         key=key,

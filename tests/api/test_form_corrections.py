@@ -55,6 +55,26 @@ def test_correction_restates_the_whole_fact_and_changes_what_was_changed(
     assert current(study, participant_id, "lesion.registered") == [{**before, "size_mm": 21.5}]
 
 
+def test_correction_lists_no_text_whose_line_breaks_alone_are_written_otherwise(
+    study: StudyUnderTest, rome: FormBrowser
+) -> None:
+    """F12: a client of the interface may have sent CRLF, and the form reads every break as LF."""
+    participant_id = study.enroll_at("rome", facts.procedure_performed(detail="First line\r\nsecond line"))
+    page = rome.open(correction_of(study, participant_id, "procedure.performed"))
+    page.fill({"reason_code": "typing_error", "replacement.data.performed_on": "2024-02-03"})
+    checked = rome.press(page, "check")
+    table = checked.response.text.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert ("2024-02-03" in table, "second line" in table) == (True, False), table
+
+
+@pytest.mark.parametrize("service", ["enrollment", "toxicity", "followup"])
+def test_link_to_what_was_recorded_today_leads_to_the_same_service(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str, service: str
+) -> None:
+    page = rome.open(f"{pages_of(study, service)}/participants/{study.wait_until_known(participant_id)}")
+    assert page.parser.links["Recorded today"] == f"{pages_of(study, service)}/recorded"
+
+
 def test_correction_keeps_a_text_of_several_lines_unchanged(
     study: StudyUnderTest, rome: FormBrowser, participant_id: str
 ) -> None:

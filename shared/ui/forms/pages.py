@@ -158,7 +158,7 @@ def render_form(pages: Pages, request: Request, target: FormTarget, reply: FormR
         data_query=find_data_query(target),
         terms_url=addresses.terms_url(target.service, "new" if target.opens_study else target.study_id),
         check_hint=CHECK_HINT if lacks_check(target, form, reply.reading) else "",
-        crumbs=() if target.opens_study else crumbs(target.study_id, target.participant_id),
+        crumbs=() if target.opens_study else crumbs(target.service, target.study_id, target.participant_id),
     )
     response = html_response(pages.render("form.html", page=page, member=page.member), reply.status)
     keep_form_token(request, response, token)
@@ -178,12 +178,12 @@ def _focused_control(fields: Sequence[FieldView], name: str) -> str:
     return next((view.name for view in within if view.kind not in _NOT_FOCUSED), "")
 
 
-def crumbs(study_id: str, participant_id: str = "") -> list[Link]:
-    """Returns links to the study, to what the caller recorded today, and to the participant."""
+def crumbs(service: str, study_id: str, participant_id: str = "") -> list[Link]:
+    """Returns links to the study, to what the caller recorded today in a service, and to the participant."""
     links = [
         Link(f"/analytics/studies/{study_id}", study_id),
         Link(addresses.participants_url(study_id), "Participants"),
-        Link(addresses.recorded_url("enrollment", study_id), "Recorded today"),
+        Link(addresses.recorded_url(service, study_id), "Recorded today"),
     ]
     if participant_id:
         links.append(Link(addresses.participant_base("enrollment", study_id, participant_id), participant_id))

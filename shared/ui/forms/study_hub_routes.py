@@ -46,7 +46,7 @@ def study_hub_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | Non
         page = StudyHubPage(
             study_id=study,
             title=title,
-            crumbs=crumbs(study),
+            crumbs=crumbs(forms.service, study),
             form_links=study_form_links(forms.service, study, facts, rights),
         )
         return html_response(forms.pages.render("study_hub.html", page=page, member=request.state.caller.subject))

@@ -22,6 +22,7 @@ from shared.web.service import get_service
 
 RECORDED_ALREADY = "This form was recorded already."
 IS_CORRECTION = "What you changed since then is a correction."
+IS_PARTIAL = "The other visits are not recorded yet."
 IS_REPEAT = "To record it again records nothing more."
 
 
