@@ -80,7 +80,7 @@ class VisitChoice:
 class VisitsPage:
     """Everything that the page shows. `until` is None for a fact that the page asks for no day of.
 
-    `versions`: those of the participants' records. `checked`: the digest of the answers that the next click records
+    `versions`: those of the participants' records. `checked_digest`: that of the answers that the next click records
     although equal facts stand. `heading_of_errors` stands above the errors.
     """
 
@@ -98,7 +98,7 @@ class VisitsPage:
     errors: Sequence[ErrorLink] = ()
     heading_of_errors: str = _NOTHING_RECORDED
     notice: FormNotice | None = None
-    checked: str = ""
+    checked_digest: str = ""
 
 
 def visit_page_routes(forms: Forms) -> APIRouter:
@@ -265,7 +265,7 @@ def _with_refusals(page: VisitsPage, statement: VisitStatement, refusals: Refusa
         until_errors=until_errors,
         errors=errors,
         versions=versions,
-        checked=statement.digest(versions) if is_question else "",
+        checked_digest=statement.digest(versions) if is_question else "",
         notice=FormNotice(text=RECORDED_MEANWHILE, links=links) if changed else None,
     )
 

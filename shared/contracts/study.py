@@ -142,7 +142,7 @@ class MemberRevoked(Fact):
     """Site of the grant that is revoked; left out if the grant has none."""
 
 
-@STUDY.fact("study.accrual_closed", on="on", by="administrator investigator", checked_first=True)
+@STUDY.fact("study.accrual_closed", on="on", by="administrator investigator", requires_check=True)
 class AccrualClosed(Fact):
     """End of accrual: no screening or enrollment is dated after that day."""
 
@@ -150,7 +150,7 @@ class AccrualClosed(Fact):
     """Last day of accrual."""
 
 
-@STUDY.fact("study.closed", on="on", by="administrator investigator", checked_first=True)
+@STUDY.fact("study.closed", on="on", by="administrator investigator", requires_check=True)
 class StudyClosed(Fact, schema_name="Closed"):
     """Closure of the study: no fact is dated after that day. Corrections stay possible."""
 

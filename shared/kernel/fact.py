@@ -56,7 +56,7 @@ class Fact(FactPart):
     date_field: ClassVar[str | None] = None
     stated_by_roles: ClassVar[frozenset[str]] = frozenset()
     upcasts: ClassVar[Mapping[int, Upcast]] = {}
-    checked_first: ClassVar[bool] = False
+    requires_check: ClassVar[bool] = False
 
     @property
     def happened_on(self) -> PartialDate | None:
@@ -110,18 +110,18 @@ class Stream:
         heading: str = "",
         version: int = 1,
         upcasts: Mapping[int, Upcast] | None = None,
-        checked_first: bool = False,
+        requires_check: bool = False,
     ) -> Callable[[type[F]], type[F]]:
         """Registers a class as a fact: its type name, the member with its clinical date, the roles that may state it.
 
         `heading` names the fact for people; without one, the first words of the docstring do. `upcasts[n]` turns the
-        content of schema version n into that of n + 1. `checked_first`: a form first shows what the fact stops.
+        content of schema version n into that of n + 1. `requires_check`: a form first shows what the fact stops.
         """
 
         def register(cls: type[F]) -> type[F]:
             cls.type_name, cls.date_field, cls.stated_by_roles = type_name, on, frozenset(by.split())
             cls.schema_version, cls.upcasts = version, dict(upcasts or {})
-            cls.heading, cls.checked_first = heading, checked_first
+            cls.heading, cls.requires_check = heading, requires_check
             if self.declared_facts.setdefault(type_name, cls) is not cls:
                 raise TypeError(f"two facts are named {type_name!r}")
             return cls

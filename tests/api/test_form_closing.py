@@ -39,8 +39,8 @@ def recorded_closures(study: StudyUnderTest, type_name: str) -> list[dict[str, o
     return [fact["data"] for fact in recorded_facts if fact["type"] == type_name]
 
 
-def test_every_fact_that_is_checked_first_has_effects_to_show() -> None:
-    kinds = {kind for stream in STREAMS for kind in stream.declared_facts.values() if kind.checked_first}
+def test_every_fact_that_requires_a_check_has_effects_to_show() -> None:
+    kinds = {kind for stream in STREAMS for kind in stream.declared_facts.values() if kind.requires_check}
     assert kinds == CLOSING_FACTS
 
 

@@ -155,15 +155,15 @@ async def check_reply(
     """Returns the form with what recording it would change or stop. `status`: 422 if the person meant to record."""
     effects = await target.find_effects(reading.body) if target.find_effects else ()
     notice = FormNotice(
-        text=NOT_RECORDED if target.form.checked_first else NO_FAULT,
+        text=NOT_RECORDED if target.form.requires_check else NO_FAULT,
         changes=content_changes(target, reading),
         lines=effects,
     )
-    if not target.form.checked_first:
+    if not target.form.requires_check:
         return FormReply(form=form, reading=reading, notice=notice, status=status)
     is_duplicate = await has_possible_duplicate(request, target, form, reading)
     return FormReply(
-        form=replace(form, checked=answers_digest(form, reading.body)),
+        form=replace(form, checked_digest=answers_digest(form, reading.body)),
         reading=reading,
         faults=[target.possible_duplicate] if is_duplicate else [],
         notice=notice,
@@ -190,7 +190,7 @@ def refusal_reply(
     if any(isinstance(refusal, ReferenceInUse) for refusal in refusals):
         notice = FormNotice(text=_IN_USE, links=links)
     if target.possible_duplicate in faults:
-        form = replace(form, checked=answers_digest(form, reading.body))
+        form = replace(form, checked_digest=answers_digest(form, reading.body))
     return FormReply(form=form, reading=reading, faults=faults, notice=notice, status=status)
 
 

@@ -1,4 +1,4 @@
-"""Facts that were recorded after a form was opened, which its page tells before it records."""
+"""Links to the facts recorded since a form was opened."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from shared.ui.forms.words import FactLine
 from shared.web.service import get_service
 
 CLOSING_FACTS = frozenset({AccrualClosed, StudyClosed})
-"""Facts whose effects are counted: those that are declared with `checked_first`."""
+"""Facts whose effects are counted: those that are declared with `requires_check`."""
 MAX_EVENTS = 20_000
 """Events of a study that are read to count its visits."""
 _PAGE_SIZE = 2_000

@@ -30,11 +30,11 @@ def answers_digest(form: PostedForm, body: object, versions: Sequence[str] = ())
 
 def is_confirmed(form: PostedForm, digest: str) -> bool:
     """Returns whether the page that was sent has shown the answers of this digest."""
-    return compare_digest(digest.encode(), form.checked.encode())
+    return compare_digest(digest.encode(), form.checked_digest.encode())
 
 
 def lacks_check(target: FormTarget, form: PostedForm, reading: FormReading | None) -> bool:
     """Returns whether the answers, as they are now, have to be shown in a check before they are recorded."""
-    if not target.form.checked_first:
+    if not target.form.requires_check:
         return False
     return reading is None or not is_confirmed(form, answers_digest(form, reading.body))

@@ -19,8 +19,8 @@ class DataQueryLink:
     """A data query by its key, the list of analytics that has it, and the same list as JSON."""
 
     key: str
-    url: str
-    list_url: str
+    page_url: str
+    json_url: str
 
 
 def find_data_query(target: FormTarget) -> DataQueryLink | None:
@@ -30,6 +30,6 @@ def find_data_query(target: FormTarget) -> DataQueryLink | None:
         return None
     return DataQueryLink(
         key=key,
-        url=addresses.data_query_url(target.study_id, target.participant_id, key),
-        list_url=addresses.data_queries_json_url(target.study_id, target.participant_id),
+        page_url=addresses.data_query_url(target.study_id, target.participant_id, key),
+        json_url=addresses.data_queries_json_url(target.study_id, target.participant_id),
     )

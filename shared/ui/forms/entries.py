@@ -95,7 +95,7 @@ class PostedForm:
     boxes. `offered`: names that the form
     filled itself. `button`: name and value of the button; "check" if there is none. `member`: the person who opened
     the form. `asked`: the questions of the protocol that the form showed, as `questions` names them. `preset`: the
-    choice that fills several fields at once. `checked`: the digest of the answers that a page has shown with what they
+    choice that fills several fields at once. `checked_digest`: that of the answers that a page has shown with what they
     stop, or with the equal fact that stands.
     """
 
@@ -110,7 +110,7 @@ class PostedForm:
     member: str = ""
     asked: str = ""
     preset: str = ""
-    checked: str = ""
+    checked_digest: str = ""
     is_first: bool = False
 
     def own_pairs(self) -> list[Pair]:
@@ -123,7 +123,7 @@ class PostedForm:
             ("form:member", self.member),
             ("form:asked", self.asked),
             ("form:preset", self.preset),
-            ("form:checked", self.checked),
+            ("form:checked", self.checked_digest),
         ]
         box_lists = [("form:shown", name) for name in sorted(self.box_lists)]
         offered = [("form:offered", name) for name in sorted(self.offered)]
@@ -195,7 +195,7 @@ def parse_form(body: bytes) -> PostedForm:
         member=own.get("form:member", ""),
         asked=own.get("form:asked", ""),
         preset=own.get("form:preset", ""),
-        checked=own.get("form:checked", ""),
+        checked_digest=own.get("form:checked", ""),
     )
 
 

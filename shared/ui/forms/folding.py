@@ -9,7 +9,7 @@ from shared.ui.forms.field_view import FieldView
 
 
 def fold_optional(row_name: str, children: Sequence[FieldView], is_filled: Callable[[str], bool]) -> list[FieldView]:
-    """Returns the members of a row that was offered, those that are optional and empty behind one "More".
+    """Returns the members of an offered row, with optional empty ones gathered behind one "More".
 
     A row without a member that must be stated stays as it is: it would show nothing to fill in. So does a member with
     errors.

@@ -167,7 +167,7 @@ def render_form(pages: Pages, request: Request, target: FormTarget, reply: FormR
 
 def _is_question_answered(target: FormTarget, reply: FormReply) -> bool:
     """Returns whether the next click records the answers although an equal fact stands."""
-    if target.form.checked_first or reply.reading is None:
+    if target.form.requires_check or reply.reading is None:
         return False
     return is_confirmed(reply.form, answers_digest(reply.form, reply.reading.body))
 

@@ -51,7 +51,7 @@ def _single_fact(fact: Any) -> Sequence[Fact]:
 class FactForm:
     """The form of one class: the fields of its body, and the heading and explanation above them.
 
-    `checked_first`: it records only after a page that shows what the fact stops. `date_name`: the name of the field of
+    `requires_check`: it records only after a page that shows what the fact stops. `date_name`: the name of the field of
     its clinical date; an empty text if there is none.
     """
 
@@ -59,7 +59,7 @@ class FactForm:
     fields: Group
     heading: str
     explanation: str = ""
-    checked_first: bool = False
+    requires_check: bool = False
     date_name: str = ""
 
 
@@ -71,7 +71,7 @@ def fact_form(fact: type[Fact], model: type[BaseModel] | None = None) -> FactFor
         fields=fact_fields(body),
         heading=fact_heading(fact),
         explanation=fact_explanation(fact),
-        checked_first=fact.checked_first,
+        requires_check=fact.requires_check,
         date_name=fact.date_field or "",
     )
 

@@ -1,7 +1,7 @@
 // Offers terms while words are typed: a combobox with list autocomplete and manual selection, by the ARIA Authoring
 // Practices. A chosen term stands in the field as its id, as it does after the button "Find".
 
-const DELAY = 200; // milliseconds after the last letter
+const TYPING_PAUSE_MILLISECONDS = 200; // after the last letter
 const MIN_LETTERS = 2;
 const MAX_TERMS = 20; // as many as the server answers
 const TERM_ID = /^[0-9.]{3,4}:[0-9]{4}$/;
@@ -29,7 +29,7 @@ class TermBox {
     this.list.addEventListener('click', event => this.pick(event.target.closest('[role=option]')));
     input.addEventListener('input', () => {
       this.forget();
-      this.search(DELAY);
+      this.search(TYPING_PAUSE_MILLISECONDS);
     });
     input.addEventListener('keydown', event => this.press(event));
     input.addEventListener('blur', () => this.stop());
@@ -47,30 +47,30 @@ class TermBox {
   address() {
     const fields = this.input.form.elements;
     const { finds, today, dayField } = this.input.dataset;
-    const words = { q: this.input.value.trim(), today };
+    const parameters = { q: this.input.value.trim(), today };
     const day = fields[dayField]?.value.trim() ?? '';
-    if (day && day.length <= 10) words.on = day;
+    if (day && day.length <= 10) parameters.on = day;
     const dictionary = fields[DICTIONARY]?.value;
-    if (dictionary) words.dictionary = dictionary;
-    return `${finds}?${new URLSearchParams(words)}`;
+    if (dictionary) parameters.dictionary = dictionary;
+    return `${finds}?${new URLSearchParams(parameters)}`;
   }
 
   // Asks for terms once the person pauses. What was found for other words goes at once.
   search(delay) {
     this.stop();
-    const words = this.input.value.trim();
-    if (words.length < MIN_LETTERS || TERM_ID.test(words)) return;
-    this.timer = setTimeout(() => this.ask(words), delay);
+    const typedText = this.input.value.trim();
+    if (typedText.length < MIN_LETTERS || TERM_ID.test(typedText)) return;
+    this.timer = setTimeout(() => this.ask(typedText), delay);
   }
 
   // An answer to words that have changed since is dropped, whenever it arrives.
-  async ask(words) {
+  async ask(typedText) {
     const request = (this.request = new AbortController());
     const rows = await fetch(this.address(), { headers: { accept: 'application/json' }, signal: request.signal })
       .then(answer => (answer.ok ? answer.json() : Promise.reject(answer.status)))
       .then(answer => answer.rows)
       .catch(() => null);
-    if (request !== this.request || words !== this.input.value.trim()) return;
+    if (request !== this.request || typedText !== this.input.value.trim()) return;
     if (rows) this.show(rows);
     else this.status.textContent = 'Terms cannot be found here now. Press Find.';
   }
