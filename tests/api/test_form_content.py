@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from urllib.parse import urlencode
@@ -138,6 +139,11 @@ def test_study_is_opened_by_a_form(demo: Demo, study: StudyUnderTest) -> None:
         assert recorded.status == 200, recorded.text
         assert "Opening of a study" in recorded.text
         assert administrator.open(f"/enrollment/studies/{study_id}/facts/study.site_activated").status == 200
+        page.fill({"title": "Another title"})
+        again = administrator.press(page, "record")
+        assert (again.status, again.value("title")) == (409, "Another title")
+        assert re.search(r"recorded at \d{4}-\d\d-\d\d \d\d:\d\d UTC as title A study\.", again.text), again.text
+        assert str(recorded.response.url).endswith(again.parser.links["What this form recorded"])
 
 
 def test_study_is_not_opened_by_others(study: StudyUnderTest, rome: FormBrowser) -> None:
