@@ -178,8 +178,9 @@ def find_recorded(request: Request, statement: VisitStatement, visits: Sequence[
                 member=request.state.caller.subject,
                 key=key,
             )
-            if events := find_events_of_key(request, keyed, state.stream.events, state.site_id):
-                recorded[participant_id] = events
+            events = find_events_of_key(request, keyed, state.stream.events, state.site_id)
+            if stated := [event for event in events if event.type == statement.fact.type_name]:
+                recorded[participant_id] = stated
     return recorded
 
 

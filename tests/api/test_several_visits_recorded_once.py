@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.testing.builders import follow_up_facts
 from tests.api.support.form_browser import FormBrowser, Page
 from tests.api.support.study import StudyUnderTest, open_study
 from tests.api.test_several_visits import ACKNOWLEDGED, SNOOZED, page_of, reminder_facts, treat_at
@@ -81,6 +82,23 @@ def test_check_after_recording_says_that_it_was_recorded(
     assert changed.status == 200
     assert_leads_to_what_was_recorded(rome, changed, participants[0], 2)
     assert reminder_facts(study, participants[0]) == [SNOOZED]
+
+
+def test_page_of_which_a_part_was_recorded_says_so(
+    study: StudyUnderTest, rome: FormBrowser, participants: list[str]
+) -> None:
+    """A refusal in between leaves other participants recorded; here another client has used the key of the second."""
+    page = rome.open(page_of(study, SNOOZED, *(f"{number}.2" for number in participants)))
+    key = f"{page.value('form:key')}.{participants[1]}"
+    contact = follow_up_facts.vital_status_confirmed("2024-05-01")
+    assert study.record_fact(participants[1], contact, Idempotency_Key=key).status_code == 201
+    page.parser.controls = [row for row in page.parser.controls if row["name"] != "version"]
+    partial = rome.press(page, "record")
+    assert "Not everything was recorded" in partial.text, partial.text
+    assert [reminder_facts(study, number) for number in participants] == [[SNOOZED], []]
+    checked = rome.press(partial, "check")
+    assert re.search(f"Recorded at {TIME}", checked.text), checked.text
+    assert "The other visits are not recorded yet." in checked.text
 
 
 def test_question_about_one_equal_fact_is_no_answer_about_another(
