@@ -52,12 +52,16 @@ def find_reach(site: SiteDay, groups: Sequence[RecipientGroup], open_sites: Coll
 
 
 def plan_of_study(groups: Sequence[RecipientGroup], open_sites: Collection[str]) -> ReminderPlan:
-    """Returns the plan on the day of the study-wide digest: of one that is composed now, else of the first.
+    """Returns the plan on the day of the study-wide digest: the earliest day on which one is composed now.
 
-    `groups` has one of the whole study at least.
+    If none is, it is the earliest of those with recipients. `groups` has one of the whole study at least.
     """
     study_wide = [group for group in groups if group.addressee == STUDY_ADDRESSEE]
-    return max(study_wide, key=lambda to: (bool(to.recipients), to.hour_site.site_id in open_sites)).hour_site.plan
+    weightiest = min(
+        study_wide,
+        key=lambda group: (not group.recipients, group.hour_site.site_id not in open_sites, group.hour_site.today),
+    )
+    return weightiest.hour_site.plan
 
 
 def is_recipient(recipient: Recipient, member: str, addressee: str, address: str) -> bool:
