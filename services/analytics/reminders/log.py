@@ -21,6 +21,7 @@ from services.analytics.reminders.steps import (
     decide,
     is_same_target,
     passed_steps,
+    visit_steps,
 )
 from shared.kernel.ids import QUARTAL_NAMESPACE
 from shared.protocol.protocol import ReminderPlan
@@ -90,7 +91,7 @@ class Reach:
 def settle(
     visit: ScheduledVisit, plans: Mapping[Audience, ReminderPlan], seen_until: date | None, reach: Reach
 ) -> list[Reminder]:
-    """Returns the rows of a visit that are new or say something else today.
+    """Returns the rows of a visit that are new or changed today.
 
     `plans`: those in force on the day of each audience's digest. `seen_until`: the last day on which the visits of the
     site were looked at; None for never. Steps whose days began after it have rows even if they are passed over, or not
@@ -102,9 +103,9 @@ def settle(
 
 
 def is_due(visit: ScheduledVisit, row: Reminder, plan: ReminderPlan) -> bool:
-    """Returns whether a row of the visit is sent to a recipient who has not received it, as the visit is today.
+    """Returns whether the row's step is current and nothing suppresses it.
 
-    So it is if its step is the current one, and nothing holds it back. Others may have received it.
+    It does not matter whether other members have received it.
     """
     others = [other for other in visit.rows if other.reminder_id != row.reminder_id]
     decision = decide(visit.occasion, plan, _sent_steps(others), row.audience)
@@ -143,13 +144,23 @@ def _settle_audience(
     passed = passed_steps(occasion.visit, plan, audience, occasion.today)
     for row in own:
         if row is not current and row.is_unsettled and not row.is_final:
-            is_passed = any(_find([row], step, addressee, occasion) for step in passed)
-            lapsed: Reason = "expired" if row.step == "missed" else "moved"
-            yield _suppress(row, "superseded" if is_passed else lapsed, occasion.today)
+            yield _suppress(row, _reason_not_current(row, plan, addressee, occasion), occasion.today)
     if decision and decision.reason is None and seen_until:
         for step in passed:
             if step.day > seen_until and not _find(own, step, addressee, occasion):
                 yield _suppress(_new_row(visit, step, addressee), "superseded", occasion.today)
+
+
+def _reason_not_current(row: Reminder, plan: ReminderPlan, addressee: str, occasion: VisitOnDay) -> Reason:
+    """Returns why a row's step is not the current one: it was replaced, moved, or is in the plan no more."""
+    if row.step == "missed":
+        return "expired"
+    if row.addressee != addressee or not is_same_target(row.target, occasion.visit.target):
+        return "moved"
+    if any(step.name == row.step for step in passed_steps(occasion.visit, plan, row.audience, occasion.today)):
+        return "superseded"
+    steps = {(step.name, step.audience) for step in visit_steps(occasion.visit, plan)}
+    return "moved" if (row.step, row.audience) in steps else "no_schedule"
 
 
 def _sent_steps(rows: Sequence[Reminder]) -> list[SentStep]:

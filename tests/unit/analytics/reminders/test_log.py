@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.analytics.reminders.coming_steps import ComingSteps
+from services.analytics.reminders.listing.wording import describe_reason
 from services.analytics.reminders.log import Reach, Reminder, ScheduledVisit, next_reminder, settle, withdraw
 from services.analytics.reminders.steps import PlanFrom, is_same_target
-from shared.protocol.protocol import FollowUpPlan
+from shared.protocol.protocol import FollowUpPlan, ReminderPlan
 from shared.protocol.reminder_steps import Audience
 from shared.protocol.visit_status import FollowUpEnd
 from tests.unit.analytics.reminders.sending import FOLLOW_UP, PLAN, Facts, day
@@ -39,9 +41,11 @@ class Log:
             rows=list(self.rows.values()),
         )
 
-    def settle(self, facts: Facts, today: str | date, reach: Reach = EVERYBODY) -> list[Reminder]:
+    def settle(
+        self, facts: Facts, today: str | date, reach: Reach = EVERYBODY, plan: ReminderPlan = PLAN
+    ) -> list[Reminder]:
         visit = self.visit(facts, today)
-        changed = settle(visit, {"site": PLAN, "study": PLAN}, self.seen_until, reach)
+        changed = settle(visit, {"site": plan, "study": plan}, self.seen_until, reach)
         self.rows |= {row.reminder_id: row for row in changed}
         self.seen_until = visit.occasion.today
         return changed
@@ -103,6 +107,28 @@ def test_a_target_that_moves_by_a_week_has_a_row_of_its_own() -> None:
     other, moved = sorted(log.settle(Facts(anchor=day("2025-01-08")), "2025-04-01"), key=lambda row: row.state)
     assert (moved.reminder_id, moved.state, moved.reason) == (row.reminder_id, "suppressed", "moved")
     assert (other.target, other.state) == (day("2025-04-08"), "planned")
+
+
+@pytest.mark.parametrize(
+    ("first_plan", "plan", "today", "row"),
+    [
+        (PLAN, ReminderPlan(steps=("open", "target")), "2025-05-01", ("overdue", "suppressed", "no_schedule")),
+        (PLAN, ReminderPlan(escalate_after_days=40), "2025-05-20", ("escalation", "suppressed", "moved")),
+    ],
+    ids=["the plan drops the step", "the plan moves the step"],
+)
+def test_unsent_row_of_a_step_that_an_amendment_drops_or_moves_says_so(
+    first_plan: ReminderPlan, plan: ReminderPlan, today: str, row: tuple[str, str, str]
+) -> None:
+    log = Log()
+    log.settle(Facts(), today, plan=first_plan)
+    log.settle(Facts(), today, plan=plan)
+    assert row in log.listed()
+
+
+def test_reasons_are_true_of_a_step_that_is_gone() -> None:
+    assert describe_reason("no_schedule") == "no such visit or step is planned any more"
+    assert describe_reason("moved") == "the visit or its step has another day, or the visit another site"
 
 
 def test_nobody_to_receive_it_is_said_once_its_digest_would_be_composed() -> None:
