@@ -161,8 +161,8 @@ async def test_study_without_sites_has_a_worker_too(analytics_database: Database
 
 async def wait_for(study: DerivedStudy | AnalyticsStudy, cause: str, minutes: int) -> None:
     await study.database.system.execute(
-        "insert into reminder_status (study_id, ticked_at, waits_for, waits_since)"
-        " values ($1, clock_timestamp(), $2, clock_timestamp() - make_interval(mins => $3))",
+        "insert into reminder_status (study_id, ticked_at, waits)"
+        " values ($1, clock_timestamp(), jsonb_build_object($2::text, clock_timestamp() - make_interval(mins => $3)))",
         study.study_id,
         cause,
         minutes,

@@ -80,17 +80,29 @@ class TopicLag(BaseModel):
     looked_seconds: float
 
 
+class ReminderWait(NamedSchema):
+    """A cause for which the digests of a study wait."""
+
+    cause: str = Field(
+        description="`kafka` has to answer, `facts` are to be applied, their `derivation` is to end, or a restored "
+        "database awaits the `comparison` with what was published"
+    )
+    seconds: float = Field(description="for how long this cause has held digests up")
+
+
 class ReminderOperations(NamedSchema):
     """State of the reminders of a study."""
 
     fault: str | None = Field(
         description="what keeps reminders from being sent: `stopped` without a sign of life of the worker, `mail` "
-        "while the mail server takes none, or what the digests have waited for"
+        "while the mail server takes none, or what the digests have waited for; the first of `faults`"
     )
+    faults: list[str] = Field(description="everything that keeps reminders from being sent, the weightiest first")
     waits_for: str | None = Field(
         description="what the digests wait for: `kafka` to answer, `facts` to be applied, their `derivation`, or the "
-        "`comparison` of a restored database with what was published"
+        "`comparison` of a restored database with what was published; the cause of the first of `waits`"
     )
+    waits: list[ReminderWait] = Field(description="everything that digests of some site wait for, the weightiest first")
     planned: int = Field(description="reminders that the next digests have")
     unreached: int = Field(description="reminders that no member receives")
     sent: int
@@ -150,7 +162,9 @@ async def load_operations(resources: StudyResources, study: str, member: str) ->
 def _reminder_operations(status: ReminderStatus) -> ReminderOperations:
     return ReminderOperations(
         fault=status.fault,
-        waits_for=status.waits_for,
+        faults=list(status.faults),
+        waits_for=next(iter(status.waits), None),
+        waits=[ReminderWait(cause=cause, seconds=seconds) for cause, seconds in status.waits.items()],
         planned=status.planned,
         unreached=status.unreached,
         sent=status.sent,

@@ -18,9 +18,10 @@ from services.analytics.reminders.repository import load_applied_position, load_
 from shared.inbox.consumer import Offsets, stored_offsets
 
 Obstacle = Literal["comparison", "kafka", "facts", "derivation"]
-"""An obstacle to a digest. It waits until the database was compared with what was published, since it may be an earlier
-state; for an answer of Kafka; for facts to be applied; or for rows to be derived from them."""
+"""Why a digest waits: `comparison` (the database may be older than what was published), `kafka` (no answer), `facts`
+(not applied), `derivation` (not derived)."""
 OBSTACLES: tuple[Obstacle, ...] = get_args(Obstacle)
+"""The obstacles, the weightiest first: behind one of them it is not known whether the next ones stand in the way."""
 ReadEnds = Callable[[], Awaitable[Offsets]]
 
 
@@ -50,14 +51,14 @@ class Currency:
 
         `members`: those to whom they go, if others than before begin a new wait.
         """
-        occasion = day, frozenset(members)
-        marked, mark = self._marks.get((study_id, site_id), (None, None))
-        if mark is None or marked != occasion:
+        wait_key = day, frozenset(members)
+        last_key, mark = self._marks.get((study_id, site_id), (None, None))
+        if mark is None or last_key != wait_key:
             try:
                 mark = _Mark(await self._read_ends())
             except (KafkaError, OSError):
                 return "kafka"
-            self._marks[study_id, site_id] = occasion, mark
+            self._marks[study_id, site_id] = wait_key, mark
         return None if mark.is_reached else await self._advance(mark, study_id)
 
     async def _advance(self, mark: _Mark, study_id: str) -> Obstacle | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from services.analytics.reminders.currency import OBSTACLES
+from services.analytics.reminders.currency import OBSTACLES, Obstacle
 from services.analytics.reminders.repository import SQL
 from services.analytics.snapshot.api import StudyResources
 from shared.web.container import get_container
@@ -21,22 +21,24 @@ SILENT_SECONDS = 60.0
 """Seconds without a sign of life after which the worker of reminders is taken for stopped."""
 WAITING_SECONDS = 600.0
 """Seconds after which digests that wait are a fault: facts arrive within seconds."""
+FAULTS = ("stopped", "mail", *OBSTACLES)
+"""The faults that keep reminders from being sent, the weightiest first."""
 routes = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
 
 class ReminderStatus(NamedTuple):
     """The state of a study's reminders.
 
-    `silent_seconds`: since the last sign of life of the worker, in a new study since its last fact. `waits_for`: what
-    its digests wait for, since `waiting_seconds`. `planned`: reminders that the next digests have, the oldest since
-    `oldest_seconds`. `unreached`: reminders that nobody receives. `sent`, `failed`: numbers of outcomes. `undelivered`:
-    mails that were tried more than once; `is_mail_stuck`: the mail server has taken none since.
+    `silent_seconds`: since the last sign of life of the worker, in a new study since its last fact. `waits`: what its
+    digests wait for, the weightiest first, each with the seconds for which it has held them up. `planned`: reminders
+    that the next digests have, the oldest since `oldest_seconds`. `unreached`: reminders that nobody receives. `sent`,
+    `failed`: numbers of outcomes. `undelivered`: mails that were tried more than once; `is_mail_stuck`: the mail server
+    has taken none since.
     """
 
     study_id: str
     silent_seconds: float
-    waits_for: str | None
-    waiting_seconds: float
+    waits: Mapping[Obstacle, float]
     sent: int
     failed: int
     planned: int
@@ -51,7 +53,7 @@ class ReminderStatus(NamedTuple):
         possible = (
             "stopped" if self.silent_seconds > SILENT_SECONDS else None,
             "mail" if self.is_mail_stuck else None,
-            self.waits_for if self.waiting_seconds > WAITING_SECONDS else None,
+            *(cause for cause, seconds in self.waits.items() if seconds > WAITING_SECONDS),
         )
         return tuple(fault for fault in possible if fault)
 
@@ -63,7 +65,13 @@ class ReminderStatus(NamedTuple):
 
 async def load_statuses(system_pool: asyncpg.Pool[Any]) -> list[ReminderStatus]:
     """Returns the state of reminders of every study with derived rows."""
-    return [ReminderStatus(**row) for row in await system_pool.fetch(SQL["status"])]
+    return [_read_status(row) for row in await system_pool.fetch(SQL["status"])]
+
+
+def _read_status(row: asyncpg.Record) -> ReminderStatus:
+    values = dict(row)
+    seconds = dict(zip(values.pop("causes"), values.pop("waiting_seconds"), strict=True))
+    return ReminderStatus(**values, waits={cause: seconds[cause] for cause in OBSTACLES if cause in seconds})
 
 
 @routes.get("/analytics/health/reminders")
@@ -73,12 +81,20 @@ async def reminders_health(request: Request) -> JSONResponse:
     With each cause stands the number of studies that it holds up.
     """
     statuses = await load_statuses(get_container(request).get_resources(StudyResources).system_pool)
-    faulty = [status.faults for status in statuses if status.faults]
-    if not faulty:
-        return JSONResponse({"status": "ready"})
-    causes = Counter(fault for faults in faulty for fault in faults)
-    body = {"status": min(causes), "studies": len(faulty), "causes": dict(sorted(causes.items()))}
-    return JSONResponse(body, status_code=503)
+    report = describe_health([status.faults for status in statuses])
+    return JSONResponse(report, status_code=503 if "causes" in report else 200)
+
+
+def describe_health(faults: Sequence[Sequence[str]]) -> dict[str, str | int | dict[str, int]]:
+    """Returns the report on studies, given the faults of each: the weightiest fault, and how many studies each has.
+
+    Without any fault it has the status `ready` alone.
+    """
+    counts = Counter(fault for faults_of_study in faults for fault in faults_of_study)
+    if not counts:
+        return {"status": "ready"}
+    causes = {fault: counts[fault] for fault in FAULTS if fault in counts}
+    return {"status": next(iter(causes)), "studies": sum(map(bool, faults)), "causes": causes}
 
 
 async def collect_reminder_metrics(system_pool: asyncpg.Pool[Any]) -> Sequence[Sample]:
@@ -100,7 +116,7 @@ async def collect_reminder_metrics(system_pool: asyncpg.Pool[Any]) -> Sequence[S
     ] + [_waiting_sample(status, cause) for status in statuses for cause in OBSTACLES]
 
 
-def _waiting_sample(status: ReminderStatus, cause: str) -> Sample:
-    seconds = status.waiting_seconds if status.waits_for == cause else 0
+def _waiting_sample(status: ReminderStatus, cause: Obstacle) -> Sample:
+    seconds = status.waits.get(cause, 0)
     labels = {"study": status.study_id, "waits_for": cause}
     return Sample("quartal_reminders_waiting_seconds", "Seconds for which digests wait for this", seconds, labels)

@@ -44,7 +44,7 @@ async def plan_reminders(
     sites = [
         replace(site, seen_until=progress[site.site_id].seen_on) if site.site_id in progress else site for site in sites
     ]
-    ids = sorted(await _changed(connection, study_id, sites, study_plan, progress, state))
+    ids = sorted(await _load_ids_to_settle(connection, study_id, sites, study_plan, progress, state))
     for start in range(0, len(ids), _BATCH_SIZE):
         batch = ids[start : start + _BATCH_SIZE]
         changed = await _settle_batch(connection, study_id, sites, study_plan, reaches, batch)
@@ -53,7 +53,7 @@ async def plan_reminders(
     await repository.store_progress(connection, study_id, sites, plans, state.revision)
 
 
-async def _changed(
+async def _load_ids_to_settle(
     connection: PooledConnection,
     study_id: str,
     sites: Sequence[SiteDay],
@@ -61,17 +61,20 @@ async def _changed(
     progress: Mapping[str, Progress],
     state: DerivationState,
 ) -> set[str]:
-    begun = [site for site in sites if site.seen_until is None or site.seen_until < site.today]
+    """Returns the participants of whom a reminder may change."""
+    sites_on_new_day = [site for site in sites if site.seen_until is None or site.seen_until < site.today]
     escalated = study_plan.escalate_after_days
-    ids = await repository.load_begun_participants(connection, study_id, begun, escalated) if begun else set[str]()
+    ids = set[str]()
+    if sites_on_new_day:
+        ids |= await repository.load_begun_participants(connection, study_id, sites_on_new_day, escalated)
     last_plans = {site_id: last.plan for site_id, last in progress.items()}
-    replanned = [site for site in sites if last_plans.get(site.site_id) != _plan_text(site, study_plan)]
-    if replanned:
-        ids |= await repository.load_participants_in_slots(connection, study_id, replanned)
+    sites_with_new_plan = [site for site in sites if last_plans.get(site.site_id) != _plan_text(site, study_plan)]
+    if sites_with_new_plan:
+        ids |= await repository.load_participants_in_slots(connection, study_id, sites_with_new_plan)
     revision = min((site.revision for site in progress.values()), default=state.revision)
     if revision != state.revision:
-        earlier = revision if revision < state.revision else 0  # a rebuild counts anew
-        ids |= await repository.load_changed_participants(connection, study_id, earlier)
+        since_revision = revision if revision < state.revision else 0  # a rebuild counts anew
+        ids |= await repository.load_changed_participants(connection, study_id, since_revision)
     return ids | await repository.load_unsettled_participants(connection, study_id)
 
 

@@ -218,13 +218,13 @@ select r.reminder_id, r.study_id, r.participant_id, r.schedule, r.visit, r.step,
  group by r.reminder_id
 
 -- name: store_status
--- Nothing. Stores the sign of life of the worker, and since when it waits.
-insert into reminder_status (study_id, ticked_at, waits_for, waits_since)
-values ($1, clock_timestamp(), $2, case when $2::text is not null then clock_timestamp() end)
+-- Nothing. Stores the sign of life of the worker, and since when its digests wait for each cause.
+insert into reminder_status (study_id, ticked_at, waits)
+select $1, clock_timestamp(), coalesce(jsonb_object_agg(cause, clock_timestamp()), '{}') from unnest($2::text[]) as cause
 on conflict (study_id) do update
-   set ticked_at = excluded.ticked_at, waits_for = excluded.waits_for,
-       waits_since = case when excluded.waits_for is not null
-                          then coalesce(reminder_status.waits_since, excluded.waits_since) end
+   set ticked_at = excluded.ticked_at,
+       waits = excluded.waits || (select coalesce(jsonb_object_agg(key, value), '{}')
+                                    from jsonb_each(reminder_status.waits) where excluded.waits ? key)
 
 -- name: count_outcomes
 -- Nothing. Adds to the numbers of sent and failed reminders of a study.
@@ -232,12 +232,14 @@ update reminder_status set sent = sent + $2, failed = failed + $3 where study_id
 
 -- name: status
 -- For every study with rows: seconds since the last sign of life of the worker, in a study without one since the last
--- fact was applied, what its digests wait for and how long,
+-- fact was applied, everything that its digests wait for and how long,
 -- reminders that are planned and that nobody receives, since when the oldest of them is planned, the outcomes, and mails
 -- that were tried more than once; whether no mail at all was taken since.
 select d.study_id,
        extract(epoch from clock_timestamp() - coalesce(s.ticked_at, p.applied_at))::float8 as silent_seconds,
-       s.waits_for, coalesce(extract(epoch from clock_timestamp() - s.waits_since), 0)::float8 as waiting_seconds,
+       array(select key from jsonb_each_text(s.waits) order by key) as causes,
+       array(select extract(epoch from clock_timestamp() - value::timestamptz)::float8
+               from jsonb_each_text(s.waits) order by key) as waiting_seconds,
        coalesce(s.sent, 0) as sent, coalesce(s.failed, 0) as failed, u.planned, u.unreached,
        coalesce(extract(epoch from clock_timestamp() - u.oldest), 0)::float8 as oldest_seconds,
        m.undelivered, m.undelivered > 0 and not exists (
@@ -266,7 +268,7 @@ select not exists (
              left join reminder_progress p on (p.study_id, p.site_id) = ($1, d.site_id)
             where p.seen_on is distinct from d.today
                or p.revision is distinct from (select revision from derived_study where study_id = $1))
-   and not exists (select from reminder_status where study_id = $1 and waits_for is not null)
+   and not exists (select from reminder_status where study_id = $1 and waits <> '{}')
    and not exists (select from reminder r join reminder_delivery x using (reminder_id)
                     where r.study_id = $1 and r.state = 'planned' and x.state = 'planned')
 

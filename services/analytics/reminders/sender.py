@@ -137,7 +137,7 @@ class MailSender:
             if addressee is None:
                 return True
             recipients = await self._load_recipients(connection, mail.study_id, self._now())
-        return any(is_recipient(to, mail.member, addressee, mail.address) for to in recipients)
+        return any(is_recipient(recipient, mail.member, addressee, mail.address) for recipient in recipients)
 
     async def _postpone(self, mail: ClaimedMail) -> None:
         pause = RETRIES[min(mail.attempts, len(RETRIES)) - 1]
@@ -174,11 +174,14 @@ class MailSender:
     async def _note_refusals(
         self, connection: PooledConnection, mail: ClaimedMail, outcome: DigestOutcome, attempt: Attempt | None
     ) -> None:
-        """Counts digests in a row that the mail server refused, by address or message; the third is the last."""
+        """Counts consecutive digests whose address or message the server refused.
+
+        After the third the address is unconfirmed.
+        """
         if outcome.state == "sent":
             await mails.clear_refusals(connection, mail)
             return
         is_refused = attempt is not None and attempt.is_of_mail
         if is_refused and await mails.count_refusal(connection, mail) >= REFUSALS_BEFORE_UNCONFIRMING:
             await unconfirm_address(connection, mail.study_id, mail.member)
-            _log.warning("an address was refused three times and is no longer confirmed")
+            _log.warning("three digests in a row were refused: their address is no longer confirmed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 
 from services.analytics.reminders.currency import Obstacle
@@ -10,9 +10,9 @@ from services.analytics.reminders.repository import SQL
 from shared.postgres.tenancy import PooledConnection
 
 
-async def store_status(connection: PooledConnection, study_id: str, waits_for: Obstacle | None) -> None:
-    """Stores the sign of life of the worker, and what the digests of the study wait for."""
-    await connection.execute(SQL["store_status"], study_id, waits_for)
+async def store_status(connection: PooledConnection, study_id: str, obstacles: Collection[Obstacle]) -> None:
+    """Stores the sign of life of the worker, and everything that the digests of the study wait for."""
+    await connection.execute(SQL["store_status"], study_id, list(obstacles))
 
 
 async def count_outcomes(connection: PooledConnection, study_id: str, *, sent: int, failed: int) -> None:

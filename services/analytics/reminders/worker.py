@@ -6,7 +6,7 @@ at once do no harm: the second finds the study locked, and a digest is fixed onc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from services.analytics.reminders import repository, status
-from services.analytics.reminders.currency import Currency, Obstacle
+from services.analytics.reminders.currency import OBSTACLES, Currency, Obstacle
 from services.analytics.reminders.digest import MailSettings
 from services.analytics.reminders.digest_round import ClaimDigest, DigestRound, compose_digests
 from services.analytics.reminders.log import STUDY_ADDRESSEE, Reach
@@ -51,8 +51,11 @@ class MailPorts:
     settings: MailSettings | None
 
 
-class _Planned(NamedTuple):
-    """The rows for which the reminders of a study are planned, the sites on their days, and by site who is reached."""
+class _PlanningInput(NamedTuple):
+    """What the plan of a study's reminders depends on: while it is equal, nothing is planned anew.
+
+    `state`: of the derived rows. `sites`: on their days. `reaches`: by site.
+    """
 
     state: DerivationState
     sites: tuple[SiteDay, ...]
@@ -70,7 +73,7 @@ class ReminderWorker:
         self, pool: asyncpg.Pool[Any], clock: Clock, currency: Currency, mail: MailPorts, *, shards: int = 1
     ) -> None:
         self._pool, self._clock, self._currency, self._mail, self._shards = pool, clock, currency, mail, shards
-        self._planned: dict[str, _Planned] = {}
+        self._planned: dict[str, _PlanningInput] = {}
         self._studies: dict[str, tuple[DerivationState, Record]] = {}
 
     async def studies(self) -> list[str]:
@@ -78,28 +81,29 @@ class ReminderWorker:
         return [row["study_id"] for row in await self._pool.fetch(repository.SQL["studies"])]
 
     async def tick(self, study_id: str) -> Obstacle | None:
-        """Brings a study up to now. Returns what its digests wait for; None if they wait for nothing.
+        """Brings a study up to now. Returns the weightiest obstacle to its digests; None if they wait for nothing.
 
         Nothing is planned in a database that was not compared with what was published: it may be an earlier state.
         """
         if not await is_confirmed(self._pool):
             async with self._pool.acquire() as connection:
-                await status.store_status(connection, study_id, "comparison")
+                await status.store_status(connection, study_id, ["comparison"])
             return "comparison"
         async with self._pool.acquire() as connection:
             state, study = await self._load_study(connection, study_id)
             if state is None or not (sites := list_site_days(self._clock, study_id, study)):
-                await status.store_status(connection, study_id, None)
+                await status.store_status(connection, study_id, ())
                 return None
             groups = await self._load_groups(connection, study_id, sites)
-        open_sites, obstacle = await self._open_sites(study_id, sites, groups)
+        open_sites, obstacles = await self._open_sites(study_id, sites, groups)
+        obstacle = min(obstacles, key=OBSTACLES.index, default=None)
         async with transaction(self._pool, Tenant(study_id)) as connection:
             if not await repository.lock_study(connection, study_id):
                 return obstacle
             if await repository.load_derivation_state(connection, study_id) != state:
                 return obstacle  # rows were derived in the meantime: the next tick has them
             planned = await self._bring_up_to_date(connection, study_id, sites, groups, open_sites, state)
-            await status.store_status(connection, study_id, obstacle)
+            await status.store_status(connection, study_id, obstacles)
         self._planned[study_id] = planned
         return obstacle
 
@@ -123,26 +127,29 @@ class ReminderWorker:
 
     async def _open_sites(
         self, study_id: str, sites: Sequence[SiteDay], groups: Sequence[RecipientGroup]
-    ) -> tuple[Mapping[str, datetime], Obstacle | None]:
+    ) -> tuple[Mapping[str, datetime], Collection[Obstacle]]:
         """Returns the sites whose digests may be composed now, with the ends of their hours, and what others wait for.
 
         These are the sites on a working day, within their hours, and of which the rows say what was published by then.
         In a study that is frozen on a day, digests are due once there is somebody to receive them.
         """
-        open_sites, obstacle, is_frozen = dict[str, datetime](), None, self._clock.is_frozen(study_id)
+        open_sites, obstacles = dict[str, datetime](), set[Obstacle]()
+        is_frozen = self._clock.is_frozen(study_id)
         for site in sites:
             until = open_until(self._clock, study_id, site.zone, site.plan.digest_at)
             if until is None or not is_working_day(site.country, site.today):
                 continue
-            members = [to.member for group in groups if group.hour_site is site for to in group.recipients]
-            own_obstacle = members and await self._currency.find_obstacle(
+            members = [
+                recipient.member for group in groups if group.hour_site is site for recipient in group.recipients
+            ]
+            obstacle = members and await self._currency.find_obstacle(
                 study_id, site.site_id, site.today, members if is_frozen else ()
             )
-            if own_obstacle:
-                obstacle = own_obstacle
+            if obstacle:
+                obstacles.add(obstacle)
             else:
                 open_sites[site.site_id] = until
-        return open_sites, obstacle
+        return open_sites, obstacles
 
     async def _bring_up_to_date(
         self,
@@ -152,11 +159,11 @@ class ReminderWorker:
         groups: Sequence[RecipientGroup],
         open_sites: Mapping[str, datetime],
         state: DerivationState,
-    ) -> _Planned:
+    ) -> _PlanningInput:
         """Plans the reminders unless they are as they were, and composes digests. Returns for what they are planned."""
         now, settings = self._clock.now(), self._mail.settings
         reaches = {site.site_id: find_reach(site, groups, open_sites) for site in sites}
-        planned = _Planned(state, tuple(sites), plan_of_study(groups, open_sites), reaches)
+        planned = _PlanningInput(state, tuple(sites), plan_of_study(groups, open_sites), reaches)
         if self._planned.get(study_id) != planned:
             await plan_reminders(
                 connection, study_id, sites, planned.study_plan, reaches, state, now, shards=self._shards
