@@ -44,6 +44,14 @@ class ReminderOutcome(NamedTuple):
     recipients: int
 
 
+async def load_addressees_with_digests(
+    connection: PooledConnection, study_id: str, days: Sequence[tuple[str, date]]
+) -> set[str]:
+    """Returns the addressees whose digest may have something. `days`: the addressees with their days."""
+    columns = [list(column) for column in zip(*days, strict=True)] or [[], []]
+    return {row["addressee"] for row in await connection.fetch(SQL["addressees_with_digests"], study_id, *columns)}
+
+
 async def load_composed_members(connection: PooledConnection, study_id: str, addressee: str, day: date) -> set[str]:
     """Returns the members for whom a digest of the addressee's day was composed."""
     rows = await connection.fetch(SQL["composed_members"], study_id, addressee, day)

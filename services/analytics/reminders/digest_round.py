@@ -46,6 +46,19 @@ class DigestRound:
     expires_at: datetime
 
 
+async def compose_rounds(
+    connection: PooledConnection, rounds: Sequence[DigestRound], settings: MailSettings, claim: ClaimDigest
+) -> None:
+    """Composes and fixes the digests of a study. Only rounds that may have something are looked at one by one."""
+    if not rounds:
+        return
+    days = [(digests.addressee, digests.day) for digests in rounds]
+    addressees = await deliveries.load_addressees_with_digests(connection, rounds[0].study_id, days)
+    for digests in rounds:
+        if digests.addressee in addressees:
+            await compose_digests(connection, digests, settings, claim)
+
+
 async def compose_digests(
     connection: PooledConnection, digests: DigestRound, settings: MailSettings, claim: ClaimDigest
 ) -> None:

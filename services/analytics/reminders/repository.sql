@@ -164,6 +164,17 @@ select pg_notify('quartal_bell', $1)
 -- The members for whom a digest of the addressee's day was composed.
 select distinct member from reminder_delivery where study_id = $1 and addressee = $2 and day = $3
 
+-- name: addressees_with_digests
+-- The addressees for whom something is planned that is in no digest whose outcome is open, and those of these addressees who
+-- had a digest of their day.
+select r.addressee from reminder r
+ where r.study_id = $1 and r.state = 'planned'
+   and not exists (select from reminder_delivery x where x.reminder_id = r.reminder_id and x.state = 'planned')
+ union
+select d.addressee
+  from reminder_delivery d join unnest($2::text[], $3::date[]) as k (addressee, day) using (addressee, day)
+ where d.study_id = $1
+
 -- name: digest_reminders
 -- The reminders of an addressee that are planned and in no digest whose outcome is open, and those in the digests of a day.
 select r.reminder_id, r.participant_id from reminder r

@@ -16,7 +16,7 @@ import asyncpg
 from services.analytics.reminders import repository, status
 from services.analytics.reminders.currency import OBSTACLES, Currency, Obstacle
 from services.analytics.reminders.digest import MailSettings
-from services.analytics.reminders.digest_round import ClaimDigest, DigestRound, compose_digests
+from services.analytics.reminders.digest_round import ClaimDigest, DigestRound, compose_rounds
 from services.analytics.reminders.log import STUDY_ADDRESSEE, Reach
 from services.analytics.reminders.moment import open_until
 from services.analytics.reminders.planning import plan_reminders
@@ -168,17 +168,20 @@ class ReminderWorker:
             await plan_reminders(
                 connection, study_id, sites, planned.study_plan, reaches, state, now, shards=self._shards
             )
-        for group in groups:
-            if settings and (until := open_sites.get(group.hour_site.site_id)) and group.recipients:
-                digests = DigestRound(
-                    study_id=study_id,
-                    addressee=group.addressee,
-                    day=group.hour_site.today,
-                    sites=sites if group.addressee == STUDY_ADDRESSEE else [group.hour_site],
-                    plan=group.hour_site.plan,
-                    recipients=group.recipients,
-                    now=now,
-                    expires_at=until,
-                )
-                await compose_digests(connection, digests, settings, self._mail.claim)
+        rounds = [
+            DigestRound(
+                study_id=study_id,
+                addressee=group.addressee,
+                day=group.hour_site.today,
+                sites=sites if group.addressee == STUDY_ADDRESSEE else [group.hour_site],
+                plan=group.hour_site.plan,
+                recipients=group.recipients,
+                now=now,
+                expires_at=until,
+            )
+            for group in groups
+            if (until := open_sites.get(group.hour_site.site_id)) and group.recipients
+        ]
+        if settings:
+            await compose_rounds(connection, rounds, settings, self._mail.claim)
         return planned
