@@ -61,10 +61,10 @@ async def test_each_cause_waits_since_its_own_beginning(analytics_database: Data
         await store_status(connection, study_id, ["facts", "kafka"])
         both = await load_status(analytics_database, study_id)
         await store_status(connection, study_id, ["facts"])
-        one = await load_status(analytics_database, study_id)
+        after_kafka = await load_status(analytics_database, study_id)
         await store_status(connection, study_id, [])
     assert {cause: seconds // 60 for cause, seconds in both.waits.items()} == {"kafka": 11, "facts": 0}
-    assert (list(one.waits), one.faults) == (["facts"], ())
+    assert (list(after_kafka.waits), after_kafka.faults) == (["facts"], ())
     assert (await load_status(analytics_database, study_id)).waits == {}
 
 

@@ -52,7 +52,7 @@ class MailPorts:
 
 
 class _PlanningInput(NamedTuple):
-    """What the plan of a study's reminders depends on: while it is equal, nothing is planned anew.
+    """The input of a study's plan of reminders: while it is equal, nothing is planned anew.
 
     `state`: of the derived rows. `sites`: on their days. `reaches`: by site.
     """
