@@ -236,7 +236,7 @@ async def test_page_of_a_reader_shows_the_publication_and_nothing_else(study: An
     )
     assert 'data-events="cut"' in page
     assert f'href="/analytics/studies/{study.study_id}?at=cut%3Asecond">second (2024-12-31)</a>' in page
-    assert page.count("<figure ") == 3  # all but the one whose rows show participants
+    assert page.count("<figure ") == 6  # all but the one whose rows show participants
     assert 'data-live="flow"' not in page
     assert "treatments" not in page
     for path in ("participants", "queries", "operations"):
