@@ -225,6 +225,7 @@ def arrange_last_visit(member: MemberAtKeyboard, study: str, participant: str) -
 def correct(member: MemberAtKeyboard, participant: str) -> None:
     """Restates the size of the lesion, and voids a confirmation that was meant for somebody else."""
     member.visit("Recorded today")
+    member.visit("Enrollment and treatment")
     member.visit(f"Correct or void: Tumor lesion, {participant}")
     member.choose("Reason code", "Typing error")
     member.write("Size", "14")
@@ -234,7 +235,6 @@ def correct(member: MemberAtKeyboard, participant: str) -> None:
     member.choose("Source", "Family doctor")
     member.record("Confirmation that the participant is alive")
     member.visit("Recorded today")
-    member.visit("Follow-up")
     member.visit(f"Correct or void: Confirmation that the participant is alive, {participant}")
     member.choose("Reason code", "Wrong participant")
     member.record("Confirmation that the participant is alive", "Void this fact")
