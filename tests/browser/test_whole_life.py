@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from infra.reference.study import subject
 from tests.browser.support.member import Browsing, MemberAtKeyboard, at_keyboard
@@ -317,8 +317,8 @@ def browsing(request: pytest.FixtureRequest) -> Browsing:
 
 @pytest.fixture
 def checks(browser: Browser, base_url: str, browsing: Browsing) -> Iterator[PageChecks]:
-    size: dict[str, int] = {"width": browsing.width, "height": 900}
-    with browser.new_context(base_url=base_url, viewport=size) as context:  # type: ignore[arg-type]
+    size: ViewportSize = {"width": browsing.width, "height": 900}
+    with browser.new_context(base_url=base_url, viewport=size) as context:
         checks = PageChecks(None if browsing.has_script else context.new_page())
         yield checks
         assert checks.errors == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from shared.contracts.catalogue import STUDY, fact_class
 from shared.contracts.participation import enrollment_status
@@ -50,9 +50,14 @@ RECORDING_SERVICES = ("enrollment", "toxicity", "followup")
 def next_study_links(study: str, rights: Rights, type_name: str) -> list[Link]:
     """Returns links to the forms of likely next facts of a study that the caller may state."""
     likely = [STUDY.declared_facts[name] for name in _AFTER_STUDY_FACT.get(type_name, ())]
+    return study_form_links(study, likely, rights)
+
+
+def study_form_links(study: str, facts: Iterable[type[Fact]], rights: Rights) -> list[Link]:
+    """Returns links to the forms of those facts of a study that members with these rights may state."""
     return [
         Link(addresses.form_url(STUDY.service, study, fact.type_name), fact_heading(fact))
-        for fact in likely
+        for fact in facts
         if rights.sites_with_role(fact.stated_by_roles)
     ]
 

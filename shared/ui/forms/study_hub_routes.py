@@ -10,12 +10,10 @@ from fastapi.responses import Response
 
 from shared.contracts.study import StudyOpened
 from shared.kernel.fact import Fact, Stream
-from shared.security.grants import Rights
-from shared.ui.forms import addresses
+from shared.ui.forms.next_steps import study_form_links
 from shared.ui.forms.pages import crumbs
 from shared.ui.forms.requests import create_form_router
 from shared.ui.forms.routes import Forms
-from shared.ui.forms.targets import fact_heading
 from shared.ui.navigation import Link
 from shared.ui.pages import html_response
 from shared.web.container import get_container
@@ -47,17 +45,8 @@ def study_hub_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | Non
             study_id=study,
             title=title,
             crumbs=crumbs(forms.service, study),
-            form_links=study_form_links(forms.service, study, facts, rights),
+            form_links=study_form_links(study, facts, rights),
         )
         return html_response(forms.pages.render("study_hub.html", page=page, member=request.state.caller.subject))
 
     return routes
-
-
-def study_form_links(service: str, study: str, facts: Sequence[type[Fact]], rights: Rights) -> list[Link]:
-    """Returns links to the forms of the facts that members with these rights may state."""
-    return [
-        Link(addresses.form_url(service, study, fact.type_name), fact_heading(fact))
-        for fact in facts
-        if rights.sites_with_role(fact.stated_by_roles)
-    ]

@@ -54,7 +54,7 @@ class PageChecks:
 
     auditor: Page | None = None
     errors: list[str] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
+    checked_kinds: set[str] = field(default_factory=set)
 
     def watch(self, page: Page) -> None:
         """Collects errors and warnings of the page's console, such as violations of the content security policy."""
@@ -63,9 +63,9 @@ class PageChecks:
 
     def check(self, page: Page) -> None:
         kind = kind_of_page(page)
-        if kind in self.seen:
+        if kind in self.checked_kinds:
             return
-        self.seen.add(kind)
+        self.checked_kinds.add(kind)
         assert horizontal_overflow(page) == 0, page.url
         audited = page
         if self.auditor:
