@@ -141,12 +141,11 @@ def _settle_audience(
             yield settled
     elif decision and _has_row(decision, occasion, own, seen_until):
         yield _settled(_new_row(visit, decision.step, addressee), decision, occasion, reach)
-    passed = passed_steps(occasion.visit, plan, audience, occasion.today)
     for row in own:
         if row is not current and row.is_unsettled and not row.is_final:
             yield _suppress(row, _reason_not_current(row, plan, addressee, occasion), occasion.today)
     if decision and decision.reason is None and seen_until:
-        for step in passed:
+        for step in passed_steps(occasion.visit, plan, audience, occasion.today):
             if step.day > seen_until and not _find(own, step, addressee, occasion):
                 yield _suppress(_new_row(visit, step, addressee), "superseded", occasion.today)
 

@@ -16,7 +16,6 @@ from pydantic_core import to_json
 from services.analytics.reminders import repository
 from services.analytics.reminders.log import Reach, Reminder, settle, withdraw
 from services.analytics.reminders.repository import DerivationState, Progress, SiteDay, VisitKey
-from services.analytics.reminders.steps import VisitOnDay
 from shared.postgres.tenancy import PooledConnection
 from shared.protocol.protocol import ReminderPlan
 from shared.protocol.reminder_steps import Audience, Reason
@@ -93,25 +92,24 @@ async def _settle_batch(
 ) -> list[Reminder]:
     occasions = await repository.load_occasions(connection, study_id, sites, ids)
     reminders = await repository.load_reminders(connection, study_id, ids, occasions)
-    unscheduled = await repository.load_unscheduled(connection, study_id, ids)
     by_id = {site.site_id: site for site in sites}
     changed = list[Reminder]()
     for visit in repository.join_visits(study_id, occasions, reminders):
         site = by_id[visit.occasion.site_id]
         plans: Mapping[Audience, ReminderPlan] = {"site": site.plan, "study": study_plan}
         changed += settle(visit, plans, site.seen_until, reaches[site.site_id])
-    return [*changed, *_withdrawn(occasions, reminders, unscheduled, by_id)]
+    without_visit = {key: rows for key, rows in reminders.items() if key not in occasions and rows[0].site_id in by_id}
+    if without_visit:
+        unscheduled = await repository.load_unscheduled(connection, study_id, sorted({key[0] for key in without_visit}))
+        changed += _withdrawn(without_visit, unscheduled, by_id)
+    return changed
 
 
 def _withdrawn(
-    occasions: Mapping[VisitKey, VisitOnDay],
-    reminders: Mapping[VisitKey, Sequence[Reminder]],
-    unscheduled: Mapping[str, bool],
-    sites: Mapping[str, SiteDay],
+    reminders: Mapping[VisitKey, Sequence[Reminder]], unscheduled: Mapping[str, bool], sites: Mapping[str, SiteDay]
 ) -> Iterator[Reminder]:
     """Yields the reminders of visits that no longer exist, suppressed."""
-    for key, rows in reminders.items():
-        if key not in occasions and rows[0].site_id in sites:
-            is_excluded = unscheduled.get(key[0])
-            reason: Reason = "moved" if is_excluded is None else "excluded" if is_excluded else "no_schedule"
-            yield from withdraw(rows, reason, sites[rows[0].site_id].today)
+    for (participant_id, _, _), rows in reminders.items():
+        is_excluded = unscheduled.get(participant_id)
+        reason: Reason = "moved" if is_excluded is None else "excluded" if is_excluded else "no_schedule"
+        yield from withdraw(rows, reason, sites[rows[0].site_id].today)

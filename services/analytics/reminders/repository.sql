@@ -31,7 +31,8 @@ on conflict (study_id, site_id) do update
 select v.participant_id, v.number, v.contact_on = 'infinity' and v.ends_on = 'infinity' as is_awaited,
        v.slot_ends >= d.seen and v.slot_ends < d.today as has_ended
   from derived_visit v, (select $2::date as seen, $3::date as today) d
- where v.study_id = $1 and v.opens <= d.today and v.slot_ends >= d.today - 16  -- nothing is sent later
+ where v.study_id = $1 and v.opens <= d.today
+   and v.slot_ends + 16 >= d.today  -- nothing is sent later; most visits of a study pass, so an index would not help
    and d.today >= v.valid_from and d.seen <= v.valid_to
    and v.ends_on >= v.opens - 60  -- a visit whose window opened long after the end was never awaited
    and (v.opens > d.seen

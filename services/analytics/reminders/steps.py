@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from shared.protocol.protocol import ReminderPlan
@@ -81,6 +83,7 @@ class Decision(NamedTuple):
     reason: Reason | None
 
 
+@lru_cache(maxsize=1024)  # asked for several times for each visit that is looked at
 def visit_steps(visit: Visit, plan: ReminderPlan) -> tuple[Step, ...]:
     """Returns the steps of a visit by day, and of one day in the order in which they replace each other.
 
@@ -89,14 +92,14 @@ def visit_steps(visit: Visit, plan: ReminderPlan) -> tuple[Step, ...]:
     window closes with its slot has neither.
     """
     steps = [Step(visit.opens, "open", "site"), Step(visit.target, "target", "site"), *_overdue_steps(visit)]
-    names = {*plan.steps, *(_REPEATS if "overdue" in plan.steps else ())}
+    names = (*plan.steps, *(_REPEATS if "overdue" in plan.steps else ()))
     steps = [step for step in steps if step.name in names]
     if visit.closes < visit.slot_ends:
         escalated_on = visit.closes + timedelta(days=plan.escalate_after_days)
         steps.append(Step(min(escalated_on, visit.slot_ends), "escalation", "study"))
     missed_on = visit.slot_ends + _ONE_DAY
     steps += [Step(missed_on, "missed", audience) for audience in AUDIENCES]
-    return tuple(sorted(steps, key=lambda step: step.day))
+    return tuple(sorted(steps, key=itemgetter(0)))
 
 
 def current_step(visit: Visit, plan: ReminderPlan, audience: Audience, today: date) -> Step | None:
