@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from infra.cli.up import DEFAULTS
 from infra.issuer import Issuer
 from infra.local.ports import free_port
 from infra.reference.study import CRITERIA, FROZEN_TODAY, SITE_ID, subject
@@ -24,6 +25,8 @@ from shared.kernel.clock import Clock
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 READY_TIMEOUT_SECONDS = 180.0
+OPENER = "opener"
+"""A member who may open a study under any id; administrators of the demo may open one under their own."""
 SAME_ORIGIN_HEADERS = {"Sec-Fetch-Site": "same-origin"}
 """Headers that a browser adds to a form of the same origin. Other clients do not state an origin."""
 SCREENING_DATA = {
@@ -109,7 +112,7 @@ def create_demo(**settings: str) -> Demo:
 @pytest.fixture(scope="session")
 def demo() -> Iterator[Demo]:
     """The demo of the session, for tests that add to it and leave it running."""
-    running = create_demo()
+    running = create_demo(QUARTAL_ADMINISTRATORS=f"{DEFAULTS['QUARTAL_ADMINISTRATORS']},{OPENER}")
     try:
         running.start()
         yield running

@@ -32,7 +32,7 @@ from shared.ui.forms.targets import (
     with_typed_day,
 )
 from shared.ui.forms.term_routes import TermWords, terms_response
-from shared.ui.forms.used_key import load_key_events
+from shared.ui.forms.used_key import load_key_events, load_opening_events
 from shared.web.container import get_container
 from shared.web.entitlement import STUDY_ID
 from shared.web.fact_recording import StudyIdPath
@@ -150,7 +150,7 @@ def _new_study_loader(request: Request) -> LoadTarget:
             form=fact_form(StudyOpened, NewStudy),
             json_path=f"/{SERVICE}/v1/studies",
             context=with_typed_day(context, StudyOpened, form.entries),
-            events=await load_key_events(request, study_id, form.key, [None]) if is_named else (),
+            events=await load_opening_events(request, study_id, form.key) if is_named else (),
             facts_of=lambda study: opening_facts(study, member),
             opens_study=True,
         )

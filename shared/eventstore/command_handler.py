@@ -28,7 +28,14 @@ from shared.eventstore.stream_cache import CachedStream, StreamCache
 from shared.eventstore.stream_policy import StreamPolicies, StreamPolicy
 from shared.eventstore.study_cache import Studies, StudyState
 from shared.kernel.clock import Clock
-from shared.kernel.errors import NotKnownYet, ReferenceInUse, RequestError, ServiceUnavailable, VersionMismatch
+from shared.kernel.errors import (
+    KeyReused,
+    NotKnownYet,
+    ReferenceInUse,
+    RequestError,
+    ServiceUnavailable,
+    VersionMismatch,
+)
 from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.ids import new_participant_id
 from shared.kernel.objection import RuleViolation
@@ -145,6 +152,8 @@ class CommandHandler:
                 idempotency = IdempotencyCheck(context, self.vault)
                 if repeat := await idempotency.find_repeat(unit, stream, site):
                     return repeat
+                if context.opens_study:
+                    await self._refuse_key_of_another_study(command, unit)
                 stream = replace(stream, other_streams=await _load_other_streams(unit, context.policy, command.facts))
             cached = await _evaluate(context, stream)
             return await self._decide_and_append(context, tenant, cached, stream_id)
@@ -158,6 +167,13 @@ class CommandHandler:
         if stream.study_version != context.study.version:
             raise StudyVersionConflict
         return stream
+
+    async def _refuse_key_of_another_study(self, command: RecordFacts, unit: UnitOfWork) -> None:
+        """Raises KeyReused if the member has opened a study under the command's key, which is another one then."""
+        key = self._request_key(command).opening_key()
+        study_id = key and await unit.find_opened_study(key)
+        if study_id:
+            raise KeyReused(f"The idempotency key was used to open the study {study_id}. Use a new key.")
 
     async def _decide_and_append(
         self, context: CommandContext, tenant: Tenant, cached: CachedStream, stream_id: str

@@ -32,6 +32,7 @@ class _Contents:
     events: dict[tuple[str, str], tuple[Event, ...]] = field(default_factory=dict)
     idempotent_results: dict[tuple[str, str, str], tuple[str, IdempotentResult]] = field(default_factory=dict)
     data_keys: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    opened_studies: dict[str, str] = field(default_factory=dict)
     foreign_facts: dict[tuple[str, str], Record] = field(default_factory=dict)
     recorded_events: dict[int, Event] = field(default_factory=dict)  # in the order of recording
 
@@ -128,6 +129,9 @@ class _MemoryUnitOfWork:
         ]
         return max(candidates, key=lambda pair: pair[0])[1] if candidates else None
 
+    async def find_opened_study(self, opening_key: str) -> str | None:
+        return self._contents.opened_studies.get(opening_key)
+
     async def data_key(self, stream_id: str) -> bytes | None:
         return self._contents.data_keys.get((self._study_id, stream_id)) if self._head(stream_id).version else None
 
@@ -137,7 +141,7 @@ class _MemoryUnitOfWork:
         if stream_id != self._study_id and self._head(self._study_id).version != (request.study_version or 0):
             raise StudyVersionConflict
         used_keys = {(self._study_id, key, request.key_site) for key in (request.key, request.clear_key) if key}
-        if used_keys & self._contents.idempotent_results.keys():
+        if used_keys & self._contents.idempotent_results.keys() or request.opening_key in self._contents.opened_studies:
             raise IdempotencyKeyConflict
         current = self._head(stream_id)
         is_stale = (current.version, current.enrollment_version) != (
@@ -152,6 +156,8 @@ class _MemoryUnitOfWork:
                 raise SearchKeyConflict
             head = replace(head, search_key=None)
         self._contents.heads[stream_key] = head
+        if request.opening_key:
+            self._contents.opened_studies[request.opening_key] = self._study_id
         self._contents.recorded_events |= dict(enumerate(request.events, len(self._contents.recorded_events) + 1))
         self._contents.events[stream_key] = (*self._contents.events.get(stream_key, ()), *request.events)
         if request.data_key:

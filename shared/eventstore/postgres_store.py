@@ -119,6 +119,10 @@ class _PostgresUnitOfWork:
             sealed=row["sealed"],
         )
 
+    async def find_opened_study(self, opening_key: str) -> str | None:
+        study_id: str | None = await self._connection.fetchval(SQL["opened_study"], opening_key)
+        return study_id
+
     async def data_key(self, stream_id: str) -> bytes | None:
         wrapped: bytes | None = await self._connection.fetchval(SQL["data_key"], self._study_id, stream_id)
         return wrapped
@@ -169,8 +173,12 @@ async def _append(
     connection: PooledConnection | asyncpg.Pool[Any], tenant: Tenant, request: AppendRequest, shards: int
 ) -> None:
     """Appends with one statement, which sets the tenant itself and outside of a transaction is one."""
+    arguments = _append_arguments(tenant, request, shards)
     try:
-        await connection.execute(SQL["append"], *_append_arguments(tenant, request, shards))
+        if request.opening_key:
+            await connection.execute(SQL["append_opening"], *arguments, request.opening_key)
+        else:
+            await connection.execute(SQL["append"], *arguments)
     except asyncpg.PostgresError as error:
         raise _translate_error(error, request) from error
 
@@ -240,5 +248,7 @@ def _translate_error(error: asyncpg.PostgresError, request: AppendRequest) -> Ex
         case "23505" if getattr(error, "constraint_name", "") == "streams_search_key":
             # Where it may be dropped, it was taken a moment ago: the next attempt drops it.
             return StreamVersionConflict() if request.drops_search_key_if_taken else SearchKeyConflict()
+        case "23505" if getattr(error, "constraint_name", "") == "opened_study_pkey":
+            return IdempotencyKeyConflict()
         case _:
             return error

@@ -25,6 +25,17 @@ select append_v4(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25
 )
 
+-- name: append_opening
+-- Does what `append` does for a study that is opened; raises unique_violation if its key has opened another study.
+with opened as (insert into opened_study (key, study_id) values ($26, $1))
+select append_v4(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25
+)
+
+-- name: opened_study
+-- Returns the study that was opened under a key.
+select study_id from opened_study where key = $1
+
 -- name: list_streams
 -- Returns the heads of the participants' streams that a list shows, by number, from the one after $2 on.
 select stream_id, version as stream_version, site_id as stream_site, null::bytea as search_key, summary, known from streams

@@ -26,6 +26,11 @@ class RequestKey:
         key = self.command.key
         return key and self.event_key.stored_key(self.service, self.command.study_id, key)
 
+    def opening_key(self) -> str | None:
+        """Returns the keyed hash of the key and its member, under which the study that it opened is kept."""
+        key = self.command.key
+        return key and self.event_key.opening_key(self.service, self.command.member, key)
+
     def event_ids(self, site: str | None) -> tuple[UUID, ...]:
         """Returns an id for each fact: the same ids for the same key at the same site."""
         command = self.command
@@ -43,6 +48,7 @@ class RequestKey:
         return replace(
             append_request,
             key=self.stored_key(),
+            opening_key=self.opening_key() if self.command.opens_study else None,
             clear_key=self.command.key,
             key_site=site or EVERY_SITE,
             outcome=IdempotentResult(vault.fingerprint(self.command.request), recorded_facts.to_json()),

@@ -96,6 +96,7 @@ class AppendRequest:
 
     `study_version` is the version of the study's stream that the decision was made by, and None for a study's own
     stream. `key` is the idempotency key as it is stored, `clear_key` as it was stored before keys were hashed.
+    `opening_key`: of a study that is opened, the key as it is stored for all studies together.
     `drops_search_key_if_taken`: if another stream has the search key, this one is stored without it.
     """
 
@@ -106,6 +107,7 @@ class AppendRequest:
     data_key: bytes | None = None
     key: str | None = None
     clear_key: str | None = None
+    opening_key: str | None = None
     key_site: str = "*"
     outcome: IdempotentResult | None = None
     drops_search_key_if_taken: bool = False
@@ -117,6 +119,10 @@ class UnitOfWork(Protocol):
     async def load_stream(
         self, stream_id: str, *, key: str | None = None, clear_key: str | None = None, key_site: str = "*"
     ) -> LoadedStream: ...
+    async def find_opened_study(self, opening_key: str) -> str | None:
+        """Returns the study, of any tenant, that was opened under a key; None if none was."""
+        ...
+
     async def data_key(self, stream_id: str) -> bytes | None: ...
     async def append(self, request: AppendRequest) -> None: ...
     async def list_streams(

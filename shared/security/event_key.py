@@ -18,6 +18,8 @@ _VERSION, _VARIANT = 0x8 << 76, 0x2 << 62
 _IDEMPOTENCY_KEY_SCOPE = "\0idempotency-key"
 """Differs from every scope of event ids, which begin with a study's id."""
 
+_OPENING_KEY_SCOPE = "\0opening-key"
+
 
 class EventKey:
     """A secret key with an `id` that identifies it. The secret is not readable."""
@@ -44,6 +46,10 @@ class EventKey:
     def stored_key(self, service: str, study_id: str, key: str) -> str:
         """Returns an idempotency key as it is stored. It has a space, which no key in plain text has."""
         return f"hmac {self._digest(f'{_IDEMPOTENCY_KEY_SCOPE}/{service}/{study_id}/{key}').hex()}"
+
+    def opening_key(self, service: str, member: str, key: str) -> str:
+        """Returns the idempotency key of a member who opens a study, as it is stored for all studies together."""
+        return f"hmac {self._digest(f'{_OPENING_KEY_SCOPE}/{service}/{member}/{key}').hex()}"
 
     def _digest(self, text: str) -> bytes:
         return hmac.digest(self._secret, text.encode(), "sha256")

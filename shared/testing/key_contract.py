@@ -51,6 +51,19 @@ class KeyContract:
             "third"
         )
 
+    async def test_a_key_opens_one_study(self, store: Store, study: str) -> None:
+        first, second = f"{study}-1", f"{study}-2"
+        key = f"opening {study}"
+        await append_in_unit(store, build_append(first, first, opening_key=key))
+        opening = build_append(second, second, opening_key=key)
+        for attempt in (append_in_unit(store, opening), store.append(Tenant(second), opening)):
+            with pytest.raises(IdempotencyKeyConflict):
+                await attempt
+        assert (await load_stream(store, Tenant(second), second)).head.version == 0
+        async with store.unit(Tenant(second)) as unit:
+            assert await unit.find_opened_study(key) == first
+            assert await unit.find_opened_study("other") is None
+
     async def test_a_key_that_was_stored_in_clear_is_found_and_taken(
         self, store: Store, study: str, participant: str
     ) -> None:

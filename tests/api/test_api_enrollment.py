@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -23,7 +24,7 @@ from tests.api.support.study import (
     open_study,
     opening_request,
 )
-from tests.demo import Demo
+from tests.demo import OPENER, Demo
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,31 @@ def test_opened_study_has_an_administrator_and_cannot_be_opened_again(demo: Demo
             "study.site_activated",
         ]
         assert document["facts"][0]["data"]["protocol"]["follow_up"]["every_months"] == 3
+
+
+def test_idempotency_key_that_opened_a_study_opens_no_other_one(study: StudyUnderTest) -> None:
+    study_id, key = f"own-{secrets.token_hex(6)}", secrets.token_hex(16)
+    headers = study.authorization(OPENER) | {"Idempotency-Key": key}
+    opening, other = opening_request(study_id), opening_request(f"{study_id}-2")
+    first, again = (study.http.post("/enrollment/v1/studies", json=opening, headers=headers) for _ in range(2))
+    assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
+    refused = study.http.post("/enrollment/v1/studies", json=other, headers=headers)
+    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (422, "idempotency-key-reused")
+    assert study_id in refused.text, refused.text
+    new_key = headers | {"Idempotency-Key": secrets.token_hex(16)}
+    assert study.http.post("/enrollment/v1/studies", json=other, headers=new_key).status_code == 201
+
+
+def test_concurrent_openings_of_several_studies_under_one_key_open_one(study: StudyUnderTest) -> None:
+    study_id, headers = f"own-{secrets.token_hex(6)}", study.authorization(OPENER)
+    headers |= {"Idempotency-Key": secrets.token_hex(16)}
+
+    def open_numbered(number: int) -> int:
+        opening = opening_request(f"{study_id}-{number}")
+        return study.http.post("/enrollment/v1/studies", json=opening, headers=headers).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(open_numbered, range(8))) == [201, *[422] * 7]
 
 
 def test_study_fact_response_states_the_new_version(study: StudyUnderTest) -> None:

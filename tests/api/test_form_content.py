@@ -13,7 +13,18 @@ from shared.terminology.ctcae import load_dictionary
 from shared.testing.builders import facts
 from tests.api.support.form_browser import FormBrowser, form_browser, form_of, pages_of
 from tests.api.support.study import StudyUnderTest, open_study
-from tests.demo import Demo
+from tests.demo import OPENER, Demo
+
+OPENING = {
+    "title": "A study",
+    "ethics_approval": "EC 1",
+    "protocol.criteria.0.id": "histology",
+    "protocol.criteria.0.text": "Histology.",
+    "protocol.criteria.0.kind": "inclusion",
+    "protocol.consent_versions.0.version": "1.0",
+    "protocol.consent_versions.0.valid_from": "2024-01-01",
+    "protocol.toxicity.dictionary": "ctcae-5.0",
+}
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CHECKLIST = ("3.0:0150", "3.0:0114")
@@ -130,11 +141,7 @@ def test_study_is_opened_by_a_form(demo: Demo, study: StudyUnderTest) -> None:
         page = administrator.open("/enrollment/studies/new")
         assert page.status == 200, page.text
         page = administrator.press(page, "add", "protocol.criteria")
-        page.fill({"study_id": study_id, "title": "A study", "ethics_approval": "EC 1"})
-        page.fill({"protocol.criteria.0.id": "histology", "protocol.criteria.0.text": "Histology."})
-        page.fill({"protocol.criteria.0.kind": "inclusion", "protocol.consent_versions.0.version": "1.0"})
-        page.fill({"protocol.consent_versions.0.valid_from": "2024-01-01"})
-        page.fill({"protocol.toxicity.dictionary": "ctcae-5.0"})
+        page.fill({"study_id": study_id} | OPENING)
         recorded = administrator.press(page, "record")
         assert recorded.status == 200, recorded.text
         assert "Opening of a study" in recorded.text
@@ -144,6 +151,25 @@ def test_study_is_opened_by_a_form(demo: Demo, study: StudyUnderTest) -> None:
         assert (again.status, again.value("title")) == (409, "Another title")
         assert re.search(r"recorded at \d{4}-\d\d-\d\d \d\d:\d\d UTC as title A study\.", again.text), again.text
         assert str(recorded.response.url).endswith(again.parser.links["What this form recorded"])
+
+
+def test_form_that_has_opened_a_study_opens_no_other_one(study: StudyUnderTest) -> None:
+    """W2: the id of another study is another body under a used key."""
+    study_id = f"own-{secrets.token_hex(6)}"
+    other_id = f"{study_id}-2"
+    with form_browser(study, OPENER) as administrator:
+        page = administrator.press(administrator.open("/enrollment/studies/new"), "add", "protocol.criteria")
+        page.fill({"study_id": study_id} | OPENING)
+        recorded = administrator.press(page, "record")
+        assert recorded.status == 200, recorded.text
+        page.fill({"study_id": other_id})
+        again = administrator.press(page, "record")
+        assert (again.status, again.value("study_id")) == (409, other_id)
+        assert "What you changed since then is a correction." in again.text
+        assert str(recorded.response.url).endswith(again.parser.links["What this form recorded"])
+        checked = administrator.press(page, "check")
+        assert (checked.status, "What you changed since then is a correction." in checked.text) == (200, True)
+        assert administrator.open(f"/enrollment/studies/{other_id}/facts/study.site_activated").status == 404
 
 
 def test_study_is_not_opened_by_others(study: StudyUnderTest, rome: FormBrowser) -> None:

@@ -136,6 +136,8 @@ def find_events_of_key(
     `site_id`: the present site of the participant; None for facts of the study.
     """
     service = get_service(request)
+    if events:  # a key that has opened another study
+        command = replace(command, study_id=events[0].study_id)
     key = RequestKey(command, service.name, service.command_handler.event_key)
     sites = {site_id, *(event.site_id for event in events)}
     event_ids = {event_id for site in sites for event_id in key.event_ids(site)}

@@ -54,6 +54,18 @@ async def load_key_events(request: Request, study_id: str, key: str, sites: Iter
     return ()
 
 
+async def load_opening_events(request: Request, study_id: str, key: str) -> Sequence[Event]:
+    """Returns the events of the study that the caller opened under the key of a form.
+
+    This may be another study than the one that the form names now, `study_id`.
+    """
+    service = get_service(request)
+    opening_key = service.command_handler.event_key.opening_key(service.name, request.state.caller.subject, key)
+    async with service.store.unit(Tenant(study_id)) as unit:
+        opened = await unit.find_opened_study(opening_key)
+    return await load_key_events(request, opened or study_id, key, [None])
+
+
 async def find_used_key(request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> UsedKey | None:
     """Returns what the key of a form recorded; None if it recorded nothing, or if the answers are not valid."""
     try:
@@ -71,7 +83,7 @@ def used_key_reply(
     """Returns the form with links to what its key recorded, and to the correction of that."""
     links, text = list[Link](), RECORDED_ALREADY
     if used and used.event:
-        links = recorded_links(target.service, target.study_id, used.event)
+        links = recorded_links(target.service, used.event.study_id, used.event)
         fields = target.form.fields if target.replacement else None
         text = f"This form was {describe_recorded(used.event, used.stated, target.context.zone, fields)}."
     ending = IS_REPEAT if used and used.is_repeat else IS_CORRECTION

@@ -83,6 +83,10 @@ class _InterleavingUnit:
             await self.parent.interventions.pop(0)()
         return stream
 
+    async def find_opened_study(self, opening_key: str) -> str | None:
+        async with self.parent.store.unit(self.tenant) as unit:
+            return await unit.find_opened_study(opening_key)
+
     async def data_key(self, stream_id: str) -> bytes | None:
         async with self.parent.store.unit(self.tenant) as unit:
             return await unit.data_key(stream_id)
