@@ -18,6 +18,7 @@ from shared.kernel.errors import Fault, Forbidden
 from shared.kernel.fact import Fact
 from shared.kernel.record import Record, current_record
 from shared.postgres.tenancy import EVERY_SITE, Tenant
+from shared.security.grants import Rights
 from shared.ui.forms.context import FormContext
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.fields import fact_fields
@@ -81,6 +82,7 @@ def _new_participant_loader(request: Request, study: str) -> LoadTarget:
             service=SERVICE,
             study_id=study,
             stream_id=None,
+            rights=rights,
             form=fact_form(ParticipantScreened),
             json_path=f"/{SERVICE}/v1/studies/{study}/participants",
             context=replace(with_typed_day(context, ParticipantScreened, form.entries), site_id=site or None),
@@ -147,6 +149,7 @@ def _new_study_loader(request: Request) -> LoadTarget:
             service=SERVICE,
             study_id=study_id,
             stream_id=study_id,
+            rights=Rights(member, frozenset()),
             form=fact_form(StudyOpened, NewStudy),
             json_path=f"/{SERVICE}/v1/studies",
             context=with_typed_day(context, StudyOpened, form.entries),

@@ -134,7 +134,7 @@ async def _list_page(
     token = form_token(request)
     view = ParticipantsView(
         study_id=study,
-        crumbs=crumbs(SERVICE, study),
+        crumbs=crumbs(SERVICE, study, rights),
         rows=rows,
         next_url=f"{list_url}?after={rows[-1].participant_id}" if len(heads) > PAGE_ROWS else "",
         new_url=addresses.new_participant_url(study) if may_screen else "",

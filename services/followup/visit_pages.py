@@ -28,6 +28,7 @@ from services.followup.visit_notices import links_since_opening, recorded_notice
 from shared.contracts.follow_up import ReminderAcknowledged, ReminderSnoozed
 from shared.eventstore.command import RecordFacts
 from shared.kernel.errors import MalformedBody, NotFound, Unauthenticated, VersionMismatch, parameter_error
+from shared.security.grants import Rights
 from shared.ui.forms import addresses
 from shared.ui.forms.answers import require_key, require_same_person
 from shared.ui.forms.changed_record import RECORDED_MEANWHILE
@@ -115,12 +116,12 @@ def visit_page_routes(forms: Forms) -> APIRouter:
         visit: Annotated[list[str], Query(max_length=MAX_VISITS)] = [],  # noqa: B006 - never changed
     ) -> Response:
         await get_container(request).authenticate(request)
-        fact = await _require_fact(request, study, type)
+        fact, rights = await _require_fact(request, study, type)
         chosen = _parse_visits(visit)
         states = await _load_states(request, study, fact, chosen)
         rows = [VisitChoice(visit=visit, has_tick=True) for visit in chosen]
         versions = {participant_id: state.stream.head.version for participant_id, state in states.items()}
-        return _render(request, pages, _page(request, study, fact, rows, versions, new_key()))
+        return _render(request, pages, _page(request, study, rights, fact, rows, versions, new_key()))
 
     @routes.post("/{study_id}/visits/{type}")
     @logs_reads
@@ -141,13 +142,13 @@ def visit_page_routes(forms: Forms) -> APIRouter:
     return routes
 
 
-async def _require_fact(request: Request, study: str, type_name: str) -> type[ReminderFact]:
-    """Returns the fact of the page. Raises NotFound; Forbidden for a member who may state it at no site."""
+async def _require_fact(request: Request, study: str, type_name: str) -> tuple[type[ReminderFact], Rights]:
+    """Returns the fact of the page and the caller's rights. Raises NotFound; Forbidden without a role to state it."""
     rights, _ = await load_caller_rights(request, study)
     if type_name not in FACTS:
         raise NotFound
     require_role_in_study(rights, FACTS[type_name])
-    return FACTS[type_name]
+    return FACTS[type_name], rights
 
 
 def _parse_visits(texts: Sequence[str]) -> list[ChosenVisit]:
@@ -182,7 +183,7 @@ async def _load_states(
 
 async def _answer(request: Request, pages: Pages, study: str, type_name: str, form: PostedForm) -> Response:
     """Checks the answers, and on the button `record` records the fact about each chosen visit."""
-    fact = await _require_fact(request, study, type_name)
+    fact, rights = await _require_fact(request, study, type_name)
     require_same_person(request, form)
     require_key(form)
     is_record = form.button[0] == "record"
@@ -198,7 +199,7 @@ async def _answer(request: Request, pages: Pages, study: str, type_name: str, fo
         versions=_parse_versions(_texts(form, "version")),
     )
     rows = [VisitChoice(visit=visit, has_tick=visit in chosen) for visit in every_visit]
-    page = _page(request, study, fact, rows, statement.versions, form.key)
+    page = _page(request, study, rights, fact, rows, statement.versions, form.key)
     page = replace(page, until=statement.until if fact is ReminderSnoozed else None)
     wrong = statement.wrong_answers()
     commands = [] if wrong else list(statement.commands(request.state.caller.subject))
@@ -273,6 +274,7 @@ def _with_refusals(page: VisitsPage, statement: VisitStatement, refusals: Refusa
 def _page(
     request: Request,
     study: str,
+    rights: Rights,
     fact: type[ReminderFact],
     rows: Sequence[VisitChoice],
     versions: Mapping[str, int],
@@ -281,7 +283,7 @@ def _page(
     return VisitsPage(
         heading=f"{fact.heading}: several visits",
         explanation=_EXPLANATIONS[fact.type_name],
-        crumbs=crumbs(SERVICE, study),
+        crumbs=crumbs(SERVICE, study, rights),
         action=request.url.path,
         token=form_token(request),
         key=key,

@@ -22,6 +22,7 @@ from services.analytics.wording.phrasing import humanize
 from shared.contracts.follow_up import QueryExplained
 from shared.contracts.study import SiteActivated
 from shared.kernel.record import Record
+from shared.security.grants import Rights
 from shared.ui.forms import addresses
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import NavLink
@@ -58,11 +59,15 @@ pages = Pages(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteQueries:
-    """The data queries of the participants that one site follows now; `url` leads to them alone."""
+    """The data queries of the participants that one site follows now; `url` leads to them alone.
+
+    `may_explain`: the reader of the page may explain them.
+    """
 
     site_id: str
     name: str
     url: str
+    may_explain: bool
     rows: Sequence[QueryWithStatus]
 
 
@@ -101,7 +106,8 @@ async def _render_queries(request: Request, study: str, parameters: QueryFilterP
     current, rows = await service.visible_queries(study, request.state.caller.subject, parameters.to_filter())
     row_count = min(len(rows), MAX_TABLE_ROWS)
     note_rows(request, study, "queries", row_count, site=parameters.site, participant=parameters.participant)
-    record = (await container.get_resources(StudyResources).studies.current(study)).record
+    state = await container.get_resources(StudyResources).studies.current(study)
+    rights = state.rights(request.state.caller.subject)
     header = await build_study_header(
         request,
         study,
@@ -110,11 +116,15 @@ async def _render_queries(request: Request, study: str, parameters: QueryFilterP
         position=current.position,
         recorded_at=current.recorded_at,
     )
-    return pages.render_study("queries.html", header, view=_build_view(study, record, rows, parameters))
+    return pages.render_study("queries.html", header, view=_build_view(study, state.record, rights, rows, parameters))
 
 
 def _build_view(
-    study: str, record: Record, rows: Sequence[QueryWithStatus], parameters: QueryFilterParameters
+    study: str,
+    record: Record,
+    rights: Rights,
+    rows: Sequence[QueryWithStatus],
+    parameters: QueryFilterParameters,
 ) -> QueryPageView:
     query: dict[str, str] = parameters.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     return QueryPageView(
@@ -129,12 +139,12 @@ def _build_view(
             for state, label in STATE_LABELS.items()
         ],
         count=len(rows),
-        sites=_group_by_site(study, record, rows, query),
+        sites=_group_by_site(study, record, rights, rows, query),
     )
 
 
 def _group_by_site(
-    study: str, record: Record, rows: Sequence[QueryWithStatus], query: Mapping[str, str]
+    study: str, record: Record, rights: Rights, rows: Sequence[QueryWithStatus], query: Mapping[str, str]
 ) -> list[SiteQueries]:
     names = {site.site_id: site.name for site in record.facts_of(SiteActivated)}
     ordered = sorted(rows, key=lambda row: (row.site_id, row.participant_id, row.since, row.key))[:MAX_TABLE_ROWS]
@@ -143,6 +153,7 @@ def _group_by_site(
             site_id=site,
             name=names.get(site, site),
             url=urls.queries_url(study, {**query, "site": site}),
+            may_explain=rights.has_role_at(site, QueryExplained.stated_by_roles),
             rows=list(of_site),
         )
         for site, of_site in groupby(ordered, key=lambda row: row.site_id)

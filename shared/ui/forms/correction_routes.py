@@ -85,6 +85,7 @@ async def load_correction_target(
         service=service,
         study_id=study,
         stream_id=participant_id,
+        rights=state.rights,
         form=FactForm(
             model=correction,
             fields=fields,

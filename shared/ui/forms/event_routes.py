@@ -70,7 +70,7 @@ def study_event_routes(forms: Forms) -> APIRouter:
             recorded_at=write_site_time(event.recorded_at, "UTC"),
             recorded_by=str(event.meta.get("recorded_by") or ""),
             lines=describe_fact(fact_fields(event.stream.facts[event.type]), event.content, "UTC"),
-            crumbs=crumbs(forms.service, study),
+            crumbs=crumbs(forms.service, study, rights),
             next_links=next_study_links(study, rights, event.type),
         )
         return html_response(forms.pages.render("event.html", page=page, member=request.state.caller.subject))
@@ -94,7 +94,7 @@ def participant_event_page(
         correct_url=addresses.correction_url(service, study, participant_id, event_id) if is_correctable else "",
         state=" ".join(_state_sentences(content, zone)),
         timeline_url=addresses.timeline_url(study, participant_id, event_id, f"{service}:{state.stream.head.version}"),
-        crumbs=crumbs(service, study, participant_id),
+        crumbs=crumbs(service, study, state.rights, participant_id),
         next_links=next_links(study, participant_id, state, service, event.type),
     )
 

@@ -75,7 +75,7 @@ def build_hub(service: str, stream: Stream, study: str, participant_id: str, sta
         participant_id=participant_id,
         site_id=state.site_id,
         status=code_in_words(enrollment_status(state.enrollment)),
-        crumbs=crumbs(service, study),
+        crumbs=crumbs(service, study, state.rights),
         services=[
             NavLink(
                 addresses.participant_base(name, study, participant_id) + (after if name != service else ""),

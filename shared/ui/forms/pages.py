@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from shared.kernel.errors import Fault
 from shared.protocol.schedule import Visit
+from shared.security.grants import Rights
 from shared.ui.forms import addresses
 from shared.ui.forms.confirmation import CHECK_HINT, answers_digest, is_confirmed, lacks_check
 from shared.ui.forms.controls import Controls
@@ -158,7 +159,9 @@ def render_form(pages: Pages, request: Request, target: FormTarget, reply: FormR
         data_query=find_data_query(target),
         terms_url=addresses.terms_url(target.service, "new" if target.opens_study else target.study_id),
         check_hint=CHECK_HINT if lacks_check(target, form, reply.reading) else "",
-        crumbs=() if target.opens_study else crumbs(target.service, target.study_id, target.participant_id),
+        crumbs=()
+        if target.opens_study
+        else crumbs(target.service, target.study_id, target.rights, target.participant_id),
     )
     response = html_response(pages.render("form.html", page=page, member=page.member), reply.status)
     keep_form_token(request, response, token)
@@ -178,13 +181,15 @@ def _focused_control(fields: Sequence[FieldView], name: str) -> str:
     return next((view.name for view in within if view.kind not in _NOT_FOCUSED), "")
 
 
-def crumbs(service: str, study_id: str, participant_id: str = "") -> list[Link]:
-    """Returns links to the study, to what the caller recorded today in a service, and to the participant."""
-    links = [
-        Link(f"/analytics/studies/{study_id}", study_id),
-        Link(addresses.participants_url(study_id), "Participants"),
-        Link(addresses.recorded_url(service, study_id), "Recorded today"),
-    ]
+def crumbs(service: str, study_id: str, rights: Rights, participant_id: str = "") -> list[Link]:
+    """Returns links to the study, to what the caller recorded today in a service, and to the participant.
+
+    The list of participants is left out for a member with these rights who sees no participants.
+    """
+    links = [Link(f"/analytics/studies/{study_id}", study_id)]
+    if rights.visible_sites:
+        links.append(Link(addresses.participants_url(study_id), "Participants"))
+    links.append(Link(addresses.recorded_url(service, study_id), "Recorded today"))
     if participant_id:
         links.append(Link(addresses.participant_base("enrollment", study_id, participant_id), participant_id))
     return links

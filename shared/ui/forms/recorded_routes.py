@@ -96,7 +96,7 @@ def _build_page(
     return RecordedPage(
         day=day,
         rows=rows,
-        crumbs=crumbs(service, study),
+        crumbs=crumbs(service, study, rights),
         services=[
             NavLink(addresses.recorded_url(name, study, day.isoformat()), label, name == service)
             for name, label in SERVICE_LABELS.items()

@@ -44,7 +44,7 @@ def study_hub_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | Non
         page = StudyHubPage(
             study_id=study,
             title=title,
-            crumbs=crumbs(forms.service, study),
+            crumbs=crumbs(forms.service, study, rights),
             form_links=study_form_links(study, facts, rights),
         )
         return html_response(forms.pages.render("study_hub.html", page=page, member=request.state.caller.subject))

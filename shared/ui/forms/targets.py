@@ -80,7 +80,8 @@ def fact_form(fact: type[Fact], model: type[BaseModel] | None = None) -> FactFor
 class FormTarget:
     """The fact that a form states, and where.
 
-    `stream_id` is None for a new participant. `json_path`: the JSON route that states the same. `constants`: values
+    `rights`: those of the caller in the study; none in a study that the form opens. `stream_id` is None for a new
+    participant. `json_path`: the JSON route that states the same. `constants`: values
     that are shown and not asked for. `base`: what the form adds to the body. `prefilled`: names and values of its
     fields. `replacement`: type and version of the fact that the form corrects; None for other forms. `is_void`: that
     fact is void now. `content_before`: its content. `duplicate_members`: members by which an earlier fact may be the
@@ -92,6 +93,7 @@ class FormTarget:
     service: str
     study_id: str
     stream_id: str | None
+    rights: Rights
     form: FactForm
     json_path: str
     context: FormContext
