@@ -21,7 +21,7 @@ from shared.ui.forms.pages import EventPage, crumbs
 from shared.ui.forms.requests import create_form_router
 from shared.ui.forms.routes import Forms
 from shared.ui.forms.site_time import write_site_time
-from shared.ui.forms.targets import ParticipantState, fact_heading, load_participant_state, zone_of_site
+from shared.ui.forms.targets import ParticipantState, fact_heading, load_participant_state, participant_context
 from shared.ui.forms.words import FactLine, describe_fact
 from shared.ui.pages import html_response
 from shared.web.container import get_container
@@ -57,7 +57,7 @@ def study_event_routes(forms: Forms) -> APIRouter:
     @logs_reads
     async def study_event(request: Request, study: StudyIdPath, event_id: UUID) -> Response:
         await get_container(request).authenticate(request)
-        rights, _ = await load_caller_rights(request, study)
+        rights, study_state = await load_caller_rights(request, study)
         if not rights.has_role_at(None, frozenset({"administrator", "investigator"})):
             raise NotFound
         async with get_service(request).store.unit(Tenant(study)) as unit:
@@ -71,7 +71,7 @@ def study_event_routes(forms: Forms) -> APIRouter:
             recorded_by=str(event.meta.get("recorded_by") or ""),
             lines=describe_fact(fact_fields(event.stream.facts[event.type]), event.content, "UTC"),
             crumbs=crumbs(forms.service, study, rights),
-            next_links=next_study_links(study, rights, event.type),
+            next_links=next_study_links(study, study_state.record, rights, event.type),
         )
         return html_response(forms.pages.render("event.html", page=page, member=request.state.caller.subject))
 
@@ -83,19 +83,19 @@ def participant_event_page(
 ) -> EventPage:
     event = find_event(state.stream.events, event_id)
     content = current_content(state, event)
-    zone = zone_of_site(state.study.record, state.site_id)
+    context = participant_context(request, study, state)
     is_correctable = event.type != Correction.type_name and state.may_correct
     return EventPage(
         heading=_heading(event),
         study_id=study,
-        recorded_at=write_site_time(event.recorded_at, zone),
+        recorded_at=write_site_time(event.recorded_at, context.zone),
         recorded_by=str(event.meta.get("recorded_by") or ""),
-        lines=_lines_of(event, content.body, zone),
+        lines=_lines_of(event, content.body, context.zone),
         correct_url=addresses.correction_url(service, study, participant_id, event_id) if is_correctable else "",
-        state=" ".join(_state_sentences(content, zone)),
+        state=" ".join(_state_sentences(content, context.zone)),
         timeline_url=addresses.timeline_url(study, participant_id, event_id, f"{service}:{state.stream.head.version}"),
         crumbs=crumbs(service, study, state.rights, participant_id),
-        next_links=next_links(study, participant_id, state, service, event.type),
+        next_links=next_links(study, participant_id, state, context, service, event.type),
     )
 
 

@@ -16,7 +16,7 @@ from shared.ui.forms.next_steps import RECORDING_SERVICES, next_links
 from shared.ui.forms.pages import crumbs
 from shared.ui.forms.requests import AfterParameter, create_form_router
 from shared.ui.forms.routes import Forms
-from shared.ui.forms.targets import ParticipantState, fact_heading, load_participant_state
+from shared.ui.forms.targets import ParticipantState, fact_heading, load_participant_state, participant_context
 from shared.ui.navigation import Link, NavLink
 from shared.ui.pages import html_response
 from shared.web.container import get_container
@@ -61,14 +61,16 @@ def hub_routes(forms: Forms, stream: Stream) -> APIRouter:
     ) -> Response:
         await get_container(request).authenticate(request)
         state = await load_participant_state(request, study, participant_id, after or "")
-        page = build_hub(forms.service, stream, study, participant_id, state)
+        page = build_hub(request, forms.service, stream, study, participant_id, state)
         note_rows(request, study, "participant", len(page.rows), participant=participant_id)
         return html_response(forms.pages.render("hub.html", page=page, member=request.state.caller.subject))
 
     return routes
 
 
-def build_hub(service: str, stream: Stream, study: str, participant_id: str, state: ParticipantState) -> HubPage:
+def build_hub(
+    request: Request, service: str, stream: Stream, study: str, participant_id: str, state: ParticipantState
+) -> HubPage:
     last_type = state.own.stated_facts[-1].fact.type_name if state.own.stated_facts else ""
     after = f"?after=enrollment={state.stream.head.version}" if service == "enrollment" else ""
     return HubPage(
@@ -84,7 +86,9 @@ def build_hub(service: str, stream: Stream, study: str, participant_id: str, sta
             )
             for name in RECORDING_SERVICES
         ],
-        next_links=next_links(study, participant_id, state, service, last_type),
+        next_links=next_links(
+            study, participant_id, state, participant_context(request, study, state), service, last_type
+        ),
         form_links=list(_form_links(service, stream, study, participant_id, state)),
         rows=list(_rows(service, study, participant_id, state)),
     )
