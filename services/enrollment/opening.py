@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from shared.contracts.study import MemberGranted, StudyOpened
 from shared.kernel.fact import Fact
 from shared.kernel.ids import StudyId
+from shared.kernel.presentation import Presentation
 
 OPENING_IS_GRANTED = (
     "You may not open this study. The operators of this installation grant that (QUARTAL_ADMINISTRATORS)."
@@ -16,7 +18,13 @@ OPENING_IS_GRANTED = (
 class NewStudy(StudyOpened):
     """A new study: its first fact, and the id that it gets."""
 
-    study_id: StudyId
+    study_id: Annotated[
+        StudyId,
+        Presentation(
+            label="Id of the study",
+            help="Short, such as anaplastic-rt. It is part of the address of every page, and never changes.",
+        ),
+    ]
     """Id of the study, which is part of every address."""
 
 

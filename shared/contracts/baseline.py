@@ -26,7 +26,7 @@ class NotReported(FactPart):
     """A value that is not known, with the reason why."""
 
     not_reported: Annotated[SealedString, Presentation(label="Not known, because")]
-    """Reason why the value is not known, in the site's words; sealed."""
+    """Reason why the value is not known, in the site's words. Encrypted: only the site reads it."""
 
 
 def _edition_as_text(value: object) -> object:
@@ -101,7 +101,7 @@ class MolecularFinding(FactPart):
     result: Annotated[
         Literal["pathogenic", "likely_pathogenic", "vus", "detected", "not_detected", "not_tested", "failed"]
         | NotReported,
-        Presentation(words={"vus": "Variant of uncertain significance (VUS)"}),
+        Presentation(help="Result of the test.", words={"vus": "Variant of uncertain significance (VUS)"}),
     ]
     """Result of the test. `vus`: variant of uncertain significance."""
 

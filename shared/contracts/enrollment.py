@@ -20,7 +20,7 @@ from shared.contracts.streams import PARTICIPANT
 from shared.kernel.fact import Fact, FactPart, add_no_member
 from shared.kernel.ids import Code, LocalId, ParticipantId, SiteId
 from shared.kernel.partial_date import ClinicalDate
-from shared.kernel.presentation import Presentation
+from shared.kernel.presentation import Presentation, id_presentation
 from shared.kernel.sealed_text import SealedString
 
 Laterality = Literal["left", "right", "bilateral", "midline", "not_applicable"]
@@ -54,7 +54,7 @@ class ParticipantScreened(Fact, schema_name="Screened"):
     `met` means that a criterion does not stand in the way: an exclusion criterion is met if it is absent.
     """
 
-    site_id: Annotated[SiteId, Presentation(offers="sites")]
+    site_id: Annotated[SiteId, Presentation(help="Site that screens the participant.", offers="sites")]
     """Site that screens the participant, by its id in the study."""
     screened_on: ClinicalDate
     """Day of the screening."""
@@ -62,14 +62,18 @@ class ParticipantScreened(Fact, schema_name="Screened"):
     """Sex of the participant."""
     birth_year: Annotated[int, Field(strict=True, ge=1900, le=2100)]
     """Year of birth. Nothing more exact is accepted."""
-    criteria: Annotated[dict[Code, CriterionAnswer], Field(max_length=200), Presentation(offers="criteria")]
+    criteria: Annotated[
+        dict[Code, CriterionAnswer],
+        Field(max_length=200),
+        Presentation(help="Answer every criterion of the protocol.", offers="criteria"),
+    ]
     """Answer for every criterion of the protocol, by the criterion's id."""
     waivers: Annotated[
         dict[Code, SealedString], Field(max_length=200, default_factory=dict), Presentation(beside="criteria")
     ]
-    """Reason for each criterion that was waived, by the criterion's id; sealed."""
+    """Reason for each criterion that was waived, by the criterion's id. Encrypted: only the site reads it."""
     local_reference: Annotated[SealedString | None, Presentation(label="Number at the site")] = None
-    """Number of the participant at the site, such as a hospital's study number; sealed, and shown to the site only."""
+    """Number of the participant at the site, such as a hospital's study number. Encrypted: only the site reads it."""
 
 
 @PARTICIPANT.fact("participant.screen_failed", on="failed_on")
@@ -81,7 +85,9 @@ class ScreeningFailed(Fact, schema_name="ScreenFailed"):
     reason_codes: Annotated[
         tuple[Code, ...],
         Field(min_length=1, max_length=50),
-        Presentation(label="Reasons", offers="failure_reasons"),
+        Presentation(
+            label="Reasons", help="Criteria that were not fulfilled, or another reason.", offers="failure_reasons"
+        ),
     ]
     """Ids of the criteria that were not fulfilled, or `refused`, `died`, `other`."""
 
@@ -151,6 +157,7 @@ class ConsentWithdrawn(Fact, schema_name="Withdrawn"):
         Literal["follow_up", "data_use"],
         Presentation(
             label="What is withdrawn",
+            help="What the participant no longer agrees to.",
             words={
                 "follow_up": "Follow-up: no further contacts; the data up to that day are still analyzed",
                 "data_use": "All use of the data: the participant leaves every analysis",
@@ -160,7 +167,7 @@ class ConsentWithdrawn(Fact, schema_name="Withdrawn"):
     """`follow_up`: no further follow-up; the data up to that day are still analyzed. `data_use`: no use of the data at
     all; the participant leaves every analysis."""
     reason: Annotated[SealedString | None, Presentation(lines=4)] = None
-    """Reason, if the participant gave one; sealed."""
+    """Reason, if the participant gave one. Encrypted: only the site reads it."""
 
 
 @PARTICIPANT.fact("participant.transferred", on="on", by="administrator site", heading="Transfer to another site")
@@ -169,7 +176,11 @@ class ParticipantTransferred(Fact, schema_name="Transferred"):
 
     to_site: Annotated[
         SiteId,
-        Presentation(offers="other_sites", help="The site that follows on. Yours no longer sees this participant."),
+        Presentation(
+            label="New site",
+            help="Site that follows the participant from then on. Yours no longer sees this participant.",
+            offers="other_sites",
+        ),
     ]
     """Site to which the participant moves, by its id in the study."""
     on: Annotated[ClinicalDate, Presentation(label="Transferred on")]
@@ -182,7 +193,9 @@ class ParticipantVoided(Fact, schema_name="Voided"):
 
     reason: Literal["entered_in_error", "duplicate"]
     """`entered_in_error`: there is no such participant. `duplicate`: the participant has another record."""
-    duplicate_of: ParticipantId | None = None
+    duplicate_of: Annotated[
+        ParticipantId | None, Presentation(help="For a duplicate: number of the record that stays.")
+    ] = None
     """Number of the record that stays, for a duplicate."""
 
 
@@ -190,9 +203,11 @@ class ParticipantVoided(Fact, schema_name="Voided"):
 class LesionRegistered(Fact):
     """Registration of a tumor lesion, so that later facts can name it."""
 
-    lesion_id: Annotated[LocalId, Presentation(label="Id of the lesion", offers="next_lesion")]
+    lesion_id: Annotated[LocalId, id_presentation("lesion", "L1", "next_lesion")]
     """The site's id of the lesion, unique within the participant."""
-    kind: Literal["primary", "node", "metastasis"]
+    kind: Annotated[
+        Literal["primary", "node", "metastasis"], Presentation(words={"primary": "Primary tumor", "node": "Lymph node"})
+    ]
     """Primary tumor, lymph node or distant metastasis."""
     body_site: BodySite
     """Part of the body in which the lesion is."""
@@ -233,4 +248,4 @@ class ProcedurePerformed(Fact):
     lesion_ids: Annotated[tuple[LocalId, ...], Field(max_length=50), Presentation(offers="lesions")] = ()
     """Lesions that the procedure treats."""
     detail: Annotated[SealedString | None, Presentation(lines=4)] = None
-    """Details in the site's words; sealed."""
+    """Details in the site's words. Encrypted: only the site reads it."""

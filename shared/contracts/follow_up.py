@@ -57,9 +57,9 @@ class DiseaseStatus(FactPart, schema_name="DiseaseSeen"):
 
     lesions: Annotated[tuple[LesionStatus, ...], Field(max_length=100)] = ()
     """Status of each lesion that was assessed."""
-    regional: Extent
+    regional: Annotated[Extent, Presentation(label="Regional disease")]
     """Status of regional disease."""
-    distant: Extent
+    distant: Annotated[Extent, Presentation(label="Distant disease")]
     """Status of distant disease."""
 
     @model_validator(mode="after")
@@ -84,35 +84,42 @@ class FollowUpRecorded(Fact):
 
     seen_on: ClinicalDate
     """Day of the contact. It decides in which visit window the contact is."""
-    visit: VisitNumber | None = None
+    visit: Annotated[
+        VisitNumber | None,
+        Presentation(help="The day decides. Choose a visit only if the site means another: a data query asks then."),
+    ] = None
     """Number of the planned visit for which the site takes the contact; left out for an unplanned one."""
     course_id: Annotated[LocalId | None, Presentation(offers="visit_courses")] = None
     """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
-    mode: Literal["clinic", "phone", "video", "letter", "registry"]
+    mode: Annotated[
+        Literal["clinic", "phone", "video", "letter", "registry"], Presentation(label="Form of the contact")
+    ]
     """Form of the contact. `registry`: information from a registry, without a contact."""
     performance: Annotated[Performance | NotReported | None, Presentation(label="Performance status")] = None
     """Performance status on that day, or why it is not known."""
-    disease: DiseaseStatus | None = None
+    disease: Annotated[DiseaseStatus | None, Presentation(label="Status of the disease")] = None
     """Status of the disease on that day."""
     response: Response | None = None
     """Response of the disease by RECIST 1.1. NE: not evaluable."""
     symptoms: Annotated[tuple[SymptomChange, ...], Field(max_length=50)] = ()
     """Symptoms, each with its change since the contact before."""
     note: Annotated[SealedString | None, Presentation(lines=4)] = None
-    """Note in the site's words; sealed."""
+    """Note in the site's words. Encrypted: only the site reads it."""
 
 
 @FOLLOWUP.fact("followup.visit_missed", on="declared_on", heading="Missed visit")
 class VisitMissed(Fact):
     """A planned visit that did not take place and will not take place any more."""
 
-    visit: Annotated[VisitNumber, Presentation(offers="open_visits")]
+    visit: Annotated[VisitNumber, Presentation(help="Planned visit that did not take place.", offers="open_visits")]
     """Number of the planned visit, from 1, as the protocol counts visits."""
     course_id: Annotated[LocalId | None, Presentation(offers="visit_courses")] = None
     """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
-    declared_on: ClinicalDate
+    declared_on: Annotated[ClinicalDate, Presentation(label="Declared missed on")]
     """Day on which the site declared the visit missed."""
-    reason_code: Literal["not_attended", "too_ill", "refused", "site_closed", "other"]
+    reason_code: Annotated[
+        Literal["not_attended", "too_ill", "refused", "site_closed", "other"], Presentation(label="Reason")
+    ]
     """Reason why the visit did not take place."""
 
 
@@ -146,17 +153,20 @@ class VitalStatusConfirmed(Fact):
 class ParticipantDied(Fact, schema_name="Died"):
     """Death of the participant, of any cause."""
 
-    died_on: ClinicalDate | None
+    died_on: Annotated[ClinicalDate | None, Presentation(help="Day of death.")]
     """Day of death, null if it is not known."""
     cause: Annotated[
         Literal["tumour", "treatment", "other", "unknown"],
-        Presentation(words={"tumour": "Disease under study", "treatment": "Its treatment"}),
+        Presentation(
+            help="Cause of death.",
+            words={"tumour": "Disease under study", "treatment": "Treatment of the disease under study"},
+        ),
     ]
     """Cause of death. `tumour`: the disease under study. `treatment`: its treatment."""
     presumed: Annotated[StrictBool, Presentation(label="The death is presumed")] = False
     """The death is presumed, and not confirmed."""
     detail: Annotated[SealedString | None, Presentation(lines=4)] = None
-    """Details in the site's words; sealed."""
+    """Details in the site's words. Encrypted: only the site reads it."""
 
 
 @FOLLOWUP.fact("participant.lost", on="on", heading="Loss to follow-up")
@@ -165,7 +175,7 @@ class LostToFollowUp(Fact, schema_name="Lost"):
 
     on: Annotated[ClinicalDate, Presentation(label="Lost from")]
     """Day from which the participant counts as lost."""
-    reason_code: Literal["unreachable", "moved", "care_elsewhere", "other"]
+    reason_code: Annotated[Literal["unreachable", "moved", "care_elsewhere", "other"], Presentation(label="Reason")]
     """Reason why the participant cannot be reached."""
 
 
@@ -186,31 +196,32 @@ class QueryExplained(Fact):
         str,
         StringConstraints(strict=True, pattern=QUERY_KEY),
         Field(examples=["0" * 64]),
+        Presentation(label="Key of the data query", help="The link from the data query fills it in."),
     ]
     """Key of the data query, as /queries.json lists it."""
     reason: Annotated[SealedString, Presentation(label="Explanation", lines=4)]
-    """Explanation in the site's words; sealed."""
+    """Explanation in the site's words. Encrypted: only the site reads it."""
 
 
-@FOLLOWUP.fact("visit.scheduled")
+@FOLLOWUP.fact("visit.scheduled", heading="Appointment for a planned visit")
 class VisitScheduled(Fact):
     """An appointment for a planned visit. It is no contact, and shows nothing about the participant. The last one that
     is stated for a visit holds."""
 
-    visit: Annotated[VisitNumber, Presentation(offers="coming_visits")]
+    visit: Annotated[VisitNumber, Presentation(help="Planned visit that is meant.", offers="coming_visits")]
     """Number of the planned visit, from 1, as the protocol counts visits."""
     course_id: Annotated[LocalId | None, Presentation(offers="visit_courses")] = None
     """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
-    on: Day
+    on: Annotated[Day, Presentation(label="Day of the appointment")]
     """Day of the appointment, which may be in the future."""
 
 
 class _ReminderFact(Fact):
-    visit: Annotated[VisitNumber, Presentation(offers="coming_visits")]
+    visit: Annotated[VisitNumber, Presentation(help="Planned visit that is meant.", offers="coming_visits")]
     """Number of the planned visit, from 1, as the protocol counts visits."""
     course_id: Annotated[LocalId | None, Presentation(offers="visit_courses")] = None
     """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
-    until: Day | None = None
+    until: Annotated[Day | None, Presentation(label="No reminders before")] = None
     """First day on which reminders may be sent again, at most 14 days ahead."""
 
 
@@ -220,7 +231,10 @@ class ReminderSnoozed(_ReminderFact):
 
     until: Annotated[
         Day | None,
-        Presentation(help="First day on which reminders may come again: 14 days ahead at most, and if left empty."),
+        Presentation(
+            label="No reminders before",
+            help="First day on which reminders may come again, at most 14 days ahead. Left empty: in 14 days.",
+        ),
     ] = None
     """First day on which reminders may be sent again, at most 14 days ahead."""
 

@@ -43,7 +43,7 @@ Country = Annotated[
     str,
     StringConstraints(strict=True, pattern=_COUNTRY),
     Field(description="Country of the site, by ISO 3166-1 alpha-2, such as IT."),
-    Presentation(offers="countries", type_in=True),
+    Presentation(help="Two letters, such as IT for Italy.", offers="countries", type_in=True),
 ]
 _SUBJECT = explain_pattern(
     r"^[^\s\x00-\x1f*]{1,200}$",
@@ -53,6 +53,7 @@ Subject = Annotated[
     str,
     StringConstraints(strict=True, pattern=_SUBJECT),
     Field(description="The member, by `sub` of the access token."),
+    Presentation(help="Name under which the person signs in. Pages show it at the top to who is signed in."),
 ]
 
 
@@ -85,7 +86,7 @@ class StudyOpened(Fact, schema_name="Opened"):
 class ProtocolAmended(Fact):
     """Amendment: the whole protocol that is in force from a day on. Facts recorded before it stay recorded."""
 
-    amendment: Code
+    amendment: Annotated[Code, Presentation(help="Number or short name, such as A1.")]
     """Number or name of the amendment."""
     effective_on: Day
     """First day on which the amendment is in force."""
@@ -99,12 +100,14 @@ class ProtocolAmended(Fact):
 class SiteActivated(Fact):
     """Activation of a site: from that day it may screen participants."""
 
-    site_id: SiteId
+    site_id: Annotated[SiteId, Presentation(label="Id of the site", help="Short, such as rome. It never changes.")]
     """Id of the site in the study."""
     name: ShortText
-    """Name of the site, for people."""
+    """Name of the site, as pages show it."""
     country: Country
-    time_zone: TimeZone
+    time_zone: Annotated[
+        TimeZone, Presentation(help="Area and city, such as Europe/Rome. It decides which day it is at the site.")
+    ]
     """Time zone of the site (IANA), such as Europe/Rome. It decides which calendar day it is at the site."""
     on: Annotated[Day, Presentation(label="First day")]
     """First day on which the site takes part."""
@@ -114,7 +117,7 @@ class SiteActivated(Fact):
 class SiteClosed(Fact):
     """Closure of a site."""
 
-    site_id: Annotated[SiteId, Presentation(offers="sites")]
+    site_id: Annotated[SiteId, Presentation(help="Site that no longer takes part.", offers="sites")]
     """Id of the site in the study."""
     on: Annotated[Day, Presentation(label="Last day")]
     """Last day on which the site takes part."""
@@ -127,11 +130,13 @@ class MemberGranted(Fact):
     member: Subject
     role: Annotated[Role, Presentation(words=ROLES_IN_WORDS)]
     """Role of the member, which decides what the member may read and record."""
-    site_id: Annotated[SiteId | None, Presentation(offers="sites")] = None
+    site_id: Annotated[
+        SiteId | None, Presentation(help="Left empty, the role is for the whole study.", offers="sites")
+    ] = None
     """Site to which the role is limited."""
 
 
-@STUDY.fact("study.member_revoked", by="administrator")
+@STUDY.fact("study.member_revoked", by="administrator", heading="Revocation of a role")
 class MemberRevoked(Fact):
     """Revocation of one grant: the same member, role and site."""
 
@@ -158,11 +163,11 @@ class StudyClosed(Fact, schema_name="Closed"):
     """Last day of the study."""
 
 
-@STUDY.fact("study.cut_taken", by="administrator investigator")
+@STUDY.fact("study.cut_taken", by="administrator investigator", heading="Data cut")
 class CutTaken(Fact):
     """A named data cut: a data cut-off day, and the facts that are known when this fact is applied."""
 
-    name: Code
+    name: Annotated[Code, Presentation(help="Short name without blanks, such as interim-1.")]
     """Name of the data cut."""
     cut_on: Annotated[Day, Presentation(label="Data cut-off")]
     """Data cut-off: the last calendar day that analyses of the data cut count."""

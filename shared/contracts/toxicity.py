@@ -19,7 +19,7 @@ from shared.kernel.fact import Fact, FactPart, add_no_member
 from shared.kernel.ids import LocalId
 from shared.kernel.partial_date import ClinicalDate, PartialDate
 from shared.kernel.patterns import explain_pattern
-from shared.kernel.presentation import Presentation
+from shared.kernel.presentation import Presentation, id_presentation
 from shared.kernel.sealed_text import KEEPING_TEXTS, READING_STORED, SealedString, SealedText
 from shared.kernel.timestamps import Timestamp
 
@@ -58,7 +58,7 @@ class Attribution(FactPart):
         str,
         StringConstraints(strict=True, pattern=_CAUSE),
         Field(examples=["course:RT1"]),
-        Presentation(label="Cause", offers="causes", one_row_each=True),
+        Presentation(label="Cause", help="Cause that was considered.", offers="causes", one_row_each=True),
     ]
     """Cause that was considered: `course:<id>`, `line:<id>`, `disease` or `other`."""
     level: AttributionLevel
@@ -86,8 +86,11 @@ class Finding(FactPart):
     term: Annotated[TermId, Presentation(offers="checklist", one_row_each=True)]
     grade: Annotated[Grade | None, Presentation(help="0: looked for and absent.", words={"null": "Not graded"})]
     """CTCAE grade, 0 to 5. 0: looked for and absent. null: not graded."""
-    not_graded: Annotated[SealedString | None, Presentation(label="Not graded, because")] = None
-    """Reason why the term was not graded, if the grade is null; sealed."""
+    not_graded: Annotated[
+        SealedString | None,
+        Presentation(label="Not graded, because", help="Reason, if the term was not graded."),
+    ] = None
+    """Reason why the term was not graded, if the grade is null. Encrypted: only the site reads it."""
     attribution: Annotated[Attributions, Presentation(comes_last=True)] = ()
     """Likelihood of each cause that was considered."""
     onset_on: ClinicalDate | None = None
@@ -174,9 +177,11 @@ class SeriousEventReported(Fact):
     A later report is accepted, and raises a data query.
     """
 
-    serious_event_id: Annotated[LocalId, Presentation(label="Id of the event", offers="next_serious_event")]
+    serious_event_id: Annotated[LocalId, id_presentation("serious adverse event", "SAE1", "next_serious_event")]
     """The site's id of the serious adverse event, unique within the participant."""
-    aware_at: Timestamp
+    aware_at: Annotated[
+        Timestamp, Presentation(label="Site became aware at", help="Time at which the site learned of the event.")
+    ]
     """Time at which the site became aware of the event, with the offset from UTC."""
     term: TermId
     grade: Grade
@@ -186,19 +191,23 @@ class SeriousEventReported(Fact):
     seriousness: SeriousnessCriteria
     """Criteria by which the event is serious (ICH E2A), at least one."""
     narrative: Annotated[SealedString, Presentation(lines=8, comes_last=True)]
-    """Narrative of the event in the site's words; sealed."""
-    outcome: Annotated[Outcome, Presentation(comes_last=True)]
+    """Narrative of the event in the site's words. Encrypted: only the site reads it."""
+    outcome: Annotated[Outcome, Presentation(help="Outcome at the time of the report.", comes_last=True)]
     """Outcome at the time of the report (CDISC codelist OUT)."""
     attribution: Attributions = ()
     """Likelihood of each cause that was considered."""
 
 
 class _SeriousEventFollowUp(Fact):
-    """A follow-up report of a serious adverse event. Members that are left out are unchanged."""
+    """A follow-up report of a serious adverse event. What is left out is unchanged."""
 
-    serious_event_id: Annotated[LocalId, Presentation(label="Event", offers="serious_events")]
+    serious_event_id: Annotated[
+        LocalId, Presentation(label="Event", help="Event that was reported before.", offers="serious_events")
+    ]
     """The site's id of the event, as in its first report."""
-    aware_at: Timestamp
+    aware_at: Annotated[
+        Timestamp, Presentation(label="Site became aware at", help="Time at which the site learned of what is new.")
+    ]
     """Time at which the site learned of what is new, with the offset from UTC."""
     term: TermId | None = None
     """CTCAE term, if it changed."""
@@ -209,7 +218,7 @@ class _SeriousEventFollowUp(Fact):
     seriousness: SeriousnessCriteria | None = None
     """Criteria by which the event is serious (ICH E2A), if they changed."""
     narrative: Annotated[SealedString | None, Presentation(lines=8)] = None
-    """Narrative of what is new, in the site's words; sealed."""
+    """Narrative of what is new, in the site's words. Encrypted: only the site reads it."""
     attribution: Attributions = ()
     """Likelihood of each cause that was considered."""
 
@@ -231,9 +240,9 @@ class _SeriousEventFollowUp(Fact):
     upcasts={1: add_no_member},
 )
 class SeriousEventUpdated(_SeriousEventFollowUp):
-    """Follow-up report of a serious adverse event that continues. Members that are left out are unchanged."""
+    """Follow-up report of a serious adverse event that continues. What is left out is unchanged."""
 
-    outcome: Outcome | None = None
+    outcome: Annotated[Outcome | None, Presentation(help="Outcome at the time of the report, if it changed.")] = None
     """Outcome at the time of the report (CDISC codelist OUT), if it changed."""
 
 
@@ -245,9 +254,9 @@ class SeriousEventUpdated(_SeriousEventFollowUp):
     upcasts={1: add_no_member},
 )
 class SeriousEventResolved(_SeriousEventFollowUp):
-    """Final report of a serious adverse event, which has ended. Members that are left out are unchanged."""
+    """Final report of a serious adverse event, which has ended. What is left out is unchanged."""
 
-    outcome: Outcome
+    outcome: Annotated[Outcome, Presentation(help="Final outcome.")]
     """Final outcome (CDISC codelist OUT)."""
     resolved_on: ClinicalDate | None = None
     """Day on which the event ended."""

@@ -11,7 +11,7 @@ from shared.kernel.fact import Fact, FactPart
 from shared.kernel.ids import Code, Label, LocalId
 from shared.kernel.partial_date import ClinicalDate
 from shared.kernel.patterns import explain_pattern
-from shared.kernel.presentation import Presentation
+from shared.kernel.presentation import Presentation, id_presentation
 from shared.protocol.protocol import Delivery
 
 Intent = Literal[
@@ -51,6 +51,10 @@ Technique = Annotated[
     Literal["2D", "3D-CRT", "IMRT", "VMAT", "stereotactic", "interstitial", "intracavitary", "other", "not_stated"],
     Presentation(words={"2D": "2D conventional", "3D-CRT": "3D conformal (3D-CRT)"}),
 ]
+StudyReason = Annotated[
+    Code,
+    Presentation(label="Reason", help="Choose one, or type another without blanks.", offers="reasons", type_in=True),
+]
 Fractions = Annotated[int, Field(strict=True, ge=1, le=80)]
 Setting = Literal[
     "curative",
@@ -70,7 +74,7 @@ class Target(FactPart):
     """A planning target volume (PTV) and the dose that is prescribed to it. Doses are in centigray (cGy): 100 cGy are 1
     Gy."""
 
-    target_id: LocalId
+    target_id: Annotated[LocalId, id_presentation("target", "T1")]
     """The site's id of the target, unique within the participant."""
     lesion_ids: Annotated[tuple[LocalId, ...], Field(max_length=50), Presentation(offers="lesions")] = ()
     """Registered lesions that the target contains."""
@@ -96,7 +100,10 @@ class Target(FactPart):
     """Total dose in cGy: fractions times dose per fraction."""
     prescription_isodose_percent: Annotated[int, Field(strict=True, ge=30, le=100)] | None = None
     """Isodose to which the dose is prescribed, in percent of the maximum dose."""
-    boost_of: LocalId | None = None
+    boost_of: Annotated[
+        LocalId | None,
+        Presentation(help="For a simultaneous boost: id of the target of this course that is boosted."),
+    ] = None
     """Target of the same course that this one is a simultaneous boost of."""
 
     @model_validator(mode="after")
@@ -132,7 +139,7 @@ def _require_boosts_to_fit(targets: tuple[Target, ...]) -> tuple[Target, ...]:
 
 
 class _Prescription(Fact):
-    course_id: Annotated[LocalId, Presentation(label="Id of the course", offers="next_course")]
+    course_id: Annotated[LocalId, id_presentation("course", "RT1", "next_course")]
     """The site's id of the course, unique within the participant."""
     targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=50)]
     """Targets of the course, each with its prescription."""
@@ -164,11 +171,11 @@ class RadiotherapyStarted(_Prescription):
 class PrescriptionChanged(_Prescription):
     """A change of the prescription during a course: the whole prescription that is in force from a day on."""
 
-    course_id: Annotated[LocalId, Presentation(offers="running_courses")]
+    course_id: Annotated[LocalId, Presentation(help="Course whose prescription changes.", offers="running_courses")]
     """The site's id of the course, unique within the participant."""
     on: Annotated[ClinicalDate, Presentation(label="In force from")]
     """Day of the first fraction by the new prescription."""
-    reason_code: Annotated[Code, Presentation(label="Reason", offers="reasons", type_in=True)]
+    reason_code: StudyReason
     """Reason for the change, as a code of the study."""
 
 
@@ -184,14 +191,14 @@ class DeliveredDose(FactPart, schema_name="Delivered"):
 
 
 class _CourseEnded(Fact):
-    course_id: Annotated[LocalId, Presentation(offers="running_courses")]
+    course_id: Annotated[LocalId, Presentation(help="Course that ended.", offers="running_courses")]
     """Course, by the id under which it was started."""
     ended_on: ClinicalDate
     """Day of the last fraction. For the index course it is the anchor of follow-up visits."""
     delivered: Annotated[
         tuple[DeliveredDose, ...],
         Field(max_length=50),
-        Presentation(help="A target that is left empty was treated as prescribed."),
+        Presentation(label="Delivered doses", help="A target that is left empty was treated as prescribed."),
     ] = ()
     """Doses delivered to the targets that were not treated as prescribed."""
 
@@ -214,7 +221,10 @@ class RadiotherapyDiscontinued(_CourseEnded):
     delivered: Annotated[
         tuple[DeliveredDose, ...],
         Field(max_length=50),
-        Presentation(help="The doses until the end. A target that is left empty got as much as the course had given."),
+        Presentation(
+            label="Delivered doses",
+            help="The doses until the end. A target that is left empty got as much as the course had given.",
+        ),
     ] = ()
     """Doses delivered to the targets that were not treated as prescribed."""
     reason_code: Annotated[
@@ -247,7 +257,9 @@ class Agent(FactPart):
 
     name: Annotated[str, StringConstraints(strict=True, pattern=_AGENT)]
     """Name of the drug."""
-    dose: Annotated[float, Field(strict=True, gt=0, le=1_000_000)] | None = None
+    dose: Annotated[
+        Annotated[float, Field(strict=True, gt=0, le=1_000_000)] | None, Presentation(help="Amount of one dose.")
+    ] = None
     """Amount of one dose, in `unit`."""
     unit: Annotated[str, StringConstraints(strict=True, pattern=_UNIT)] | None = None
     """Unit of the dose, such as mg/m^2."""
@@ -259,11 +271,11 @@ class Agent(FactPart):
 class SystemicTherapyStarted(Fact):
     """Start of a line of systemic therapy."""
 
-    line_id: Annotated[LocalId, Presentation(label="Id of the line", offers="next_line")]
+    line_id: Annotated[LocalId, id_presentation("line of therapy", "S1", "next_line")]
     """The site's id of the line, unique within the participant."""
     on: Annotated[ClinicalDate, Presentation(label="Started on")]
     """Day of the first dose."""
-    agents: Annotated[tuple[Agent, ...], Field(min_length=1, max_length=20)]
+    agents: Annotated[tuple[Agent, ...], Field(min_length=1, max_length=20), Presentation(label="Drugs")]
     """Drugs of the line."""
     setting: Setting
     """Setting in which the line is given."""
@@ -275,11 +287,11 @@ class SystemicTherapyStarted(Fact):
 class SystemicTherapyStopped(Fact):
     """End of a line of systemic therapy."""
 
-    line_id: Annotated[LocalId, Presentation(offers="running_lines")]
+    line_id: Annotated[LocalId, Presentation(label="Line of therapy", help="Line that ended.", offers="running_lines")]
     """Line, by the id under which it was started."""
     on: Annotated[ClinicalDate, Presentation(label="Stopped on")]
     """Day on which the line ended."""
-    reason_code: Annotated[Code, Presentation(label="Reason", offers="reasons", type_in=True)]
+    reason_code: StudyReason
     """Reason for the end, as a code of the study."""
     cycles_given: Annotated[int, Field(strict=True, ge=0, le=200)] | None = None
     """Number of cycles that were given."""

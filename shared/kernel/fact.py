@@ -197,8 +197,8 @@ class Correction(Fact, schema_name="Corrected"):
     """Event that is corrected, by its id."""
     reason_code: Literal["typing_error", "source_corrected", "entered_in_error", "wrong_participant", "other"]
     """Reason for the correction. `source_corrected`: the source document was corrected."""
-    reason: Annotated[SealedString | None, Presentation(label="Reason in your words", lines=3)] = None
-    """Reason in the site's words; sealed."""
+    reason: Annotated[SealedString | None, Presentation(lines=3)] = None
+    """Reason in the site's words. Encrypted: only the site reads it."""
     replacement: TypedFact | None
 
     @property

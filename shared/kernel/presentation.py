@@ -106,6 +106,12 @@ class Presentation:
         return self.words.get(str(value)) or code_in_words(str(value))
 
 
+def id_presentation(thing: str, example: str, offers: Offer = "") -> Presentation:
+    """Returns the presentation of an id that the site gives, such as that of a lesion: unique within a participant."""
+    help_text = f"Short name, such as {example}. Each {thing} of the participant has its own."
+    return Presentation(label=f"Id of the {thing}", help=help_text, offers=offers)
+
+
 def name_in_words(name: str) -> str:
     """Returns the label of a member: `found_on` is "Found on", `lesion_ids` is "Lesions"."""
     stem = f"{name.removesuffix('_ids')}s" if name.endswith("_ids") else name.removesuffix("_id")

@@ -45,11 +45,11 @@ SHORTEST_GAP_DAYS = tuple(map(int, _SHORTEST_GAPS.split()))
 class Criterion(FactPart):
     """A criterion of eligibility."""
 
-    id: Code
+    id: Annotated[Code, Presentation(label="Id of the criterion", help="Short name without blanks, such as age.")]
     """Id of the criterion, by which screenings answer it."""
     text: Annotated[LongText, Presentation(lines=3)]
     """The criterion in words."""
-    kind: Literal["inclusion", "exclusion"]
+    kind: Annotated[Literal["inclusion", "exclusion"], Presentation(label="Inclusion or exclusion")]
     """Inclusion or exclusion criterion."""
 
 
@@ -68,25 +68,26 @@ class ToxicityPlan(FactPart, schema_name="Toxicity"):
     dictionary: Annotated[
         Literal["ctcae-3.0", "ctcae-4.03", "ctcae-5.0", "ctcae-6.0"],
         Presentation(
+            label="Version of CTCAE",
             words={
                 "ctcae-3.0": "CTCAE 3.0",
                 "ctcae-4.03": "CTCAE 4.03",
                 "ctcae-5.0": "CTCAE 5.0",
                 "ctcae-6.0": "CTCAE 6.0",
-            }
+            },
         ),
     ]
     """Version of CTCAE in which toxicity is graded."""
-    checklist: tuple[Annotated[Code, Presentation(label="CTCAE term", offers="dictionary_terms")], ...] = ()
+    checklist: tuple[Annotated[Code, Presentation(label="Term", offers="dictionary_terms")], ...] = ()
     """Terms that every complete assessment looks for."""
 
 
 class VisitWindow(FactPart, schema_name="Window"):
     """Days around the target day of a visit within which a contact counts as in time, both ends inclusive."""
 
-    before: Annotated[int, Field(strict=True, ge=0, le=180)] = 14
+    before: Annotated[int, Field(strict=True, ge=0, le=180), Presentation(label="Days before the target day")] = 14
     """Days before the target."""
-    after: Annotated[int, Field(strict=True, ge=0, le=180)] = 14
+    after: Annotated[int, Field(strict=True, ge=0, le=180), Presentation(label="Days after the target day")] = 14
     """Days after the target."""
 
 
@@ -95,22 +96,28 @@ class FollowUpPlan(FactPart, schema_name="FollowUp"):
 
     anchor: Literal["index_course_end"] = "index_course_end"
     """Event from whose day visits are counted."""
-    every_months: Annotated[int, Field(strict=True, ge=1, le=24)] = 3
+    every_months: Annotated[int, Field(strict=True, ge=1, le=24), Presentation(label="Time between visits")] = 3
     """Months from one visit to the next."""
-    for_months: Annotated[int, Field(strict=True, ge=1, le=120)] = 24
+    for_months: Annotated[
+        int,
+        Field(strict=True, ge=1, le=120),
+        Presentation(
+            label="Length of follow-up", help="Time after the end of radiotherapy for which visits are planned."
+        ),
+    ] = 24
     """Months after the anchor for which visits are planned."""
-    window_days: Annotated[VisitWindow | tuple[VisitWindow, ...], Presentation(label="Visit windows", unit="days")] = (
-        VisitWindow()
-    )
+    window_days: Annotated[VisitWindow | tuple[VisitWindow, ...], Presentation(label="Visit windows")] = VisitWindow()
     """Visit window of all visits, or one for each visit in order."""
     anchor_policy: Annotated[
         Literal["index", "latest", "per_course"],
         Presentation(
+            label="Visits are counted from",
+            help="The index course is the course that the study is about.",
             words={
                 "index": "The end of the index course",
                 "latest": "The end of the latest course",
                 "per_course": "The end of each course, with visits of its own",
-            }
+            },
         ),
     ] = "index"
     """Course whose end is the anchor: the index course, the latest course, or each course with visits of its own."""
@@ -134,11 +141,24 @@ class FollowUpPlan(FactPart, schema_name="FollowUp"):
 class ReminderPlan(FactPart, schema_name="Reminders"):
     """Reminders of visits to the sites."""
 
-    steps: Annotated[tuple[Code, ...], Presentation(offers="reminder_steps")] = ("open", "target", "overdue")
+    steps: Annotated[
+        tuple[Code, ...], Presentation(label="A reminder is sent", help="None: no reminders.", offers="reminder_steps")
+    ] = ("open", "target", "overdue")
     """Steps at which a reminder is sent: when the visit window opens, on the target day, when the visit is overdue."""
-    digest_at: Annotated[str, Field(pattern=_TIME_OF_DAY)] = "08:00"
+    digest_at: Annotated[
+        str,
+        Field(pattern=_TIME_OF_DAY),
+        Presentation(label="Time of day", help="By the clock of the site, such as 08:00."),
+    ] = "08:00"
     """Time of day at the site at which reminders are sent, as HH:MM."""
-    escalate_after_days: Annotated[int, Field(strict=True, ge=1, le=180)] = 21
+    escalate_after_days: Annotated[
+        int,
+        Field(strict=True, ge=1, le=180),
+        Presentation(
+            label="Report to the study's coordinators",
+            help="Days after the visit window has closed without a contact.",
+        ),
+    ] = 21
     """Days after which an overdue visit is reported to the coordinator."""
 
 
@@ -147,14 +167,14 @@ class AccrualTarget(FactPart):
 
     participants: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
     """Number of participants."""
-    by: Day
+    by: Annotated[Day, Presentation(label="Enrolled by")]
     """Day by which they are planned to be enrolled."""
 
 
 class StereotacticDefinition(FactPart, schema_name="Stereotactic"):
     """Definition of stereotactic treatment."""
 
-    deliveries: tuple[Delivery, ...] = ("SRS", "FSRT", "SBRT")
+    deliveries: Annotated[tuple[Delivery, ...], Presentation(label="Counts as stereotactic")] = ("SRS", "FSRT", "SBRT")
     """Kinds of delivery that count as stereotactic."""
 
 
@@ -164,13 +184,15 @@ class Protocol(FactPart):
     `met` means that a criterion does not stand in the way: an exclusion criterion is met if it is absent.
     """
 
-    criteria: Annotated[tuple[Criterion, ...], Field(min_length=1, max_length=200)]
+    criteria: Annotated[
+        tuple[Annotated[Criterion, Presentation(label="Criterion")], ...], Field(min_length=1, max_length=200)
+    ]
     """Inclusion and exclusion criteria."""
     minimum_age: Annotated[int, Field(strict=True, ge=0, le=120)] = 0
     """Minimum age, in years."""
     consent_versions: Annotated[tuple[ConsentVersion, ...], Field(min_length=1, max_length=100)]
     """Versions of the consent form, each with the first day on which it is valid."""
-    toxicity: ToxicityPlan
+    toxicity: Annotated[ToxicityPlan, Presentation(label="Grading of toxicity", help="By CTCAE.")]
     """Grading of toxicity: the dictionary and the checklist."""
     symptoms: tuple[Code, ...] = ()
     """Symptoms that baseline and follow-up ask for."""
@@ -180,11 +202,17 @@ class Protocol(FactPart):
     """Reminders of visits to the sites."""
     accrual_target: AccrualTarget | None = None
     """Planned number of participants."""
-    stereotactic: StereotacticDefinition = StereotacticDefinition()
+    stereotactic: Annotated[StereotacticDefinition, Presentation(label="Stereotactic treatment")] = (
+        StereotacticDefinition()
+    )
     """Definition of stereotactic treatment."""
-    survival_origin: SurvivalOrigin = "rt_start"
+    survival_origin: Annotated[SurvivalOrigin, Presentation(label="Survival is counted from")] = "rt_start"
     """Event from whose day survival is counted."""
-    small_cell: Annotated[int, Field(strict=True, ge=0, le=100)] = 5
+    small_cell: Annotated[
+        int,
+        Field(strict=True, ge=0, le=100),
+        Presentation(label="Smallest count shown", help="Readers of published figures see no smaller count."),
+    ] = 5
     """Least count that readers of figures see; smaller counts are suppressed."""
 
     @model_validator(mode="after")

@@ -45,22 +45,22 @@ def open_study(admin: MemberAtKeyboard, study: str) -> None:
         [("histology", "Anaplastic carcinoma", "Inclusion"), ("pregnancy", "Pregnancy", "Exclusion")], 1
     ):
         if number > 1:
-            admin.add("Add to criteria", f"Criteria {number}")
-        admin.write("Id", name, f"Criteria {number}")
-        admin.write("Text", text, f"Criteria {number}")
-        admin.choose("Kind", kind, f"Criteria {number}")
+            admin.add("Add to criteria", f"Criterion {number}")
+        admin.write("Id of the criterion", name, f"Criterion {number}")
+        admin.write("Text", text, f"Criterion {number}")
+        admin.choose("Inclusion or exclusion", kind, f"Criterion {number}")
     admin.write("Version", "1.0", "Consent version 1")
     admin.write("Valid from", days_after_end(-900), "Consent version 1")
-    admin.choose("Dictionary", "CTCAE 3.0")
+    admin.choose("Version of CTCAE", "CTCAE 3.0")
     for number, term in enumerate(("3.0:0150", "3.0:0207"), 1):
-        admin.add("Add to checklist", f"Checklist {number}")
-        admin.write("Checklist", term, f"Checklist {number}")
+        admin.add("Add to checklist", f"Term {number}")
+        admin.write("Term", term, f"Term {number}")
     admin.add("Add to symptoms", "Symptom 1")
     admin.write("Symptom", "pain", "Symptom 1")
-    admin.write("Study", study)
+    admin.write("Id of the study", study)
     admin.record("Opening of a study")
     admin.visit("Activation of a site")
-    for label, text in {"Site": SITE, "Name": "Oslo", "Country": "NO", "Time zone": "Europe/Oslo"}.items():
+    for label, text in {"Id of the site": SITE, "Name": "Oslo", "Country": "NO", "Time zone": "Europe/Oslo"}.items():
         admin.write(label, text)
     admin.write("First day", days_after_end(-800))
     admin.record("Activation of a site")
@@ -127,7 +127,7 @@ def assess_baseline(member: MemberAtKeyboard) -> None:
 def treat(member: MemberAtKeyboard, study: str, participant: str) -> None:
     """Records a course from its start, which is likely next, to its end, which the worklist asks for."""
     member.visit("Start of radiotherapy")
-    member.write("Target", "T1", "Target 1")
+    member.write("Id of the target", "T1", "Target 1")
     member.tick("L1", "Lesions")
     member.write("Name", "PTV_1", "Target 1")
     member.select("Modality", "Photons", "Target 1")
@@ -163,7 +163,7 @@ def assess_toxicity(member: MemberAtKeyboard) -> None:
 def report_serious_event(member: MemberAtKeyboard) -> None:
     """Reports an admission, finds its term by words, and records that it has ended."""
     member.visit("Serious adverse event: first report")
-    member.write("Aware at", f"{days_after_end(3)} 09:30")
+    member.write("Site became aware at", f"{days_after_end(3)} 09:30")
     member.write("CTCAE term", "difficulty swallowing")
     member.press("Find: CTCAE term")
     member.choose("Terms for these words", "Dysphagia (difficulty swallowing)")
@@ -175,7 +175,7 @@ def report_serious_event(member: MemberAtKeyboard) -> None:
     member.record("Serious adverse event: first report")
     member.visit("Serious adverse event: final report")
     member.choose("Event", "SAE1")
-    member.write("Aware at", f"{days_after_end(20)} 10:00")
+    member.write("Site became aware at", f"{days_after_end(20)} 10:00")
     member.choose("Outcome", "Recovered")
     member.write("Resolved on", days_after_end(18))
     member.record("Serious adverse event: final report")
@@ -196,17 +196,17 @@ def follow_up(member: MemberAtKeyboard, participant: str) -> None:
     for number in (1, 2, 4):
         go_to_follow_up(member, participant, "Follow-up contact")
         member.write("Seen on", day_of_visit(number))
-        member.choose("Mode", "Clinic")
+        member.choose("Form of the contact", "Clinic")
         member.select("Status", "Controlled", "L1")
         member.select("Basis", "Imaging", "L1")
-        member.select("Regional", "None")
-        member.select("Distant", "Stable")
+        member.select("Regional disease", "None")
+        member.select("Distant disease", "Stable")
         member.select("Response", "Stable disease")
         member.record("Follow-up contact")
     go_to_follow_up(member, participant, "Missed visit")
     member.choose("Visit", "Visit 3")
-    member.write("Declared on", days_after_end(300))
-    member.choose("Reason code", "Too ill")
+    member.write("Declared missed on", days_after_end(300))
+    member.choose("Reason", "Too ill")
     member.record("Missed visit")
 
 
@@ -214,11 +214,11 @@ def arrange_last_visit(member: MemberAtKeyboard, study: str, participant: str) -
     """Books an appointment for the visit that is due, and puts its reminders off, both from the worklist."""
     go_to_worklist(member, study)
     member.visit(f"Appointment: {participant}, visit 8")
-    member.write("On", days_from_today(3))
-    member.record("An appointment for a planned visit")
+    member.write("Day of the appointment", days_from_today(3))
+    member.record("Appointment for a planned visit")
     go_to_worklist(member, study)
     member.visit(f"Put off: {participant}, visit 8")
-    member.write("Until", days_from_today(7))
+    member.write("No reminders before", days_from_today(7))
     member.record("Reminder put off")
 
 
@@ -227,7 +227,7 @@ def correct(member: MemberAtKeyboard, participant: str) -> None:
     member.visit("Recorded today")
     member.visit("Enrollment and treatment")
     member.visit(f"Correct or void: Tumor lesion, {participant}")
-    member.choose("Reason code", "Typing error")
+    member.choose("Reason for the correction", "Typing error")
     member.write("Size", "14")
     member.record("Tumor lesion", "Record the correction")
     go_to_follow_up(member, participant, "Confirmation that the participant is alive")
@@ -236,7 +236,7 @@ def correct(member: MemberAtKeyboard, participant: str) -> None:
     member.record("Confirmation that the participant is alive")
     member.visit("Recorded today")
     member.visit(f"Correct or void: Confirmation that the participant is alive, {participant}")
-    member.choose("Reason code", "Wrong participant")
+    member.choose("Reason for the correction", "Wrong participant")
     member.record("Confirmation that the participant is alive", "Void this fact")
     expect(member.page.locator(".lead")).to_contain_text("This fact is void.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -53,6 +54,7 @@ pages = Pages(
         "fact_url": urls.fact_url,
         "queries_file_url": urls.queries_file_url,
         "explanation_url": _explanation_url,
+        "facts_url": partial(addresses.participant_base, "enrollment"),
     },
 )
 

@@ -20,6 +20,7 @@ from shared.kernel.partial_date import PartialDate
 from shared.kernel.presentation import Offer, Presentation
 from shared.kernel.sealed_text import SealedText
 
+_CORRECTION_LABELS = {"reason_code": "Reason for the correction", "reason": "Reason in your words"}
 MAX_LISTED_NUMBERS = 12
 """Whole numbers that are offered as a choice."""
 LeafKind = Literal["text", "sealed", "integer", "decimal", "boolean", "date", "day", "time"]
@@ -135,7 +136,11 @@ def correction_fields(correction: type[Fact], fact: type[Fact]) -> Group:
         presentation=Presentation(label="The whole fact, as it should be"),
         annotation=TypedFact,
     )
-    own_members = [member for member in fact_fields(correction).members if member.name in ("reason_code", "reason")]
+    own_members = [
+        replace(member, presentation=Presentation(label=_CORRECTION_LABELS[member.name]).over(member.presentation))
+        for member in fact_fields(correction).members
+        if member.name in _CORRECTION_LABELS
+    ]
     return Group(correction, (*own_members, replacement))
 
 

@@ -131,7 +131,7 @@ class FormView:
 
     def _row(self, member: Member, item: Member, entries: Entries, name: str, number: int) -> FieldView:
         row_name, row = f"{name}.{number}", entries.children.get(str(number), EMPTY)
-        singular = member.presentation.label.removesuffix("s")
+        singular = item.presentation.label or member.presentation.label.removesuffix("s")
         if not isinstance(item.node, Group):
             row_item = replace(
                 item, presentation=Presentation(label=singular).over(item.presentation), is_required=False

@@ -53,7 +53,7 @@ def test_times_of_a_fact_and_of_its_changes_are_by_the_clock_of_the_site() -> No
     fields = fact_fields(SeriousEventReported)
     before, after = ({"aware_at": time} for time in ("2024-03-07T08:30:00Z", "2024-07-07T08:30:00+00:00"))
     (line,) = describe_fact(fields, before, "Europe/Rome")
-    assert (line.label, line.text) == ("Aware at", "2024-03-07 09:30 Europe/Rome")
+    assert (line.label, line.text) == ("Site became aware at", "2024-03-07 09:30 Europe/Rome")
     (change,) = describe_changes(fields, before, after, "Europe/Rome")
     assert change.after == "2024-07-07 10:30 Europe/Rome"
     assert describe_changes(fields, before, {"aware_at": "2024-03-07T09:30:00+01:00"}, "Europe/Rome") == []
