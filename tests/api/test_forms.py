@@ -41,6 +41,7 @@ def test_participant_is_screened_and_enrolled_by_forms_that_lead_to_each_other(
     page = rome.press(page, "record")
     assert page.status == 200
     assert SECRET in page.text
+    assert "Fulfilled" in page.text  # as it was chosen, and not the code `met`
     participant_id = re.findall(r"/participants/([0-9A-Z-]{11})/", str(page.response.url))[0]
     page = rome.open(page.parser.links["Informed consent"])
     page.fill({"signed_on": "2024-02-01", "form_version": "2.1"})

@@ -30,7 +30,7 @@ from shared.ui.forms.confirmation import NOT_RECORDED, answers_digest, lacks_che
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.faults import unanswered_rows, with_unanswered
 from shared.ui.forms.fields import Leaf, Member, replaced_fields
-from shared.ui.forms.offers import no_longer_asked
+from shared.ui.forms.offers import no_longer_asked, worded_offers
 from shared.ui.forms.pages import NO_FAULT, FormNotice, FormReply, render_form
 from shared.ui.forms.reading import FormReading, read_form, read_value, single_text
 from shared.ui.forms.recording import (
@@ -253,7 +253,7 @@ def content_changes(target: FormTarget, reading: FormReading) -> list[FactChange
         fields, replacement = replaced_fields(fields), reading.body.get("replacement")
         after = replacement["data"] if isinstance(replacement, dict) else before
     compared = {name: value for name, value in after.items() if name in before or target.replacement}
-    return describe_changes(fields, before, compared, target.context.zone)
+    return describe_changes(fields, before, compared, target.context.zone, worded_offers(target.context))
 
 
 def drop_content(reading: FormReading) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -14,14 +15,23 @@ from shared.kernel.errors import NotFound
 from shared.kernel.fact import Correction
 from shared.postgres.tenancy import Tenant
 from shared.ui.forms import addresses
+from shared.ui.forms.context import FormContext
 from shared.ui.forms.current_content import CurrentContent, current_content, find_event
 from shared.ui.forms.fields import correction_fields, fact_fields
 from shared.ui.forms.next_steps import next_links, next_study_links
+from shared.ui.forms.offers import worded_offers
 from shared.ui.forms.pages import EventPage, crumbs
 from shared.ui.forms.requests import create_form_router
 from shared.ui.forms.routes import Forms
 from shared.ui.forms.site_time import write_site_time
-from shared.ui.forms.targets import ParticipantState, fact_heading, load_participant_state, participant_context
+from shared.ui.forms.targets import (
+    ParticipantState,
+    fact_heading,
+    load_participant_state,
+    parse_typed_date,
+    participant_context,
+    study_context,
+)
 from shared.ui.forms.words import FactLine, describe_fact
 from shared.ui.pages import html_response
 from shared.web.container import get_container
@@ -64,12 +74,15 @@ def study_event_routes(forms: Forms) -> APIRouter:
             events = (await unit.load_stream(study)).events
         event = find_event(events, event_id)
         note_no_rows(request)
+        context = study_context(request, study, study_state.record, frozenset())
         page = EventPage(
             heading=_heading(event),
             study_id=study,
             recorded_at=write_site_time(event.recorded_at, "UTC"),
             recorded_by=str(event.meta.get("recorded_by") or ""),
-            lines=describe_fact(fact_fields(event.stream.facts[event.type]), event.content, "UTC"),
+            lines=describe_fact(
+                fact_fields(event.stream.facts[event.type]), event.content, context.zone, worded_offers(context)
+            ),
             crumbs=crumbs(forms.service, study, rights),
             next_links=next_study_links(study, study_state.record, rights, event.type),
         )
@@ -90,7 +103,7 @@ def participant_event_page(
         study_id=study,
         recorded_at=write_site_time(event.recorded_at, context.zone),
         recorded_by=str(event.meta.get("recorded_by") or ""),
-        lines=_lines_of(event, content.body, context.zone),
+        lines=_lines_of(event, content.body, context),
         correct_url=addresses.correction_url(service, study, participant_id, event_id) if is_correctable else "",
         state=" ".join(_state_sentences(content, context.zone)),
         timeline_url=addresses.timeline_url(study, participant_id, event_id, f"{service}:{state.stream.head.version}"),
@@ -99,13 +112,14 @@ def participant_event_page(
     )
 
 
-def _lines_of(event: Event, body: dict[str, Any], zone: str) -> list[FactLine]:
+def _lines_of(event: Event, body: dict[str, Any], context: FormContext) -> list[FactLine]:
     """Returns a fact in words; of a correction, its reason."""
     fact = event.stream.facts[event.type]
     if event.type != Correction.type_name:
-        return describe_fact(fact_fields(fact), body, zone)
+        dated = replace(context, stated_on=parse_typed_date(str(body.get(fact.date_field or ""))))
+        return describe_fact(fact_fields(fact), body, context.zone, worded_offers(dated))
     reasons = {name: value for name, value in body.items() if name in ("reason_code", "reason")}
-    return describe_fact(correction_fields(fact, fact), reasons, zone)
+    return describe_fact(correction_fields(fact, fact), reasons, context.zone)
 
 
 def _heading(event: Event) -> str:

@@ -30,6 +30,7 @@ from shared.ui.forms.visits import ParticipantVisits, describe_visit
 
 PROTOCOL_OFFERS: frozenset[Offer] = frozenset({"criteria", "consent_versions", "symptoms", "checklist"})
 """Offers that follow the protocol, and so the day that a form gives."""
+_WORDED_OFFERS: tuple[Offer, ...] = ("criteria", "failure_reasons", "reminder_steps")
 MakeOffer = Callable[[FormContext], Iterator[Offered]]
 """Yields the values of one offer."""
 _INCLUSION = {"met": "Fulfilled", "not_met": "Not fulfilled", "not_assessed": "Not assessed", "waived": "Waived"}
@@ -47,6 +48,11 @@ _TARGET_NAMES = ("PTV", "PTV_High", "PTV_Mid", "PTV_Low", "GTV", "CTV", "PTVp", 
 def offered(context: FormContext, offer: Offer) -> Sequence[Offered]:
     """Returns the values that a form offers, in their order."""
     return list(_OFFERS[offer](context)) if offer in _OFFERS else []
+
+
+def worded_offers(context: FormContext) -> Mapping[Offer, Mapping[str, Offered]]:
+    """Returns the values whose words the study decides, by offer and value, for pages that show recorded facts."""
+    return {offer: {item.value: item for item in offered(context, offer)} for offer in _WORDED_OFFERS}
 
 
 def describe_unoffered(context: FormContext, offer: Offer, value: str) -> Offered:

@@ -9,13 +9,19 @@ from shared.contracts.event import Event
 from shared.kernel.fact import Correction, Fact
 from shared.ui.forms.fields import Group, fact_fields, replaced_fields
 from shared.ui.forms.site_time import write_site_time
-from shared.ui.forms.words import KEPT_WITH_THE_SITE, describe_changes
+from shared.ui.forms.words import KEPT_WITH_THE_SITE, NO_WORDS, WordsOfOffers, describe_changes
 
 MAX_VALUES = 3
 """Values that the sentence names; the page of the fact has them all."""
 
 
-def describe_recorded(event: Event, stated: Fact | None, zone: str, correction_fields: Group | None = None) -> str:
+def describe_recorded(
+    event: Event,
+    stated: Fact | None,
+    zone: str,
+    correction_fields: Group | None = None,
+    offers: WordsOfOffers = NO_WORDS,
+) -> str:
     """Returns when a fact was recorded, and what it says where the present answers differ.
 
     `stated`: the present answers; None for no answer at all. `correction_fields`: the fields of a correction's form.
@@ -23,7 +29,7 @@ def describe_recorded(event: Event, stated: Fact | None, zone: str, correction_f
     """
     recorded = event.stated_fact().fact
     fields = replaced_fields(correction_fields) if correction_fields else fact_fields(type(recorded))
-    changes = describe_changes(fields, _content(recorded), _content(stated) if stated else {}, zone)
+    changes = describe_changes(fields, _content(recorded), _content(stated) if stated else {}, zone, offers)
     named = [change for change in changes if change.before not in ("", KEPT_WITH_THE_SITE)]
     values = [f"{change.label.lower()} {change.before}" for change in named[:MAX_VALUES]]
     more = [f"and {len(named) - MAX_VALUES} more"] if len(named) > MAX_VALUES else []

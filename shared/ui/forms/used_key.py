@@ -12,6 +12,7 @@ from shared.kernel.fact import Correction, Fact
 from shared.postgres.tenancy import EVERY_SITE, Tenant
 from shared.ui.forms import addresses
 from shared.ui.forms.entries import PostedForm
+from shared.ui.forms.offers import worded_offers
 from shared.ui.forms.pages import FormNotice, FormReply
 from shared.ui.forms.reading import FormReading
 from shared.ui.forms.recorded_values import describe_recorded
@@ -85,7 +86,8 @@ def used_key_reply(
     if used and used.event:
         links = recorded_links(target.service, used.event.study_id, used.event)
         fields = target.form.fields if target.replacement else None
-        text = f"This form was {describe_recorded(used.event, used.stated, target.context.zone, fields)}."
+        offers = worded_offers(target.context)
+        text = f"This form was {describe_recorded(used.event, used.stated, target.context.zone, fields, offers)}."
     ending = IS_REPEAT if used and used.is_repeat else IS_CORRECTION
     return FormReply(form=form, reading=reading, notice=FormNotice(text=f"{text} {ending}", links=links), status=status)
 
