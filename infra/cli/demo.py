@@ -21,13 +21,17 @@ from infra.local.outbox.kept_mails import KeptMails
 from infra.local.stack import Stack
 from infra.local.supervisor import python_module
 from infra.reference.simulated_study import SITES
-from infra.reference.study import FROZEN_TODAY, PAPER_CUT, SITE_ID, STUDY_ID, default_grants
+from infra.reference.study import FROZEN_TODAY, PAPER_CUT, SITE_ID, STUDY_ID, default_grants, subject
 from shared.kernel.clock import Clock
 from shared.retry import poll_until
 from shared.settings import SERVICES
 
 CATCH_UP_TIMEOUT_SECONDS, _POLL_INTERVAL_SECONDS = 60.0, 0.05
 DEMO_CLOCK = f"{STUDY_ID}={FROZEN_TODAY},{LIVE_STUDY}=+0"
+DEMO_ADMINISTRATORS = ",".join(
+    [up.DEFAULTS["QUARTAL_ADMINISTRATORS"], *(subject(study, "administrator") for study in (STUDY_ID, LIVE_STUDY))]
+)
+"""People who may open studies: the administrator of each study under its own id, those of the demo under any id."""
 OPENING_TIMEOUT_SECONDS = 20.0  # after this the demo starts without the simulated study, for it is useful without
 OPENING_FACT_COUNT = 2 + len(SITES) + len(default_grants(LIVE_STUDY, [site.site_id for site in SITES]))
 """Facts that open the simulated study; until the last is recorded, some of the links do not work."""
@@ -43,7 +47,8 @@ def command() -> None:
     simulator = python_module(
         "infra.simulator", "--participants", GENERATION_SIZE, "--endless", "--progress", progress_file
     )
-    up.start({**up.COMMANDS, "simulator": simulator}, _load_demo, {**up.DEFAULTS, "QUARTAL_CLOCK": DEMO_CLOCK})
+    defaults = {**up.DEFAULTS, "QUARTAL_ADMINISTRATORS": DEMO_ADMINISTRATORS, "QUARTAL_CLOCK": DEMO_CLOCK}
+    up.start({**up.COMMANDS, "simulator": simulator}, _load_demo, defaults)
 
 
 async def _load_demo(stack: Stack) -> None:

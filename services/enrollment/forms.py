@@ -14,7 +14,7 @@ from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.event import stated_facts
 from shared.contracts.study import SiteActivated, StudyOpened
 from shared.gate.study_timeline import find_site
-from shared.kernel.errors import Fault, Forbidden
+from shared.kernel.errors import Fault, Forbidden, FormRejected
 from shared.kernel.fact import Fact
 from shared.kernel.record import Record, current_record
 from shared.postgres.tenancy import EVERY_SITE, Tenant
@@ -140,10 +140,16 @@ def _new_study_loader(request: Request) -> LoadTarget:
     async def load(form: PostedForm) -> FormTarget:
         settings, member = get_service(request).settings, request.state.caller.subject
         study_id = form.entries.last_value("study_id")
-        is_allowed = settings.may_open_study(member, study_id) if study_id else settings.may_open_any_study(member)
-        if not is_allowed:
+        if not settings.may_open_any_study(member):
             raise Forbidden(OPENING_IS_GRANTED)
-        is_named = not form.is_first and STUDY_ID.fullmatch(study_id)
+        is_allowed = settings.may_open_study(member, study_id)
+        is_named = not form.is_first and is_allowed and STUDY_ID.fullmatch(study_id)
+
+        def facts_of(study: NewStudy) -> Sequence[Fact]:
+            if not is_allowed:  # at its field, so that nothing that was typed is lost
+                raise FormRejected(faults=[Fault(Forbidden.code, OPENING_IS_GRANTED, "/study_id")])
+            return opening_facts(study, member)
+
         context = FormContext(study=Record(), today=get_service(request).clock.today(study_id))
         return FormTarget(
             service=SERVICE,
@@ -154,7 +160,7 @@ def _new_study_loader(request: Request) -> LoadTarget:
             json_path=f"/{SERVICE}/v1/studies",
             context=with_typed_day(context, StudyOpened, form.entries),
             events=await load_opening_events(request, study_id, form.key) if is_named else (),
-            facts_of=lambda study: opening_facts(study, member),
+            facts_of=facts_of,
             opens_study=True,
         )
 

@@ -25,7 +25,7 @@ OPENING = {
     "protocol.consent_versions.0.valid_from": "2024-01-01",
     "protocol.toxicity.dictionary": "ctcae-5.0",
 }
-
+"""Answers to everything that the form of a new study requires, but for the study's id."""
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CHECKLIST = ("3.0:0150", "3.0:0114")
 
@@ -174,6 +174,18 @@ def test_form_that_has_opened_a_study_opens_no_other_one(study: StudyUnderTest) 
 
 def test_study_is_not_opened_by_others(study: StudyUnderTest, rome: FormBrowser) -> None:
     assert rome.open("/enrollment/studies/new").status == 403
+
+
+def test_id_under_which_a_person_may_open_no_study_is_refused_at_its_field(demo: Demo, study: StudyUnderTest) -> None:
+    """The whole protocol is typed by then: a page without the form would lose it."""
+    with form_browser(study, "administrator") as administrator:
+        page = administrator.open("/enrollment/studies/new")
+        page.fill({**OPENING, "study_id": f"not-{study.study_id}"})
+        for button, status in (("check", 200), ("record", 422)):
+            answer = administrator.press(page, button)
+            assert (answer.status, answer.value("title")) == (status, "A study")
+            assert 'id="f-study_id-errors"' in answer.response.text
+            assert "The operators of this installation grant that" in answer.text
 
 
 def test_day_under_another_protocol_changes_the_questions_and_keeps_the_answers(demo: Demo) -> None:
