@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
@@ -67,6 +68,25 @@ def test_second_tab_shows_what_was_recorded_meanwhile(
     assert stale.value("body_site") == "liver"
     assert rome.press(stale, "record").status == 200
     assert [lesion["body_site"] for lesion in lesion_facts(study, participant_id)] == ["lung", "liver"]
+
+
+def test_two_tabs_at_once_record_one_fact_and_show_it_to_the_other_tab(
+    study: StudyUnderTest, rome: FormBrowser
+) -> None:
+    """W3: also where the record changed after the slower tab's request had read it."""
+    for _ in range(5):
+        number = study.enroll_at("rome")
+        tabs = [
+            open_lesion_form(study, rome, number, lesion_id=lesion_id, body_site=body_site)
+            for lesion_id, body_site in (("L1", "lung"), ("L2", "liver"))
+        ]
+        with ThreadPoolExecutor(2) as threads:
+            answers = list(threads.map(lambda tab: rome.press(tab, "record"), tabs))
+        assert sorted(answer.status for answer in answers) == [200, 412]
+        stale = next(answer for answer in answers if answer.status == 412)
+        assert "Tumor lesion" in " ".join(stale.parser.links)
+        assert rome.press(stale, "record").status == 200
+        assert len(lesion_facts(study, number)) == 2
 
 
 def test_check_of_a_second_tab_shows_what_was_recorded_meanwhile_and_what_is_wrong(

@@ -67,7 +67,10 @@ class FormAnswers:
     pages: Pages
 
     async def answer(self, request: Request, target: FormTarget, form: PostedForm) -> Response:
-        """Does what the button says. Only `record` records."""
+        """Does what the button says. Only `record` records.
+
+        Raises VersionMismatch if the record has changed since `target` was loaded: load it again.
+        """
         require_same_person(request, form)
         require_key(form)
         form.refuse_long_lists(get_container(request).limits.max_list_items)
@@ -118,6 +121,8 @@ class FormAnswers:
         except KeyReused:
             return used_key_reply(target, form, reading, None, status=409)
         except SHOWN_REFUSALS as refusal:
+            if isinstance(refusal, VersionMismatch) and form.version == str(target.version):
+                raise  # the change is not in `target`, so the page could not show it
             links = await _links_out(request, target, form, reading, [refusal])
             return refusal_reply(target, form, reading, [refusal], links=links, status=refusal.status)
         return RedirectResponse(recorded_url(target, recorded), 303)

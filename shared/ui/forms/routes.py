@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from shared.contracts.event import Event
 from shared.contracts.study import SiteClosed
-from shared.kernel.errors import NotFound, Unauthenticated
+from shared.kernel.errors import NotFound, Unauthenticated, VersionMismatch
 from shared.kernel.fact import Fact, Stream
 from shared.postgres.tenancy import Tenant
 from shared.ui.forms import addresses
@@ -89,7 +89,11 @@ class Forms:
                     note_nothing(request)
                     return render_not_here(self.pages, request, form, refusal.title, fields)
                 note_form(request, target)
-                return await self.answers.answer(request, target, with_preset(form, target.presets))
+                try:
+                    return await self.answers.answer(request, target, with_preset(form, target.presets))
+                except VersionMismatch:  # another tab was faster between the loading and the recording
+                    target = await load(form)
+                    return await self.answers.answer(request, target, with_preset(form, target.presets))
 
 
 async def _require_own_form(request: Request, form: PostedForm) -> None:
