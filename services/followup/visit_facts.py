@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from fastapi import Request
@@ -14,7 +15,7 @@ from shared.contracts.event import Event
 from shared.contracts.follow_up import ReminderAcknowledged, ReminderSnoozed
 from shared.eventstore.command import RecordFacts, VersionGuard
 from shared.eventstore.role_check import retry_while_unknown
-from shared.kernel.errors import Fault, FormRejected, RequestError, VersionMismatch, parameter_error
+from shared.kernel.errors import Fault, FormRejected, NotFound, RequestError, VersionMismatch, parameter_error
 from shared.kernel.ids import normalize_participant_id
 from shared.ui.forms import addresses
 from shared.ui.forms.confirmation import answers_digest, is_confirmed
@@ -22,7 +23,7 @@ from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.faults import validation_faults
 from shared.ui.forms.reading import FormReading
 from shared.ui.forms.recording import dry_run_refusals, find_events_of_key, is_repeat
-from shared.ui.forms.targets import POSSIBLE_DUPLICATE, ParticipantState
+from shared.ui.forms.targets import POSSIBLE_DUPLICATE, ParticipantState, load_participant_state
 from shared.validation.json_parsing import canonical_json
 from shared.web.entity_tags import version_tag
 from shared.web.fact_recording import request_identity
@@ -205,6 +206,16 @@ async def record_each(request: Request, commands: Sequence[RecordFacts]) -> Refu
 
 async def _record(request: Request, command: RecordFacts) -> None:
     await retry_while_unknown(lambda: get_service(request).record(command), waits=True)
+
+
+async def with_changed_records(request: Request, statement: VisitStatement, refusals: Refusals) -> VisitStatement:
+    """Returns the statement with the records that changed after the page was made, as they are now."""
+    states = dict(statement.states)
+    for participant_id, reasons in refusals.items():
+        if any(isinstance(reason, VersionMismatch) for reason in reasons):
+            with suppress(NotFound):  # transferred to another site at this moment: the record as it was known here
+                states[participant_id] = await load_participant_state(request, statement.study_id, participant_id, "")
+    return replace(statement, states=states)
 
 
 def faults_at(visit: ChosenVisit, refusals: Refusals) -> Iterator[Fault]:

@@ -23,6 +23,7 @@ from services.followup.visit_facts import (
     find_refusals,
     is_same_page,
     record_each,
+    with_changed_records,
 )
 from services.followup.visit_notices import links_since_opening, recorded_notice
 from shared.contracts.follow_up import ReminderAcknowledged, ReminderSnoozed
@@ -214,6 +215,7 @@ async def _answer(request: Request, pages: Pages, study: str, type_name: str, fo
     refusals, were_others_recorded = (wrong, False) if wrong else await _decide(request, statement, commands, recorded)
     if refusals:
         heading = _OTHERS_RECORDED if were_others_recorded else _NOTHING_RECORDED
+        statement = await with_changed_records(request, statement, refusals)
         page = replace(_with_refusals(page, statement, refusals), heading_of_errors=heading)
         status = max(refusal.status for reasons in refusals.values() for refusal in reasons)
         return _render(request, pages, page, status if is_record else 200)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -117,3 +118,19 @@ def test_question_about_one_equal_fact_is_no_answer_about_another(
     assert [reminder_facts(study, number) for number in participants] == [[ACKNOWLEDGED], [ACKNOWLEDGED]]
     assert rome.press(second, "record").status == 200
     assert [reminder_facts(study, number) for number in participants] == [[ACKNOWLEDGED] * 2, [ACKNOWLEDGED] * 2]
+
+
+def test_two_pages_at_once_record_one_fact_and_show_it_to_the_other_page(
+    study: StudyUnderTest, rome: FormBrowser
+) -> None:
+    """W3: also where a record changed after the slower page's request had read it."""
+    for _ in range(5):
+        number = treat_at(study, "rome")
+        pages = [rome.open(page_of(study, ACKNOWLEDGED, f"{number}.{visit}")) for visit in (1, 2)]
+        with ThreadPoolExecutor(2) as threads:
+            answers = list(threads.map(lambda page: rome.press(page, "record"), pages))
+        assert sorted(answer.status for answer in answers) == [200, 412]
+        stale = next(answer for answer in answers if answer.status == 412)
+        assert f"{number}: Reminder acknowledged" in " ".join(stale.parser.links)
+        assert rome.press(stale, "record").status == 200
+        assert reminder_facts(study, number) == [ACKNOWLEDGED, ACKNOWLEDGED]
