@@ -38,12 +38,7 @@ from shared.ui.forms.fields import fact_fields
 from shared.ui.forms.pages import NO_FAULT, ErrorLink, FormNotice, crumbs, render_signed_out
 from shared.ui.forms.requests import create_form_router, form_token, keep_form_token, require_form_token
 from shared.ui.forms.routes import Forms, note_nothing
-from shared.ui.forms.targets import (
-    POSSIBLE_DUPLICATE,
-    ParticipantState,
-    load_participant_state,
-    require_role_in_study,
-)
+from shared.ui.forms.targets import POSSIBLE_DUPLICATE, ParticipantState, load_participant_state, require_role_in_study
 from shared.ui.forms.used_key import IS_CORRECTION, IS_PARTIAL, IS_REPEAT
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages, html_response

@@ -190,7 +190,10 @@ def test_page_says_that_a_fact_is_not_shown_yet(study: StudyUnderTest, rome: For
     [
         ("radiotherapy.completed", "A target that is left empty was treated as prescribed."),
         ("radiotherapy.discontinued", "A target that is left empty got as much as the course had given."),
-        ("participant.transferred", "The site that follows on. Yours no longer sees this participant."),
+        (
+            "participant.transferred",
+            "Site that follows the participant from then on. Yours no longer sees this participant.",
+        ),
     ],
 )
 def test_form_says_what_an_empty_target_and_a_transfer_mean(

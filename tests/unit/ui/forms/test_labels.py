@@ -19,7 +19,8 @@ FACTS = [fact for stream in STREAMS for fact in stream.declared_facts.values()]
 BARE_LABELS = {"On", "By", "Until", "For", "Every", "Id", "Mode", "Reason code", "To site", "Steps", "Digest at"}
 """Labels that say nothing without the name of the member in the interface."""
 MACHINE_WORDS = re.compile(
-    r"sealed|\bnull\b|\bUTC\b|ISO \d|IANA|members that|\.json|alpha-2|code of the study|token|unique within|codelist|_|<",
+    r"sealed|\bnull\b|\bUTC\b|ISO \d|IANA|members that|\.json|alpha-2|code of the study|token|unique within|codelist"
+    "|_|<",
     re.IGNORECASE,
 )
 
