@@ -88,7 +88,7 @@ class Finding(FactPart):
     """CTCAE grade, 0 to 5. 0: looked for and absent. null: not graded."""
     not_graded: Annotated[
         SealedString | None,
-        Presentation(label="Not graded, because", help="Reason, if the term was not graded."),
+        Presentation(label="Not graded, because", help="Reason, if the term was not graded.", may_be_needed=True),
     ] = None
     """Reason why the term was not graded, if the grade is null. Encrypted: only the site reads it."""
     attribution: Annotated[Attributions, Presentation(comes_last=True)] = ()

@@ -61,6 +61,7 @@ class Presentation:
     with `one_row_each`, a list has a row for everything offered. `beside`: the name of the map whose rows this one's
     values stand in. `lines`: lines of a text. `type_in`: other values than the offered ones are accepted. `comes_last`:
     a form asks for it after the other members. `product_of`: names of the members beside it whose product it is.
+    `may_be_needed`: the answer to another member may make it necessary, so that a form always shows it.
     """
 
     label: str = ""
@@ -74,6 +75,7 @@ class Presentation:
     lines: int = 1
     comes_last: bool = False
     product_of: tuple[str, ...] = ()
+    may_be_needed: bool = False
 
     def over(self, inner: Presentation) -> Presentation:
         """Returns this presentation with what it leaves out taken from `inner`, the presentation of the type."""
@@ -89,6 +91,7 @@ class Presentation:
             lines=max(self.lines, inner.lines),
             comes_last=self.comes_last or inner.comes_last,
             product_of=self.product_of or inner.product_of,
+            may_be_needed=self.may_be_needed or inner.may_be_needed,
         )
 
     def named(self, name: str) -> Presentation:

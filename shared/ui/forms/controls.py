@@ -61,6 +61,7 @@ class Controls:
             errors=self.take_errors(name),
             is_required=member.is_required or member.default is not None,
             lines=presentation.lines,
+            may_be_needed=presentation.may_be_needed,
         )
         if name in self.constants:
             return replace(view, kind="fixed", value=self.constants[name], note=self._fixed_note(presentation, name))

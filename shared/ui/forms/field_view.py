@@ -39,8 +39,8 @@ class FieldView:
     """A control or a fieldset.
 
     `note` stands beside the value, such as a dose in Gy. `children` are those of a fieldset. `is_alternative`: the view
-    stands after "or". `is_folded`: an optional part of a row, which is shown on request; `more` is several of them.
-    `null_box`: a box that states null: the value is not known, or a text that is not shown stays.
+    stands after "or". `may_be_needed`: another answer may make an optional value necessary. `null_box`: a box that
+    states null: the value is not known, or a text that is not shown stays. The kind `more` is shown on request.
     """
 
     kind: ViewKind
@@ -58,7 +58,7 @@ class FieldView:
     is_alternative: bool = False
     is_removable: bool = False
     is_offered: bool = False
-    is_folded: bool = False
+    may_be_needed: bool = False
     null_box: Option | None = None
     lines: int = 1
     input_mode: str = ""

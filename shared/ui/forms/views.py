@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from shared.kernel.presentation import Presentation
 from shared.ui.forms.context import Offered
@@ -64,10 +65,7 @@ class FormView:
                 view = self._fieldset("group", member, name, children)
                 yield view if member.is_always_stated else view.clearable()
             case Rows(item=item):
-                view = self._list(member, item, entries, name)
-                is_empty = not entries.is_filled(name, self.controls.form.offered)
-                is_folded = _is_in_row(name) and not member.is_required and is_empty and not view.has_errors
-                yield replace(view, is_folded=is_folded and view.kind == "rows")
+                yield self._list(member, item, entries, name)
             case Mapped(item=item):
                 yield self._map(member, item, entries, name, siblings)
             case OneOf(options=options):
@@ -144,7 +142,9 @@ class FormView:
         offered = {choice.value: choice for choice in self.controls.offered(key.presentation.offers)} if key else {}
         key_value = _value_of(row, key.name) if key else ""
         children = self._group(item.node, row, row_name)
+        is_filled = partial(self._is_filled, row, row_name)
         if key is None or key_value not in offered:
+            children = fold_optional(row_name, children, is_filled, lists_only=True)
             legend = f"{singular} {number + 1}"
             return replace(
                 self._fieldset("row", item, row_name, children, legend), help="", is_removable=True, is_required=False
@@ -157,7 +157,7 @@ class FormView:
             for child in children
         ]
         children = [self._with_grades_of(child, key_value) for child in children]
-        children = fold_optional(row_name, children, lambda name: self._is_filled(row, row_name, name))
+        children = fold_optional(row_name, children, is_filled)
         view = replace(self._fieldset("row", item, row_name, children, label), help="", is_required=False)
         return view.clearable()
 
@@ -258,7 +258,3 @@ def _key_member(group: Group) -> Member | None:
 def _value_of(row: Entries, name: str) -> str:
     values = row.children.get(name, EMPTY).values
     return values[-1] if values else ""
-
-
-def _is_in_row(name: str) -> bool:
-    return any(step.isdecimal() for step in name.split("."))

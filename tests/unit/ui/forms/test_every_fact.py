@@ -104,7 +104,7 @@ FORMS = {
     "systemic_therapy.stopped": "line_id* r, on* d, reason_code* t~, cycles_given #",
     "toxicity.assessed": (
         "assessed_on* d, timepoint* r, visit s, course_id s, findings+[term* h, grade* s, "
-        f"more[not_graded t, onset_on d, {CAUSES}]], checklist_complete* r"
+        f"not_graded t, more[onset_on d, {CAUSES}]], checklist_complete* r"
     ),
     "toxicity.serious_event_reported": (
         f"serious_event_id* t, aware_at* z, term* f, grade* r, onset_on* d, seriousness* c, {CAUSES}, "

@@ -20,7 +20,7 @@ BARE_LABELS = {"On", "By", "Until", "For", "Every", "Id", "Mode", "Reason code",
 """Labels that say nothing without the name of the member in the interface."""
 MACHINE_WORDS = re.compile(
     r"sealed|\bnull\b|\bUTC\b|ISO \d|IANA|members that|\.json|alpha-2|code of the study|token|unique within|codelist"
-    "|_|<",
+    r"|_|<",
     re.IGNORECASE,
 )
 

@@ -203,11 +203,25 @@ def offered_row(**values: str) -> FieldView:
 
 
 def test_row_that_was_offered_asks_for_what_is_optional_behind_one_more() -> None:
-    shown, more = [child for child in offered_row().children if child.kind != "hidden"]
-    assert (shown.name, more.kind) == ("findings.0.grade", "more")
-    assert {child.name for child in more.children} == {
-        f"findings.0.{name}" for name in ("not_graded", "attribution", "onset_on")
-    }
+    *shown, more = [child for child in offered_row().children if child.kind != "hidden"]
+    assert [child.name for child in shown] == ["findings.0.grade", "findings.0.not_graded"]
+    assert more.kind == "more"
+    assert {child.name for child in more.children} == {"findings.0.attribution", "findings.0.onset_on"}
+
+
+def test_reason_that_another_answer_makes_necessary_is_shown_before_that_answer_is_given() -> None:
+    for values in ({}, {"grade": "2"}, {"grade": "null"}):
+        assert "findings.0.not_graded" in {child.name for child in offered_row(**values).children}
+
+
+def test_row_that_was_added_shows_all_but_empty_lists_behind_the_same_more() -> None:
+    form = PostedForm(pairs=(("findings.0.term", "3.0:0150"),))
+    views = _all(FormView(Controls(CONTEXT, form)).build(fact_fields(ToxicityAssessed)))
+    row = next(view for view in views if view.name == "findings.0")
+    assert [child.name for child in row.children] == [
+        *(f"findings.0.{name}" for name in ("term", "grade", "not_graded", "onset_on", "more"))
+    ]
+    assert [child.name for child in row.children[-1].children] == ["findings.0.attribution"]
 
 
 def test_row_shows_what_is_stated_in_it() -> None:
