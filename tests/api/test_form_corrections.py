@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.testing.builders import facts
+from shared.testing.builders import follow_up_facts as followup
+from shared.testing.builders import toxicity_facts as toxicity
 from tests.api.support.form_browser import FormBrowser, form_browser, form_of, pages_of, recorded_types
 from tests.api.support.study import StudyUnderTest, find_event_id, open_study
 from tests.demo import Demo
@@ -65,6 +67,45 @@ def test_correction_lists_no_text_whose_line_breaks_alone_are_written_otherwise(
     checked = rome.press(page, "check")
     table = checked.response.text.partition("<tbody>")[2].partition("</tbody>")[0]
     assert ("2024-02-03" in table, "second line" in table) == (True, False), table
+
+
+def test_correction_of_a_grade_leaves_the_narrative_as_recorded(study: StudyUnderTest, rome: FormBrowser) -> None:
+    """F12: the browser writes the line breaks of the narrative anew, and its reader changed none of them."""
+    participant_id, narrative = study.enroll_at("rome"), "Admitted.\r\nFever since noon.\rSecond paragraph."
+    report = toxicity.serious_event_reported(narrative=narrative)
+    assert study.record_fact(participant_id, report).status_code == 201
+    event_id = find_event_id(study, participant_id, report.type_name, "toxicity")
+    page = rome.open(f"{pages_of(study, 'toxicity')}/participants/{participant_id}/corrections/{event_id}")
+    page.fill({"reason_code": "typing_error", "replacement.data.grade": "4"})
+    assert rome.press(page, "record", "restate").status == 200
+    rows = study.get_from("toxicity", f"participants/{participant_id}").json()["facts"]
+    assert [(row["data"]["grade"], row["data"]["narrative"]) for row in rows] == [(4, narrative)]
+
+
+def test_correction_of_a_one_line_text_keeps_its_line_break(study: StudyUnderTest, rome: FormBrowser) -> None:
+    participant_id, reason = study.enroll_at("rome"), "Not asked.\r\nSee the letter."
+    assessment = toxicity.toxicity_assessed(0, toxicity.finding(grade=None, not_graded=reason))
+    assert study.record_fact(participant_id, assessment).status_code == 201
+    event_id = find_event_id(study, participant_id, assessment.type_name, "toxicity")
+    page = rome.open(f"{pages_of(study, 'toxicity')}/participants/{participant_id}/corrections/{event_id}")
+    page.fill({"reason_code": "typing_error", "replacement.data.checklist_complete": "false"})
+    assert rome.press(page, "record", "restate").status == 200
+    rows = study.get_from("toxicity", f"participants/{participant_id}").json()["facts"]
+    assert [row["data"]["findings"][0]["not_graded"] for row in rows] == [reason]
+
+
+def test_correction_of_an_answer_shows_the_key_of_its_data_query_and_does_not_ask_for_it(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    answer = followup.query_explained()
+    assert study.record_fact(participant_id, answer).status_code == 201
+    event_id = find_event_id(study, participant_id, answer.type_name, "followup")
+    page = rome.open(f"{pages_of(study, 'followup')}/participants/{participant_id}/corrections/{event_id}")
+    (key,) = [control for control in page.parser.controls if control.get("name") == "replacement.data.query_key"]
+    assert (key["tag"], key["value"], answer.query_key in page.text) == ("hidden", answer.query_key, True)
+    assert "See the data query in its list" in page.text
+    page.fill({"reason_code": "typing_error", "replacement.data.reason": "The scan was read twice."})
+    assert rome.press(page, "record", "restate").status == 200
 
 
 @pytest.mark.parametrize("service", ["enrollment", "toxicity", "followup"])

@@ -32,7 +32,7 @@ from shared.ui.forms.faults import unanswered_rows, with_unanswered
 from shared.ui.forms.fields import Leaf, Member, replaced_fields
 from shared.ui.forms.offers import no_longer_asked, worded_offers
 from shared.ui.forms.pages import NO_FAULT, FormNotice, FormReply, render_form
-from shared.ui.forms.reading import FormReading, read_form, read_value, single_text
+from shared.ui.forms.reading import FormReading, keep_line_breaks, read_form, read_value, single_text
 from shared.ui.forms.recording import (
     SHOWN_REFUSALS,
     check_form,
@@ -241,13 +241,17 @@ def drop_unasked(target: FormTarget, reading: FormReading) -> None:
 
 
 def complete_body(target: FormTarget, body: dict[str, object], *, voids: bool) -> dict[str, object]:
-    """Returns the body with what the form knows by itself: fixed values, and the event that a correction is of."""
+    """Returns the body with what the form knows by itself: fixed values, and the event that a correction is of.
+
+    A text of which a browser wrote the line breaks in its way stays as it was recorded.
+    """
     members = {member.name: member for member in target.form.fields.members}
     fixed = {name: read_value(members[name], text) for name, text in target.constants.items() if name in members}
     completed = {**body, **fixed, **target.base}
     content = body.get("replacement")
     if target.replacement is None or not isinstance(content, dict):
         return completed
+    content = keep_line_breaks(content, {"data": target.content_before})
     return {**completed, "replacement": None if voids else {**target.replacement, **content}}
 
 

@@ -99,7 +99,7 @@ class Controls:
             view = self._with_null_box(view)
         return replace(
             view,
-            kind="textarea" if view.lines > 1 else "text",
+            kind="textarea" if view.lines > 1 or "\n" in view.value else "text",
             hint=f"{hint} {view.hint}".strip(),
             input_mode=_INPUT_MODES.get(kind, ""),
             note=dose_in_gray(member, view.value),

@@ -15,6 +15,7 @@ from shared.ui.forms import addresses
 from shared.ui.forms.current_content import current_content, find_event
 from shared.ui.forms.entries import Entries, Pair, PostedForm
 from shared.ui.forms.fields import correction_fields
+from shared.ui.forms.prefills import corrected_constants
 from shared.ui.forms.requests import create_form_router
 from shared.ui.forms.routes import Forms, LoadTarget
 from shared.ui.forms.targets import (
@@ -102,6 +103,7 @@ async def load_correction_target(
         ),
         version=state.stream.head.version,
         events=state.stream.events,
+        constants=corrected_constants(fact, content.body),
         base={"event_id": str(event_id)},
         replacement={"type": event.type, "schema_version": fact.schema_version},
         is_void=not content.is_standing,

@@ -25,8 +25,9 @@ class DataQueryLink:
 
 def find_data_query(target: FormTarget) -> DataQueryLink | None:
     """Returns the data query that the form explains; None for other forms, and where none is named."""
-    key = target.constants.get("query_key", "")
-    if target.form.model is not QueryExplained or not re.fullmatch(QUERY_KEY, key):
+    is_answer = target.form.model is QueryExplained
+    key = target.constants.get("query_key" if is_answer else "replacement.data.query_key", "")
+    if not re.fullmatch(QUERY_KEY, key):
         return None
     return DataQueryLink(
         key=key,

@@ -60,6 +60,12 @@ def link_values(form: PostedForm, fact: type[Fact]) -> dict[str, str]:
     return {name: value for name, value in values.items() if re.fullmatch(_LINK_PATTERNS[name], value)}
 
 
+def corrected_constants(fact: type[Fact], body: Body) -> dict[str, str]:
+    """Returns the values by name that the correction of a fact with this content shows and does not ask for."""
+    names = ["query_key"] if fact is QueryExplained else []
+    return {f"replacement.data.{name}": str(body[name]) for name in names}
+
+
 def fixed_content(context: FormContext, fact: type[Fact]) -> dict[str, str]:
     """Returns the values by name that the form of a fact of the study shows and does not ask for."""
     if fact is not ProtocolAmended or not context.protocol:

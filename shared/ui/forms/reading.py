@@ -254,6 +254,18 @@ def normalize_breaks(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def keep_line_breaks(value: Any, before: Any) -> Any:
+    """Returns a JSON value with the texts of the value before where only their line breaks differ."""
+    if isinstance(value, str) and isinstance(before, str):
+        return before if value == normalize_breaks(before) else value
+    if isinstance(value, dict) and isinstance(before, dict):
+        return {name: keep_line_breaks(inner, before.get(name)) for name, inner in value.items()}
+    if isinstance(value, list) and isinstance(before, list):
+        rest = [None] * max(0, len(value) - len(before))
+        return [keep_line_breaks(*pair) for pair in zip(value, [*before, *rest], strict=False)]
+    return value
+
+
 _READERS: dict[LeafKind, Callable[[str, str], Any]] = {
     "text": _read_text,
     "sealed": _read_text,
