@@ -131,13 +131,13 @@ def test_rows_are_added_and_removed_in_place(
     page.goto(f"/enrollment/studies/{STUDY_ID}/participants/{participant_id}/facts/systemic_therapy.started")
     before = load_count(page)
     page.locator("[name='agents.0.name']").fill("Carboplatin")
-    page.get_by_role("button", name="Add to agents").click()
+    page.get_by_role("button", name="Add to drugs").click()
     second = page.locator("[name='agents.1.name']")
     second.wait_for()
     assert page.evaluate("document.activeElement.name") == "agents.1.name"
     assert page.locator("[name='agents.0.name']").input_value() == "Carboplatin"
     second.fill("Paclitaxel")
-    page.get_by_role("button", name="Remove agent 1").click()
+    page.get_by_role("button", name="Remove drug 1").click()
     page.locator("[name='agents.0.name']").wait_for(state="detached")
     assert second.input_value() == "Paclitaxel"
     assert load_count(page) == before
