@@ -13,10 +13,11 @@ from fastapi import Request
 
 from shared.contracts.event import Event
 from shared.contracts.follow_up import ReminderAcknowledged, ReminderSnoozed
+from shared.contracts.toxicity import VISIT_NUMBER
 from shared.eventstore.command import RecordFacts, VersionGuard
 from shared.eventstore.role_check import retry_while_unknown
 from shared.kernel.errors import Fault, FormRejected, NotFound, RequestError, VersionMismatch, parameter_error
-from shared.kernel.ids import normalize_participant_id
+from shared.kernel.ids import LOCAL_ID, normalize_participant_id
 from shared.ui.forms import addresses
 from shared.ui.forms.confirmation import answers_digest, is_confirmed
 from shared.ui.forms.entries import PostedForm
@@ -35,7 +36,7 @@ _WRONG_VISIT = "Give a participant and the number of a visit, such as K7F2-9QXA-
 _CHANGED = (
     "The participant's record has changed since you opened this page. Record again only if yours is another fact."
 )
-_VISIT = re.compile(r"([0-9A-Z-]{9,11})\.([1-9][0-9]{0,2})(?:\.([A-Za-z0-9][A-Za-z0-9_.-]{0,31}))?")
+_VISIT = re.compile(rf"([0-9A-Z-]{{9,11}})\.({VISIT_NUMBER})(?:\.({LOCAL_ID}))?")
 Refusals = Mapping[str, Sequence[RequestError]]
 """Reasons why nothing can be recorded about participants, by their numbers."""
 KeyEvents = Mapping[str, Sequence[Event]]

@@ -16,7 +16,7 @@ from pydantic import (
 
 from shared.contracts.streams import TOXICITY
 from shared.kernel.fact import Fact, FactPart, add_no_member
-from shared.kernel.ids import LocalId
+from shared.kernel.ids import LOCAL_ID, LocalId
 from shared.kernel.partial_date import ClinicalDate, PartialDate
 from shared.kernel.patterns import explain_pattern
 from shared.kernel.presentation import Presentation, id_presentation
@@ -28,7 +28,7 @@ _TERM = explain_pattern(
     "Give the id of a CTCAE term: the version (3.0, 4.03, 5.0 or 6.0), a colon and four digits, such as 3.0:0150.",
 )
 _CAUSE = explain_pattern(
-    r"^((course|line):[A-Za-z0-9][A-Za-z0-9_.-]{0,31}|disease|other)$",
+    f"^((course|line):{LOCAL_ID}|disease|other)$",
     "Give course: or line: and the id of the treatment, such as course:RT1; or disease; or other.",
 )
 TermId = Annotated[
@@ -41,6 +41,8 @@ TermId = Annotated[
     Presentation(label="CTCAE term", offers="terms"),
 ]
 Grade = Annotated[int, Field(strict=True, ge=0, le=5)]
+VISIT_NUMBER = "[1-9][0-9]{0,2}"
+"""The pattern of the number of a visit, for texts that have it as a part."""
 VisitNumber = Annotated[int, Field(strict=True, ge=1, le=120), Presentation(offers="visits")]
 Timepoint = Annotated[
     Literal["baseline", "during_rt", "end_of_rt", "follow_up"],

@@ -82,7 +82,9 @@ StudyId = Annotated[
     ),
 ]
 SiteId = Annotated[str, _text_pattern(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", ID_SENTENCE)]
-LocalId = Annotated[str, _text_pattern(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$", DOTTED_ID_SENTENCE)]
+LOCAL_ID = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}"
+"""The pattern of an id that a site gives, for patterns that have it as a part."""
+LocalId = Annotated[str, _text_pattern(f"^{LOCAL_ID}$", DOTTED_ID_SENTENCE)]
 """The site's id of a lesion, course, target, line or serious adverse event: unique within the participant."""
 Code = Annotated[str, _text_pattern(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$", CODE_SENTENCE)]
 Label = Annotated[

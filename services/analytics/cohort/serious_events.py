@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
-from shared.contracts.toxicity import Attribution, SeriousEventReported, SeriousEventResolved, SeriousEventUpdated
+from shared.contracts.serious_events import SeriousEventFact, reports_in_order
+from shared.contracts.toxicity import Attribution, SeriousEventReported
 from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.record import Record
-
-SeriousEventFact = SeriousEventReported | SeriousEventUpdated | SeriousEventResolved
 
 
 @dataclass(slots=True)
@@ -46,18 +44,7 @@ def serious_events(record: Record) -> dict[str, SeriousEvent]:
 
     Reports apply in the order in which the site became aware of them, whenever they were recorded.
     """
-    first_reports = sorted(record.stated_of(SeriousEventReported), key=_chronological_key)
-    follow_up_reports: list[StatedFact[SeriousEventFact]] = [
-        *record.stated_of(SeriousEventUpdated),
-        *record.stated_of(SeriousEventResolved),
-    ]
     events: dict[str, SeriousEvent] = {}
-    for stated in [*first_reports, *sorted(follow_up_reports, key=_chronological_key)]:
+    for stated in reports_in_order(record):
         events.setdefault(stated.fact.serious_event_id, SeriousEvent(stated)).apply(stated, stated.fact)
     return events
-
-
-def _chronological_key(stated: StatedFact[SeriousEventFact]) -> tuple[datetime, bool, str]:
-    """Returns the sort key of a report: when the site became aware; at one time a resolution comes last."""
-    fact = stated.fact
-    return fact.aware_at, isinstance(fact, SeriousEventResolved), fact.model_dump_json()

@@ -8,8 +8,10 @@ from typing import Any
 
 from shared.contracts.follow_up import QUERY_KEY, QueryExplained, ReminderAcknowledged, ReminderSnoozed, VisitScheduled
 from shared.contracts.study import ProtocolAmended
+from shared.contracts.toxicity import VISIT_NUMBER
 from shared.contracts.treatment import PrescriptionChanged
 from shared.kernel.fact import Fact
+from shared.kernel.ids import LOCAL_ID
 from shared.ui.forms.context import FormContext
 from shared.ui.forms.entries import PostedForm
 from shared.ui.forms.offers import prescribed_targets
@@ -40,8 +42,8 @@ _LINK_MEMBERS: Mapping[type[Fact], Sequence[str]] = {
 }
 _LINK_PATTERNS: Mapping[str, str] = {
     "query_key": QUERY_KEY,
-    "visit": "[1-9][0-9]{0,2}",
-    "course_id": "[A-Za-z0-9][A-Za-z0-9_.-]{0,31}",
+    "visit": VISIT_NUMBER,
+    "course_id": LOCAL_ID,
 }
 _FIXED_MEMBERS = ("every_months", "anchor_policy")
 """Members of the follow-up plan that no amendment changes."""
