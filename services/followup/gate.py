@@ -1,4 +1,4 @@
-"""Follow-up's gate: checks the lesions and courses that a fact names, and how long a reminder may be snoozed.
+"""Follow-up's gate: checks the lesions, courses and visits that a fact names, and how long a reminder may be snoozed.
 
 Values that a correction leaves unchanged are not checked again: a lesion voided since does not prevent the correction
 of something else.
@@ -22,6 +22,7 @@ from shared.contracts.follow_up import (
 )
 from shared.contracts.treatment import RadiotherapyStarted
 from shared.gate.participant_gate import ParticipantGate
+from shared.gate.planned_visits import check_planned
 from shared.kernel.fact import Fact
 from shared.kernel.objection import Objection, ProblemType
 from shared.kernel.record import Record
@@ -53,6 +54,7 @@ class FollowUpGate(ParticipantGate):
         content_before = self.fact_before_correction(fact)
         yield from self._check_lesions(content, content_before)
         if isinstance(content, VisitFact):
+            yield from check_planned(self.study, content, content_before)
             yield from self._check_course(content, content_before)
         if isinstance(content, ReminderFact):
             yield from self._check_snooze(content, content_before)

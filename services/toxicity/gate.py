@@ -19,6 +19,7 @@ from shared.contracts.toxicity import (
 from shared.contracts.treatment import RadiotherapyStarted, SystemicTherapyStarted
 from shared.gate import study_timeline
 from shared.gate.participant_gate import ParticipantGate
+from shared.gate.planned_visits import check_planned
 from shared.kernel.fact import Fact
 from shared.kernel.objection import Objection, ProblemType
 from shared.kernel.partial_date import PartialDate
@@ -61,6 +62,7 @@ class ToxicityGate(ParticipantGate):
                     for index, finding in enumerate(content.findings)
                 ]
                 yield from _no_dictionary_has_all(self._accepted_dictionaries(content, content_before), graded_items)
+                yield from check_planned(self.study, content, content_before)
                 yield from self._check_treatments(content, content_before)
             case SeriousEventReported():
                 yield from _no_dictionary_has_all(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from shared.contracts.problem_types import declared_problem_types
-from shared.gate import list_checks, participant_gate, study_timeline, text_checks
+from shared.gate import list_checks, participant_gate, planned_visits, study_timeline, text_checks
 from shared.kernel import record
 from shared.web import problems
 
 SHARED_PROBLEM_TYPES = declared_problem_types(
-    participant_gate, study_timeline, text_checks, list_checks, record, problems
+    participant_gate, planned_visits, study_timeline, text_checks, list_checks, record, problems
 )

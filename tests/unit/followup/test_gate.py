@@ -19,6 +19,7 @@ from shared.testing.builders.facts import (
     lesion_registered,
     participant_voided,
     protocol,
+    protocol_amended,
     radiotherapy_started,
     site_activated,
     study_closed,
@@ -122,6 +123,7 @@ def test_all_unknown_ids_are_reported_at_once_also_in_corrections() -> None:
         ("no-such-course", "/course_id", True),
         ("no-such-lesion", "/disease/lesions/0/lesion_id", True),
         ("no-such-lesion", "/disease/lesions/1/lesion_id", True),
+        ("no-such-visit", "/visit", False),
     ]
     assert objections_of(gate_spec().when(fact)) == expected
     expected_in_correction = [(code, f"/replacement/data{member}", not_known) for code, member, not_known in expected]
@@ -145,9 +147,24 @@ def test_facts_without_references_are_not_looked_up() -> None:
     gate_spec(*ENROLLMENT_FACTS).when(*nothing).then_admitted()
 
 
-@pytest.mark.parametrize("state", [follow_up_recorded, visit_missed])
-def test_unplanned_visit_number_is_accepted(state: Callable[..., Fact]) -> None:
-    gate_spec().when(state(9, visit=9)).then_admitted()
+@pytest.mark.parametrize(
+    "fact", [follow_up_recorded, visit_missed, visit_scheduled, reminder_snoozed, reminder_acknowledged]
+)
+def test_visit_beyond_every_protocol_of_the_study_is_refused(fact: Callable[..., Fact]) -> None:
+    """A visit of an amendment that lies ahead may be booked."""
+    amended = (*OPENED, protocol_amended(LATER + 100, protocol_with_visits(3, 30)))
+    gate_spec().when(fact(LATER, visit=8)).then_admitted()
+    assert objections_of(gate_spec().when(fact(LATER, visit=9))) == [("no-such-visit", "/visit", False)]
+    gate_spec(study=amended).when(fact(LATER, visit=10)).then_admitted()
+    assert objections_of(gate_spec(study=amended).when(fact(LATER, visit=11))) == [("no-such-visit", "/visit", False)]
+
+
+def test_correction_may_leave_a_visit_that_is_beyond_the_plan_and_may_not_name_another() -> None:
+    """It was recorded before the check was there."""
+    spec = gate_spec(earlier=(follow_up_recorded(9, visit=9),))
+    spec.when(correction(1, follow_up_recorded(9, visit=9, response="PD"))).then_admitted()
+    spec.when(correction(1, follow_up_recorded(9, visit=8))).then_admitted()
+    spec.when(correction(1, follow_up_recorded(9, visit=10))).then_refused("no-such-visit")
 
 
 def test_contact_without_visit_number_is_accepted() -> None:
