@@ -168,3 +168,18 @@ async def test_an_installation_without_a_mail_server_says_so(
         assert (refused.status_code, refused.json()["type"]) == (503, "/problems/no-mail-server")
         assert "sends no mail" in (await study.get_page("subscription", NURSE)).text
         assert (await post_page(study, email=address_of(study), record="subscription")).status_code == 503
+
+
+async def test_page_says_where_digests_go_only_while_they_go_there(study: AnalyticsStudy) -> None:
+    await subscribe(study, away_until="2099-01-01")
+    await confirm(study, await link_token(study))
+    away = (await study.get_page("subscription", NURSE)).text
+    assert f"Digests go to <b>{address_of(study)}</b>, and none before 2099-01-01." in away
+    await subscribe(study, digest=False, calendar=True)
+    unwanted = (await study.get_page("subscription", NURSE)).text
+    assert "You get no digests of this study, because you want none." in unwanted
+    assert ("Digests go to" in unwanted, "Send me today" in unwanted) == (False, False)
+    await subscribe(study, email=f"other-{address_of(study)}", digest=False, calendar=True)
+    unconfirmed = (await study.get_page("subscription", NURSE)).text
+    assert "No digests go out, because you want none." in unconfirmed
+    assert "Until then" not in unconfirmed
