@@ -20,6 +20,8 @@ _TWICE = Fault(
     "This time exists twice at the site, because the clocks were set back. Choose which of the two is meant.",
 )
 
+_NO_TIME = Fault("schema-time", "Give the day and the time by the clock of the site, as YYYY-MM-DD HH:MM.")
+
 
 def possible_times(text: str, zone: str) -> list[str] | None:
     """Returns the times that a text may mean at the site: none, one, or two; None for a text of another form."""
@@ -37,10 +39,10 @@ def possible_times(text: str, zone: str) -> list[str] | None:
 
 
 def resolve_time(texts: Sequence[str], zone: str) -> str | Fault:
-    """Returns the time that a field means; a fault for one that does not exist or of which two exist."""
+    """Returns the time that a field means; a fault for no time, one that does not exist, or of which two exist."""
     time_text = next((text for text in texts if possible_times(text, zone) is not None), "")
     if not time_text:
-        return texts[-1].strip()
+        return texts[-1].strip() if describe_time(texts[-1], zone) else _NO_TIME
     times = possible_times(time_text, zone) or []
     selection = [time for time in times if time in texts] or times
     if not times:
@@ -59,5 +61,11 @@ def describe_time(text: str, zone: str) -> str:
 
 
 def write_site_time(instant: datetime, zone: str) -> str:
-    """Returns an instant by the clock of a site, with its zone: `2024-03-07 09:30 Europe/Rome`."""
-    return f"{instant.astimezone(zone_rules(zone)):%Y-%m-%d %H:%M} {zone}"
+    """Returns an instant by the clock of a site, with its zone: `2024-03-07 09:30 Europe/Rome`.
+
+    In the hour that a clock repeats the offset says which is meant: `2024-10-27 02:30 (+02:00) Europe/Rome`.
+    """
+    local = instant.astimezone(zone_rules(zone))
+    is_repeated = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+    offset = f" ({local.isoformat()[-6:]})" if is_repeated else ""
+    return f"{local:%Y-%m-%d %H:%M}{offset} {zone}"

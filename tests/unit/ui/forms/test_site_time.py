@@ -38,9 +38,30 @@ def test_time_that_exists_twice_is_asked_for_and_the_choice_is_taken() -> None:
     assert isinstance(resolve_time(["2024-03-31 02:30"], ROME), Fault)
 
 
-def test_time_with_an_offset_is_taken_as_it_is_and_other_text_is_left_to_the_class() -> None:
+def test_time_with_an_offset_is_taken_as_it_is() -> None:
     assert resolve_time(["2024-03-07T09:30:00Z"], ROME) == "2024-03-07T09:30:00Z"
-    assert resolve_time(["yesterday"], ROME) == "yesterday"
+
+
+@pytest.mark.parametrize("text", ["yesterday", "07.03.2024 09:30", "2024-03-07", "2024-13-07T09:30:00Z"])
+def test_text_that_is_no_time_is_asked_for_by_the_clock_of_the_site(text: str) -> None:
+    """Not with an offset from UTC, which the form does not ask of people."""
+    fault = resolve_time([text], ROME)
+    assert isinstance(fault, Fault)
+    assert fault.message == "Give the day and the time by the clock of the site, as YYYY-MM-DD HH:MM."
+
+
+@pytest.mark.parametrize(
+    ("instant", "words"),
+    [
+        ("2024-10-27T02:30:00+02:00", "2024-10-27 02:30 (+02:00) Europe/Rome"),
+        ("2024-10-27T01:30:00Z", "2024-10-27 02:30 (+01:00) Europe/Rome"),
+        ("2024-10-27T03:00:00+01:00", "2024-10-27 03:00 Europe/Rome"),
+        ("2024-03-31T03:30:00+02:00", "2024-03-31 03:30 Europe/Rome"),
+    ],
+)
+def test_time_in_the_hour_that_the_clock_repeats_is_shown_with_its_offset(instant: str, words: str) -> None:
+    """F14: the rule of 24 hours hangs on which of the two was chosen."""
+    assert describe_time(instant, ROME) == words
 
 
 def test_time_is_shown_by_the_clock_of_the_site() -> None:
