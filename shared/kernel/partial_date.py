@@ -15,10 +15,9 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _DATE_PATTERN = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
-_FORMAT_SENTENCE = (
-    "Give a date as YYYY-MM-DD, or as YYYY-MM or YYYY where the day or the month is not known. Where nothing is known, "
-    "give null, if the member may be null."
-)
+_FORMAT_SENTENCE = "Give a date as YYYY-MM-DD, or as YYYY-MM or YYYY where the day or the month is not known."
+NULL_SENTENCE = " Where nothing is known, give null, if the member may be null."
+"""What a request may state in place of a date; a form has a box for it, where the member may be null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class PartialDate:
         if isinstance(value, PartialDate):
             return value
         if not (isinstance(value, str) and (match := _DATE_PATTERN.fullmatch(value))):
-            raise ValueError(_FORMAT_SENTENCE)
+            raise ValueError(_FORMAT_SENTENCE + NULL_SENTENCE)
         year, month, day = (int(part) if part else None for part in match.groups())
         if year is None or not _FIRST_YEAR <= year <= _LAST_YEAR:
             raise ValueError(f"Give a year from {_FIRST_YEAR} to {_LAST_YEAR}.")

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from shared.kernel.errors import Fault
+from shared.kernel.partial_date import NULL_SENTENCE
 from shared.kernel.sealed_text import KEEPING_TEXTS
 from shared.ui.forms.context import FormContext
 from shared.ui.forms.entries import EMPTY, Entries
@@ -76,7 +77,8 @@ def _faults_of(annotation: Any, value: Any, context: dict[str, bool] | None = No
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
         details = [{**detail, "loc": ("body", *detail["loc"])} for detail in errors]
-        return schema_faults(details, value, _member_names(annotation))
+        faults = schema_faults(details, value, _member_names(annotation))
+        return [Fault(fault.code, fault.message.removesuffix(NULL_SENTENCE), fault.pointer) for fault in faults]
     return []
 
 
