@@ -62,6 +62,22 @@ def test_grant_is_revoked_by_one_choice_among_those_that_stand(
     assert study.get("", "monitor").status_code == 404
 
 
+def test_grant_is_a_repeat_only_while_it_holds(study: StudyUnderTest, administrator: FormBrowser) -> None:
+    """Revoked and granted again, twice over: nothing asks whether an equal fact that ended happened twice."""
+    member = f"temp@{study.study_id}"
+    for _ in range(2):
+        page = administrator.open(study_form(study, "study.member_granted"))
+        page.fill({"member": member, "role": "monitor"})
+        assert administrator.press(page, "record").status == 200
+        page = administrator.open(study_form(study, "study.member_granted"))
+        page.fill({"member": member, "role": "monitor"})
+        repeated = administrator.press(page, "record")
+        assert (repeated.status, "An equal fact stands already" in repeated.text) == (422, True)
+        page = administrator.open(study_form(study, "study.member_revoked"))
+        tick(page, "form:preset", f"monitor||{member}")
+        assert administrator.press(page, "record").status == 200
+
+
 def test_role_is_granted_with_a_sentence_about_what_it_may_do(
     study: StudyUnderTest, administrator: FormBrowser
 ) -> None:

@@ -11,10 +11,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from shared.contracts.event import Event
-from shared.contracts.study import SiteClosed
+from shared.contracts.study import MemberGranted, MemberRevoked, SiteClosed
 from shared.kernel.errors import NotFound, Unauthenticated, VersionMismatch
 from shared.kernel.fact import Fact, Stream
+from shared.kernel.record import Record
 from shared.postgres.tenancy import Tenant
+from shared.security.grants import Grant, rights_from_record
 from shared.ui.forms import addresses
 from shared.ui.forms.answers import FormAnswers, in_turn, require_same_person
 from shared.ui.forms.closing_effects import closing_effects
@@ -26,6 +28,7 @@ from shared.ui.forms.presets import standing_grants, with_preset
 from shared.ui.forms.requests import AfterParameter, create_form_router, fills_from_query, require_form_token
 from shared.ui.forms.site_counts import participants_by_site
 from shared.ui.forms.targets import (
+    FindDuplicates,
     FormTarget,
     fact_form,
     load_participant_state,
@@ -125,6 +128,22 @@ async def _study_events(request: Request, study: str) -> Sequence[Event]:
         return (await unit.load_stream(study)).events
 
 
+def _find_grants_that_hold(study: Record, fact: type[Fact]) -> FindDuplicates | None:
+    """Returns the search for the facts that one about a member may repeat; None for facts that are not about members.
+
+    A grant repeats one that holds, and not one that was revoked. A revocation ends a grant that holds: it repeats none.
+    """
+    if fact not in (MemberGranted, MemberRevoked):
+        return None
+
+    async def find(content: Mapping[str, Any]) -> Sequence[Fact]:
+        grant = Grant(content["role"], content["site_id"])
+        holds = fact is MemberGranted and grant in rights_from_record(study, content["member"]).grants
+        return [fact.model_validate(content)] if holds else []
+
+    return find
+
+
 def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | None) -> APIRouter:
     """Returns the forms of a study's own facts."""
     routes = create_form_router(forms.service)
@@ -152,6 +171,7 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
                 version=state.version,
                 events=() if form.is_first else await _study_events(request, study),
                 presets=standing_grants(state.record, fact),
+                find_duplicates=_find_grants_that_hold(state.record, fact),
                 find_effects=closing_effects(request, study, state.record, fact),
                 constants=fixed_content(context, fact),
                 content_before=content,
