@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
+from pydantic import AfterValidator
+
 from shared.contracts.study import MemberGranted, StudyOpened
 from shared.kernel.fact import Fact
 from shared.kernel.ids import StudyId
@@ -15,11 +17,22 @@ OPENING_IS_GRANTED = (
 )
 
 
+_FORM_ADDRESS = "new"
+"""Last part of the address of the form that opens a study; the page of a study has the study's id there."""
+
+
+def _require_own_address(study_id: str) -> str:
+    if study_id == _FORM_ADDRESS:
+        raise ValueError("This id stands in the address of the form for a new study. Give another one.")
+    return study_id
+
+
 class NewStudy(StudyOpened):
     """A new study: its first fact, and the id that it gets."""
 
     study_id: Annotated[
         StudyId,
+        AfterValidator(_require_own_address),
         Presentation(
             label="Id of the study",
             help="Short, such as anaplastic-rt. It is part of the address of every page, and never changes.",

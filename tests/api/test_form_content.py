@@ -176,6 +176,17 @@ def test_study_is_not_opened_by_others(study: StudyUnderTest, rome: FormBrowser)
     assert rome.open("/enrollment/studies/new").status == 403
 
 
+def test_id_that_is_the_address_of_the_form_is_no_id_of_a_study(study: StudyUnderTest) -> None:
+    """Its page would be the form for a new study."""
+    with form_browser(study, OPENER) as administrator:
+        page = administrator.open("/enrollment/studies/new")
+        page.fill({**OPENING, "study_id": "new"})
+        refused = administrator.press(page, "record")
+        assert refused.status == 422
+        assert "This id stands in the address of the form for a new study." in refused.text
+        assert 'id="f-study_id-errors"' in refused.response.text
+
+
 def test_id_under_which_a_person_may_open_no_study_is_refused_at_its_field(demo: Demo, study: StudyUnderTest) -> None:
     """The whole protocol is typed by then: a page without the form would lose it."""
     with form_browser(study, "administrator") as administrator:

@@ -114,6 +114,19 @@ def test_check_of_what_another_service_does_not_know_yet_answers_200(
         assert 'id="f-lesion_id-errors"' in answer.response.text
 
 
+def test_screening_that_is_sent_many_times_at_once_is_recorded_once_and_asks_nothing(
+    study: StudyUnderTest, rome: FormBrowser
+) -> None:
+    """A double click is no other person of the same sex and year of birth."""
+    for birth_year in range(1901, 1906):
+        page = rome.open(f"{pages_of(study)}/participants/new")
+        page.fill({**SCREENING, "birth_year": str(birth_year)})
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(lambda _, page=page: rome.press(page, "record"), range(8)))
+        assert {answer.status for answer in answers} == {200}
+        assert len({str(answer.response.url) for answer in answers}) == 1
+
+
 def test_reference_in_use_leads_the_sites_staff_to_its_participant_and_nobody_else(
     study: StudyUnderTest, rome: FormBrowser
 ) -> None:
