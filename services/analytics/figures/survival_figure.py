@@ -15,8 +15,9 @@ from services.analytics.endpoints.origins import ORIGIN_WORDS, chosen_origin
 from services.analytics.endpoints.sensitivity import SensitivityName
 from services.analytics.endpoints.stereotactic import OTHER, STEREOTACTIC
 from services.analytics.endpoints.time_to_event import EndpointTimes
+from services.analytics.figures.curve_frame import axis_ticks
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
-from services.analytics.figures.survival_chart import axis_ticks, draw_survival
+from services.analytics.figures.survival_chart import draw_survival
 from services.analytics.figures.survival_numbers import (
     Definition,
     GroupComparison,
