@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import chain, repeat
 
 from services.analytics.disclosure.editions import Members, Membership
@@ -29,27 +30,33 @@ def late_entries(observations: Observations) -> LateEntries:
 def publish_group(group: SurvivalGroup, entries: LateEntries, minimum: int) -> SurvivalGroup:
     """Returns a group with a life table as its curve. `minimum`: the smallest group."""
     table = life_table(_times_at_risk(group, entries), [EVENT], minimum)
+    median = None if table.median is None else last_day_of_month(table.median)
     return SurvivalGroup(
         name=group.name,
         n=group.n,
         events=group.events,
-        median=Interval(estimate=None if table.median is None else _last_day(table.median), lower=None, upper=None),
+        median=Interval(estimate=median, lower=None, upper=None),
         curve=_rows(table),
         landmarks=tuple(_landmark(table, landmark.time) for landmark in group.landmarks),
     )
 
 
 def _times_at_risk(group: SurvivalGroup, entries: LateEntries) -> list[TimeAtRisk]:
-    """Returns times with the exits and entries of a group. The latest entries belong to the latest exits.
-
-    So each entry is before its exit, if one way to pair them is; the life table counts entries and exits alone.
-    """
     exits = [
         (row.time, cause)
         for row in group.curve
         for cause, count in ((EVENT, row.events or 0), (None, row.censored or 0))
         for _ in range(count)
     ]
+    return pair_entries(exits, entries)
+
+
+def pair_entries(exits: Sequence[tuple[int, str | None]], entries: LateEntries) -> list[TimeAtRisk]:
+    """Returns times with these exits, in the order of days, each with its cause, and these entries.
+
+    The latest entries belong to the latest exits. So each entry is before its exit, if one way to pair them is; the
+    life table counts entries and exits alone.
+    """
     late = [day for day, count in entries for _ in range(count)]
     from_origin = len(exits) - len(late)
     return [
@@ -61,7 +68,7 @@ def _times_at_risk(group: SurvivalGroup, entries: LateEntries) -> list[TimeAtRis
 def _rows(table: LifeTable) -> tuple[CurveRow, ...]:
     return tuple(
         CurveRow(
-            time=_last_day(point.month),
+            time=last_day_of_month(point.month),
             month=point.month,
             at_risk=point.at_risk,
             estimate=point.event_free,
@@ -72,7 +79,7 @@ def _rows(table: LifeTable) -> tuple[CurveRow, ...]:
     )
 
 
-def _last_day(month: int) -> int:
+def last_day_of_month(month: int) -> int:
     """Returns the last whole day of a month from the origin."""
     return int(month * DAYS_OF_MONTH)
 
