@@ -1,0 +1,66 @@
+"""Incidence figures as readers see them: life tables of causes that compete, without a day of an event. Pure."""
+
+from __future__ import annotations
+
+from services.analytics.disclosure.life_table import LifeTable, LifeTablePoint, TimeAtRisk, life_table
+from services.analytics.figures.incidence_numbers import IncidenceGroup, IncidenceLandmark, IncidenceRow
+from services.analytics.figures.survival_numbers import DAYS_OF_MONTH, Interval
+from services.analytics.figures.survival_publication import EVENT, LateEntries, last_day_of_month, pair_entries
+
+
+def publish_incidence(group: IncidenceGroup, entries: LateEntries, minimum: int) -> IncidenceGroup:
+    """Returns a group with a life table as its curve. `minimum`: the smallest group."""
+    competing = list(group.events_by_cause)
+    table = life_table(_times_at_risk(group, entries), [EVENT, *competing], minimum)
+    median = next((point.month for point in table.points if point.incidence[EVENT] >= 0.5), None)
+    return IncidenceGroup(
+        name=group.name,
+        n=group.n,
+        events=group.events,
+        events_by_cause=group.events_by_cause,
+        median=Interval(estimate=None if median is None else last_day_of_month(median), lower=None, upper=None),
+        proportion=group.proportion,
+        curve=tuple(_row(point) for point in table.points),
+        landmarks=tuple(_landmark(table, landmark.time) for landmark in group.landmarks),
+    )
+
+
+def _times_at_risk(group: IncidenceGroup, entries: LateEntries) -> list[TimeAtRisk]:
+    exits = [
+        (row.time, cause)
+        for row in group.curve
+        for cause, count in (
+            (EVENT, row.events or 0),
+            *(row.events_by_cause or {}).items(),
+            (None, row.censored or 0),
+        )
+        for _ in range(count)
+    ]
+    return pair_entries(exits, entries)
+
+
+def _row(point: LifeTablePoint) -> IncidenceRow:
+    by_cause = {cause: value for cause, value in point.incidence.items() if cause != EVENT}
+    return IncidenceRow(
+        time=last_day_of_month(point.month),
+        month=point.month,
+        at_risk=point.at_risk,
+        estimate=point.incidence[EVENT],
+        lower=None,
+        upper=None,
+        competing=round(sum(by_cause.values()), 2),
+        by_cause=dict(by_cause),
+        event_free=point.event_free,
+    )
+
+
+def _landmark(table: LifeTable, time: float) -> IncidenceLandmark:
+    point = table.landmark(round(time / DAYS_OF_MONTH))
+    others = sum(value for cause, value in point.incidence.items() if cause != EVENT) if point else 0.0
+    return IncidenceLandmark(
+        time=time,
+        estimate=point.incidence[EVENT] if point else None,
+        lower=None,
+        upper=None,
+        competing=round(others, 2) if point else None,
+    )
