@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.analytics.snapshot.columns import Column, Table, day_number
-from services.analytics.snapshot.flow import DayColumn, first_days
+from services.analytics.snapshot.flow import DayColumn, first_days, last_days
 from services.analytics.snapshot.selection import stereotactic_targets
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 
@@ -30,15 +30,33 @@ class StereotacticDays:
 
 def stereotactic_days(snapshot: StudySnapshot, cut_date: date) -> StereotacticDays:
     """Returns the days of the targets that are stereotactic on the cut-off."""
-    prescribed = _prescribed_by(snapshot.tables["target"], day_number(cut_date))
     current = stereotactic_targets(snapshot, cut_date)
-    of_courses = prescribed.where(_is_among(snapshot, prescribed, current, ("course",)))
+    of_courses = _targets_of_courses(snapshot, current, cut_date)
     is_stereotactic = of_courses["treats_metastasis"] & np.isin(of_courses["delivery"], np.unique(current["delivery"]))
     of_targets = of_courses.where(is_stereotactic & _is_among(snapshot, of_courses, current, ("course", "target")))
     return StereotacticDays(
         started=first_days(snapshot, of_courses, "valid_from", "prescribed_precision"),
         reached=first_days(snapshot, of_targets, "valid_from", "prescribed_precision"),
     )
+
+
+def stereotactic_course_ends(snapshot: StudySnapshot, cut_date: date) -> DayColumn:
+    """Returns the end of each participant's first stereotactic course, `NEVER_NUMBER` while it continues.
+
+    Two courses that start on one day end with the later one.
+    """
+    of_courses = _targets_of_courses(snapshot, stereotactic_targets(snapshot, cut_date), cut_date)
+    started = first_days(snapshot, of_courses, "valid_from", "prescribed_precision").day
+    first_courses = of_courses.where(of_courses["valid_from"] == started[snapshot.subject_indexes(of_courses)])
+    courses = snapshot.tables["course"]
+    ended = courses.where(_is_among(snapshot, courses, first_courses, ("course",)))
+    return last_days(snapshot, ended, "ended_on", "ended_precision")
+
+
+def _targets_of_courses(snapshot: StudySnapshot, current: Table, cut_date: date) -> Table:
+    """Returns all targets of the courses with one of the current targets, as prescribed by the cut-off."""
+    prescribed = _prescribed_by(snapshot.tables["target"], day_number(cut_date))
+    return prescribed.where(_is_among(snapshot, prescribed, current, ("course",)))
 
 
 def _prescribed_by(targets: Table, cut: int) -> Table:

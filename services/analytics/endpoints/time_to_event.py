@@ -22,7 +22,14 @@ from services.analytics.snapshot.selection import GroupNames, Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from services.analytics.statistics.risk_sets import CENSORED, Observations, observe
 
-NotCountedReason = Literal["no_origin", "exit_before_origin", "entry_not_before_exit", "event_before_entry"]
+NotCountedReason = Literal[
+    "no_origin",
+    "exit_before_origin",
+    "entry_not_before_exit",
+    "event_before_entry",
+    "baseline_severe",
+    "not_evaluable",
+]
 NOT_COUNTED_REASONS: tuple[NotCountedReason, ...] = get_args(NotCountedReason)
 
 
@@ -68,8 +75,19 @@ class _Periods:
     groups: GroupNames
 
 
-def observe_endpoint(snapshot: StudySnapshot, selection: Selection, exits: Exits) -> EndpointTimes:
-    """Returns the times from the origin to the exits of the enrolled participants of a selection."""
+NOBODY_ELSE: Mapping[NotCountedReason, Mask] = {}
+
+
+def observe_endpoint(
+    snapshot: StudySnapshot,
+    selection: Selection,
+    exits: Exits,
+    not_counted: Mapping[NotCountedReason, Mask] = NOBODY_ELSE,
+) -> EndpointTimes:
+    """Returns the times from the origin to the exits of the enrolled participants of a selection.
+
+    `not_counted`: participants whom the endpoint leaves out, by its own reasons. The first reason holds.
+    """
     cut, enrolled_on = selection.cut_number, snapshot.subjects["enrolled_on"].astype(np.int64)
     origin = origin_days(snapshot, selection)
     is_reached = selection.by == "subset" or selection.subset == STEREOTACTIC
@@ -78,7 +96,7 @@ def observe_endpoint(snapshot: StudySnapshot, selection: Selection, exits: Exits
     if selection.subset == STEREOTACTIC:
         entry = np.maximum(entry, reached.day)
     enrolled = selection.subjects(snapshot) & (enrolled_on <= cut)
-    reasons = _reasons(exits, origin.day, entry, cut)
+    reasons = _reasons(exits, origin.day, entry, cut, not_counted)
     counted = np.flatnonzero(enrolled & ~np.any([*reasons.values()], axis=0))
     periods = _periods(snapshot, selection, counted, entry, exits, reached.day.astype(np.int64))
     origins = origin.day.astype(np.int64)[periods.subjects]
@@ -107,15 +125,22 @@ def _enrolled_precision(snapshot: StudySnapshot) -> Column:
     return snapshot.subjects["enrolled_precision"]
 
 
-def _reasons(exits: Exits, origin: Column, entry: Days, cut: int) -> dict[NotCountedReason, Mask]:
-    """Returns exclusive masks of the participants who have no time at risk."""
+def _reasons(
+    exits: Exits, origin: Column, entry: Days, cut: int, others: Mapping[NotCountedReason, Mask]
+) -> dict[NotCountedReason, Mask]:
+    """Returns exclusive masks of the participants who have no time at risk; `others` are those of the endpoint."""
     has_no_origin = origin > cut
     ends_before_origin = ~has_no_origin & (exits.day < origin)
-    is_never_at_risk = ~has_no_origin & ~ends_before_origin & (entry > origin) & (exits.day <= entry)
+    remaining, left_out = ~has_no_origin & ~ends_before_origin, dict[NotCountedReason, Mask]()
+    for reason, mask in others.items():
+        left_out[reason] = remaining & mask
+        remaining = remaining & ~mask
+    is_never_at_risk = remaining & (entry > origin) & (exits.day <= entry)
     is_event = exits.cause != CENSORED
     return {
         "no_origin": has_no_origin,
         "exit_before_origin": ends_before_origin,
+        **left_out,
         "entry_not_before_exit": is_never_at_risk & ~is_event,
         "event_before_entry": is_never_at_risk & is_event,
     }

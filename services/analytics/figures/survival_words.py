@@ -22,8 +22,10 @@ _REASON_WORDS: Mapping[NotCountedReason, str] = {
     "exit_before_origin": "last known alive before that day",
     "entry_not_before_exit": "never at risk after the enrollment",
     "event_before_entry": "with the event before the time at risk began",
+    "baseline_severe": "with severe toxicity at baseline",
+    "not_evaluable": "with no assessment in which anything could be graded",
 }
-_LINE_WORDS: Mapping[SensitivityName, str] = {
+READING_WORDS: Mapping[SensitivityName, str] = {
     "presumed_censored": "presumed deaths censored on the last proof of life",
     "undated_as_event": "deaths without a date on the day after the last proof of life",
     "deaths_after_leaving": "deaths after a withdrawal of consent counted",
@@ -117,4 +119,4 @@ def describe_sensitivity(lines: Sequence[SensitivityLine], event_noun: str) -> I
     """Yields what the figure would be by other readings."""
     for line in lines:
         events, median = count_noun(line.events, event_noun), _median(line.median, without_limits=True)
-        yield f"With {_LINE_WORDS[line.name]}: {events}, median {median}."
+        yield f"With {READING_WORDS[line.name]}: {events}, median {median}."

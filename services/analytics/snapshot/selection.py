@@ -16,10 +16,30 @@ from shared.gate.study_timeline import protocol_on
 
 Origin = Literal["diagnosed", "enrolled", "rt_start", "rt_end", "stereotactic_start"]
 """Time 0 of times to events."""
+ToxicityWindow = Literal["all", "acute", "late"]
+"""The toxicity that counts, by the days from a course to the event."""
+LateFrom = Literal["start", "end"]
+"""The day of a course from which late toxicity is counted."""
 DEFAULT_LANDMARKS = (6, 12, 24)
 """Months at which figures of times to events state an estimate, unless a request names others."""
 GroupNames = NDArray[np.object_]
 """The name of the group of each participant."""
+
+
+@dataclass(frozen=True)
+class ToxicitySelection:
+    """The toxicity that counts: acute up to so many days from the start or the end of the course, late after them.
+
+    `emergent`: only grades above that of the same term at baseline, of everybody.
+    """
+
+    window: ToxicityWindow = "all"
+    late_after: int = 90
+    late_from: LateFrom = "start"
+    emergent: bool = False
+
+
+ALL_TOXICITY = ToxicitySelection()
 
 
 @dataclass(frozen=True)
@@ -28,7 +48,8 @@ class Selection:
 
     `sites`: enrolling sites; None: all. `subset`: `all` or `stereotactic`. `by`: the stratification; None: none.
     `origin`: time 0 of times to events; None: that of the protocol. `landmarks`: the months at which such figures
-    state an estimate. `is_named_cut`: whether the cut-off is that of a named data cut, whose figures have tests.
+    state an estimate. `toxicity`: the toxicity that figures of it count. `is_named_cut`: whether the cut-off is that of
+    a named data cut, whose figures have tests.
     """
 
     cut_date: date
@@ -37,6 +58,7 @@ class Selection:
     by: str | None = None
     origin: Origin | None = None
     landmarks: tuple[int, ...] = DEFAULT_LANDMARKS
+    toxicity: ToxicitySelection = ALL_TOXICITY
     is_named_cut: bool = False
 
     @property
