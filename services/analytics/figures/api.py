@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from services.analytics.figures.answers import ANY_FIGURE_ANSWER, FigureName, FigureNames
 from services.analytics.figures.figure import FigureAnswer
-from services.analytics.figures.parameters import FigureFileParameters, FigureFileQuery, FigureRequest
+from services.analytics.figures.parameters import OWN_PARAMETERS, FigureFileParameters, FigureFileQuery, FigureRequest
 from services.analytics.figures.person_level import PersonLevelFigure
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import FigureService
@@ -94,12 +94,14 @@ async def figure(
 
 
 def _require_parameters(name: str, figure_request: FigureRequest) -> None:
-    """Raises RequestRejected for a parameter that other figures have and this one does not."""
-    own = FIGURES[name].PARAMETERS
-    for parameter in ("origin", "landmarks"):
-        if getattr(figure_request, parameter) is not None and parameter not in own:
+    """Raises RequestRejected for a parameter that other figures have and this one does not, and for such an origin."""
+    chosen = FIGURES[name]
+    for parameter in OWN_PARAMETERS:
+        if getattr(figure_request, parameter) is not None and parameter not in chosen.PARAMETERS:
             having = ", ".join(other for other, figure in FIGURES.items() if parameter in figure.PARAMETERS)
             raise parameter_error(parameter, f"This figure does not have it. These do: {having}.")
+    if figure_request.origin is not None and figure_request.origin not in chosen.ORIGINS:
+        raise parameter_error("origin", f"This figure counts from: {', '.join(chosen.ORIGINS)}.")
 
 
 def _file_name_parts(answer: FigureAnswer) -> Iterator[str]:

@@ -10,14 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.analytics.disclosure.declaration import Disclosure, require_declared_numbers
 from services.analytics.disclosure.editions import DividedCut, Edition, Members
 from services.analytics.figures.row_pages import ALL_ROWS, PageSelector
-from services.analytics.snapshot.selection import Origin, Selection
+from services.analytics.snapshot.selection import LateFrom, Origin, Selection, ToxicityWindow
 from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from services.analytics.wording.phrasing import count_noun, humanize
 from shared.kernel.errors import SmallGroups
@@ -26,7 +26,7 @@ FigureTable = tuple[list[str], list[list[str]]]
 """A header, and rows of as many cells."""
 Headline = list[tuple[str, str, str]]
 """The numbers that are read first: name, value, words."""
-_COMMON_NUMBERS = frozenset({"imputed_dates", "left_out", "position"})
+_COMMON_NUMBERS = frozenset({"imputed_dates", "left_out", "position", "parameters.late_after"})
 """Whole numbers of every answer. `left_out` counts participants."""
 _COMMON_TABLES = frozenset({"subject", "target"})
 """The tables that a selection of participants needs."""
@@ -43,15 +43,23 @@ class FigureFilters(BaseModel):
     by: str | None = Field(default=None, description="what divides the figure into groups")
     origin: Origin | None = Field(default=None, description="time 0 that the request asked for")
     landmarks: str | None = Field(default=None, description="months that the request asked for, separated by commas")
+    window: ToxicityWindow | None = Field(default=None, description="toxicity that the request asked for")
+    late_after: int | None = Field(default=None, description="days to late toxicity that the request asked for")
+    late_from: LateFrom | None = Field(default=None, description="day of the course that the request asked for")
+    emergent: bool | None = Field(default=None, description="whether the request asked for emergent toxicity alone")
 
     def active(self) -> dict[str, str]:
         """Returns the filters that are set, in the order of their names; the default subset is not one."""
         values = sorted((name, value) for name, value in self if value is not None)
-        return {name: value for name, value in values if (name, value) != ("subset", "all")}
+        return {name: _filter_text(value) for name, value in values if (name, value) != ("subset", "all")}
 
     def to_json(self) -> dict[str, JsonValue]:
         """Returns the members of the `.json` answer: those that are set."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+def _filter_text(value: str | int) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Publication(BaseModel):
@@ -102,6 +110,8 @@ class Figure(BaseModel, ABC):
     """The declaration to readers. A person-level figure is read under row-level security, and each read is logged."""
     PARAMETERS: ClassVar[frozenset[str]] = frozenset()
     """Parameters that it has beside those of every figure, such as `origin`."""
+    ORIGINS: ClassVar[tuple[Origin, ...]] = get_args(Origin)
+    """Values of the parameter `origin` in a figure that has it."""
     TABLES: ClassVar[tuple[str, ...]] = ()
     """The tables of derived rows that it is computed from, beside that of the participants and their targets.
 

@@ -57,6 +57,11 @@ def event_curve(label: str, group: IncidenceGroup) -> IncidenceCurve:
     return IncidenceCurve(label, [(row.time, row.estimate or 0.0) for row in rows], rows)
 
 
+def line_curve(label: str, group: IncidenceGroup) -> IncidenceCurve:
+    """Returns the curve of the event in a group as a line alone, without band and marks."""
+    return IncidenceCurve(label, event_curve(label, group).points)
+
+
 def competing_curve(label: str, group: IncidenceGroup) -> IncidenceCurve:
     """Returns the curve of all competing causes together in a group."""
     return IncidenceCurve(label, [(row.time, row.competing) for row in group.curve if row.competing is not None])

@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.analytics.figures.survival_numbers import DAYS_OF_MONTH, Interval, TimedInterval
+from services.analytics.endpoints.sensitivity import SensitivityName
+from services.analytics.endpoints.time_to_event import EndpointTimes
+from services.analytics.figures.survival_numbers import DAYS_OF_MONTH, Interval, SensitivityLine, TimedInterval
 from services.analytics.statistics.competing_risks import IncidenceCurves, cumulative_incidence, incidence_at
+from services.analytics.statistics.gray import gray_test
 from services.analytics.statistics.intervals import optional
 from services.analytics.statistics.proportions import clopper_pearson
+from services.analytics.statistics.rates import incidence_rate
 from services.analytics.statistics.risk_sets import Observations, risk_table
 
 EVENT_CAUSE = 1
@@ -61,6 +65,13 @@ class IncidenceRiskRow(BaseModel):
     censored: int
 
 
+class IncidenceRate(Interval):
+    """Events per month of time at risk, with the exact interval of a Poisson count."""
+
+    events: int
+    person_months: float
+
+
 class IncidenceGroup(BaseModel):
     """The incidence of the event in one group; `all` is the group of an undivided figure.
 
@@ -81,6 +92,7 @@ class IncidenceGroup(BaseModel):
     risk_table: tuple[IncidenceRiskRow, ...] = Field(
         default=(), description="the numbers below the curve; not for readers"
     )
+    rate: IncidenceRate | None = Field(default=None, description="of figures with a rate; not for readers")
 
 
 class IncidenceComparison(BaseModel):
@@ -92,7 +104,7 @@ class IncidenceComparison(BaseModel):
     statistic: float | None
     df: int
     p: float | None
-    reason: Literal["no_events", "one_group", "no_variance", "delayed_entry"] | None = None
+    reason: Literal["no_events", "one_group", "no_variance", "delayed_entry", "several_versions"] | None = None
 
 
 class IncidencePlan(NamedTuple):
@@ -125,12 +137,53 @@ def incidence_group(
     )
 
 
+def rate_of(observations: Observations) -> IncidenceRate:
+    """Returns the rate of the event: events per month from the entry to the event, a competing one or censoring."""
+    entries = 0 if observations.entries is None else np.maximum(observations.entries, 0)
+    events = int(np.count_nonzero(observations.causes == EVENT_CAUSE))
+    person_months = int(np.sum(observations.exits - entries)) / DAYS_OF_MONTH
+    rate = incidence_rate(events, person_months)
+    return IncidenceRate(
+        estimate=rate.value, lower=rate.lower, upper=rate.upper, events=events, person_months=person_months
+    )
+
+
+def compare_incidences(observations: Observations, groups: ArrayLike, group_count: int) -> IncidenceComparison:
+    """Returns Gray's test of the event; `groups` has the number of the group of each observation."""
+    if observations.entries is not None:
+        return IncidenceComparison(name="Gray", statistic=None, df=0, p=None, reason="delayed_entry")
+    test = gray_test(observations, EVENT_CAUSE, groups, group_count)
+    return IncidenceComparison(name="Gray", statistic=test.statistic, df=test.df, p=test.p, reason=test.reason)
+
+
 def proportion_of(events: int, n: int) -> Interval:
     """Returns events / n with its exact interval; undefined of nobody."""
     if not n:
         return Interval(estimate=None, lower=None, upper=None)
     lower, upper = clopper_pearson(events, n)
     return Interval(estimate=events / n, lower=lower, upper=upper)
+
+
+def emptied_on(group: IncidenceGroup) -> tuple[int, int] | None:
+    """Returns the day on which all at risk had an event although others entered later, and how many did; or None."""
+    row = next((number for number, row in enumerate(group.curve) if row.event_free == 0), None)
+    if row is None or not group.risk_table:
+        return None
+    later = group.curve[row + 1 :]
+    entered = sum((row.events or 0) + sum((row.events_by_cause or {}).values()) + (row.censored or 0) for row in later)
+    return (group.curve[row].time, entered) if entered else None
+
+
+def incidence_sensitivity(name: SensitivityName, times: EndpointTimes, plan: IncidencePlan) -> SensitivityLine:
+    """Returns the undivided numbers of another reading."""
+    curves = cumulative_incidence(times.observations, EVENT_CAUSE + len(plan.competing))
+    return SensitivityLine(
+        name=name,
+        participants=times.participants,
+        events=int(np.count_nonzero(times.observations.causes == EVENT_CAUSE)),
+        median=Interval(estimate=_median(curves), lower=None, upper=None),
+        landmarks=incidence_landmarks(curves, plan.months),
+    )
 
 
 def incidence_landmarks(curves: IncidenceCurves, months: Sequence[int]) -> tuple[IncidenceLandmark, ...]:
@@ -148,7 +201,9 @@ def _landmark(curves: IncidenceCurves, day: float) -> IncidenceLandmark:
 
 
 def _median(curves: IncidenceCurves) -> float | None:
-    """Returns the first day on which half have had the event, but for the error of sums."""
+    """Returns the first day on which half have had the event, but for the error of sums; None if all had one early."""
+    if np.any(curves.event_free[:-1] == 0):
+        return None
     reached = np.flatnonzero(curves.incidence[:, 0] >= 0.5 - np.sqrt(np.finfo(float).eps))
     return float(curves.days[reached[0]]) if len(reached) else None
 

@@ -25,6 +25,23 @@ def publish_incidence(group: IncidenceGroup, entries: LateEntries, minimum: int)
     )
 
 
+def publish_counts(group: IncidenceGroup) -> IncidenceGroup:
+    """Returns the counts of a group, without a curve."""
+    undefined = {"estimate": None, "lower": None, "upper": None}
+    return IncidenceGroup(
+        name=group.name,
+        n=group.n,
+        events=group.events,
+        events_by_cause=group.events_by_cause,
+        median=Interval(**undefined),
+        proportion=group.proportion,
+        curve=(),
+        landmarks=tuple(
+            IncidenceLandmark(time=landmark.time, **undefined, competing=None) for landmark in group.landmarks
+        ),
+    )
+
+
 def _times_at_risk(group: IncidenceGroup, entries: LateEntries) -> list[TimeAtRisk]:
     exits = [
         (row.time, cause)

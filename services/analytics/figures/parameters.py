@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, Literal
@@ -10,10 +10,17 @@ from typing import Annotated, Literal
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.analytics.figures.figure import Figure
 from services.analytics.figures.row_pages import FIRST_PAGE, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, PAGE_SIZE, PageRequest
 from services.analytics.snapshot.as_of import LATEST, AsOf
 from services.analytics.snapshot.as_of_parameters import AsOfParameter, AtParameter, EpochParameter
-from services.analytics.snapshot.selection import Origin
+from services.analytics.snapshot.selection import (
+    ALL_TOXICITY,
+    LateFrom,
+    Origin,
+    ToxicitySelection,
+    ToxicityWindow,
+)
 from shared.kernel.ids import SiteId
 from shared.kernel.partial_date import Day
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
@@ -28,13 +35,18 @@ _LANDMARKS_PATTERN = explain_pattern(
 )
 
 
+OWN_PARAMETERS = ("origin", "landmarks", "window", "late_after", "late_from", "emergent")
+"""Parameters that some figures have and others do not."""
+
+
 @dataclass(frozen=True, slots=True)
 class FigureRequest:
     """The parameters of a request for a figure; None: not given.
 
     `as_of` selects the state of the study, `cut_date` is the data cut-off, `site` and `subset` select participants, and
-    `by` divides the figure into groups. `origin` and `landmarks`, in months, are of figures of times to events. `page`
-    selects rows of a figure that has pages.
+    `by` divides the figure into groups. `origin` and `landmarks`, in months, are of figures of times to events, and
+    `window`, `late_after`, in days, `late_from` and `emergent` of those of toxicity. `page` selects rows of a figure
+    that has pages.
     """
 
     cut_date: date | None = None
@@ -44,14 +56,34 @@ class FigureRequest:
     by: str | None = None
     origin: Origin | None = None
     landmarks: tuple[int, ...] | None = None
+    window: ToxicityWindow | None = None
+    late_after: int | None = None
+    late_from: LateFrom | None = None
+    emergent: bool | None = None
     page: PageRequest = FIRST_PAGE
 
-    def for_figure(self, parameters: Collection[str]) -> FigureRequest:
-        """Returns the request of a figure that has these parameters: without others that some figures have alone."""
+    def for_figure(self, figure: type[Figure]) -> FigureRequest:
+        """Returns the request of a figure: without parameters that some figures have and this one does not."""
+        own = figure.PARAMETERS
         return replace(
             self,
-            origin=self.origin if "origin" in parameters else None,
-            landmarks=self.landmarks if "landmarks" in parameters else None,
+            origin=self.origin if "origin" in own and self.origin in figure.ORIGINS else None,
+            landmarks=self.landmarks if "landmarks" in own else None,
+            window=self.window if "window" in own else None,
+            late_after=self.late_after if "late_after" in own else None,
+            late_from=self.late_from if "late_from" in own else None,
+            emergent=self.emergent if "emergent" in own else None,
+        )
+
+    @property
+    def toxicity(self) -> ToxicitySelection:
+        """The toxicity that the request selects."""
+        default = ALL_TOXICITY
+        return ToxicitySelection(
+            window=self.window or default.window,
+            late_after=default.late_after if self.late_after is None else self.late_after,
+            late_from=self.late_from or default.late_from,
+            emergent=default.emergent if self.emergent is None else self.emergent,
         )
 
 
@@ -75,11 +107,28 @@ class FigureParameters(BaseModel):
         str | None,
         Field(pattern=_LANDMARKS_PATTERN, description="months at which times to events have an estimate, at most ten"),
     ] = None
+    window: Annotated[
+        ToxicityWindow | None, Field(description="toxicity up to `late_after`, or later; default: all")
+    ] = None
+    late_after: Annotated[
+        int | None, Field(ge=0, le=3660, description="days from the course to late toxicity; default: 90")
+    ] = None
+    late_from: Annotated[
+        LateFrom | None, Field(description="the day of the course that these days are counted from; default: its start")
+    ] = None
+    emergent: Annotated[
+        bool | None,
+        Field(description="only severe toxicity above the term's own grade at baseline, of everybody"),
+    ] = None
     epoch: EpochParameter = None
 
     def to_request(self) -> FigureRequest:
         return FigureRequest(
             origin=self.origin,
+            window=self.window,
+            late_after=self.late_after,
+            late_from=self.late_from,
+            emergent=self.emergent,
             landmarks=tuple(sorted({int(month) for month in self.landmarks.split(",")})) if self.landmarks else None,
             cut_date=self.cut,
             as_of=AsOf(at=self.at, recorded_until=self.as_of, epoch=self.epoch),

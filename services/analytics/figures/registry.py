@@ -10,6 +10,7 @@ from services.analytics.figures.follow_up import FollowUp
 from services.analytics.figures.overall_survival import OverallSurvival
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
+from services.analytics.figures.severe_toxicity import SevereToxicity
 from services.analytics.figures.treatments import Treatments
 from services.analytics.figures.visit_adherence import VisitAdherence
 
@@ -19,6 +20,7 @@ _FIGURES: tuple[type[Figure], ...] = (
     Treatments,
     OverallSurvival,
     ProgressionFreeSurvival,
+    SevereToxicity,
     FollowUp,
     VisitAdherence,
 )

@@ -97,7 +97,7 @@ class FigureService:
         study_id, visible_to = newest.study_id, rights if figure.DISCLOSURE.person_level else None
         resolved = await self._resolve(study_id, request, newest)
         cut_date = await self._resolve_cut_date(study_id, study.record, request, resolved)
-        request = request.for_figure(figure.PARAMETERS)
+        request = request.for_figure(figure)
         selection = Selection(
             cut_date,
             sites=scope.enrolling_sites,
@@ -105,6 +105,7 @@ class FigureService:
             by=request.by,
             origin=request.origin,
             landmarks=request.landmarks or DEFAULT_LANDMARKS,
+            toxicity=request.toxicity,
             is_named_cut=cut_date == resolved.named_cut_date,
         )
         filters = _effective_filters(selection, scope, request)
@@ -218,6 +219,10 @@ def _effective_filters(selection: Selection, scope: ReadScope, request: FigureRe
         by=selection.by,
         origin=request.origin,
         landmarks=",".join(map(str, request.landmarks)) if request.landmarks else None,
+        window=request.window,
+        late_after=request.late_after,
+        late_from=request.late_from,
+        emergent=request.emergent,
     )
 
 

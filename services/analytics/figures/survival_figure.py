@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import ClassVar, Literal, Self
 
@@ -13,10 +13,10 @@ from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.disclosure.editions import Members
 from services.analytics.endpoints.origins import ORIGIN_WORDS, chosen_origin
 from services.analytics.endpoints.sensitivity import SensitivityName
-from services.analytics.endpoints.stereotactic import OTHER, STEREOTACTIC
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.figures.curve_frame import axis_ticks
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.group_names import group_names
 from services.analytics.figures.survival_chart import draw_survival
 from services.analytics.figures.survival_numbers import (
     Definition,
@@ -42,7 +42,6 @@ from services.analytics.figures.survival_words import (
 from services.analytics.snapshot.selection import Origin, Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.log_rank import log_rank
-from shared.contracts.study import SiteActivated
 
 SURVIVAL_DISCLOSURE = Disclosure(
     counts=frozenset(
@@ -60,8 +59,6 @@ SURVIVAL_DISCLOSURE = Disclosure(
     person_level=False,
     other_numbers=frozenset({"groups.curve.time", "groups.curve.month", "definition.version", "test.df"}),
 )
-_STANDING_GROUPS: Mapping[str, tuple[str, ...]] = {"sex": ("female", "male"), "subset": (OTHER, STEREOTACTIC)}
-"""Groups that a division has whether anybody is in them or not."""
 _TABLE_MEMBERS = ("time", "at_risk", "events", "censored", "estimate", "lower", "upper")
 
 
@@ -109,7 +106,7 @@ class SurvivalFigure(Figure):
     def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         times = cls._times(snapshot, selection)
         ticks = axis_ticks(int(times.observations.exits.max(initial=0)))
-        by_group = {name: times.of_group(name) for name in _group_names(snapshot, selection, times)}
+        by_group = {name: times.of_group(name) for name in group_names(snapshot, selection, times.groups)}
         groups = [survival_group(name, part, selection.landmarks, ticks) for name, part in by_group.items()]
         figure = cls(
             origin=chosen_origin(snapshot, selection),
@@ -195,17 +192,6 @@ class SurvivalFigure(Figure):
         """Returns the curves as SVG text, with the numbers at risk below them."""
         axis_title = f"Months from {ORIGIN_WORDS[self.origin]}"
         return draw_survival(self.NAME, self.TITLE, self.caption(context), self.groups, axis_title)
-
-
-def _group_names(snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> list[str]:
-    """Returns the groups of a division in the order of their names: those of the study, and those of who is counted."""
-    if selection.by is None:
-        return ["all"]
-    names = set(_STANDING_GROUPS.get(selection.by, ()))
-    if selection.by == "site":
-        sites = {site.site_id for site in snapshot.study.facts_of(SiteActivated)}
-        names = sites if selection.sites is None else sites & selection.sites
-    return sorted(names | set(times.groups.tolist()))
 
 
 def _compare(selection: Selection, times: EndpointTimes, names: Sequence[str]) -> GroupComparison | None:

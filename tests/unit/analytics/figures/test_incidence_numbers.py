@@ -117,7 +117,7 @@ def test_small_cohorts_draw_what_is_known(times: tuple[tuple[int, int], ...]) ->
 
 
 def test_readers_get_a_life_table_of_every_cause() -> None:
-    """In month 1 10 of 20 leave, 3 of them by the event and 2 censored: 20 - 2 / 2 = 19 were exposed."""
+    """Ten of 20 leave in month 1, 3 of them by the event and 2 censored: 20 - 2 / 2 = 19 were exposed."""
     group = group_of(*[(5, 1)] * 3, *[(9, 2)] * 5, *[(12, 0)] * 2, *[(400, 0)] * 10)
     published = publish_incidence(group, (), 5)
     (point,) = published.curve

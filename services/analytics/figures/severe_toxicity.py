@@ -1,0 +1,242 @@
+"""Severe toxicity: the incidence of a first adverse event of grade 3 or more, with death competing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, PrivateAttr
+
+from services.analytics.disclosure.declaration import Disclosure
+from services.analytics.endpoints.origins import ORIGIN_WORDS
+from services.analytics.endpoints.severe_toxicity import SevereToxicityEndpoint
+from services.analytics.endpoints.time_to_event import EndpointTimes
+from services.analytics.endpoints.toxicity_findings import CLOCKS
+from services.analytics.endpoints.toxicity_versions import version_group
+from services.analytics.figures.curve_frame import axis_ticks
+from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.group_names import standing_groups
+from services.analytics.figures.incidence_chart import (
+    IncidenceCurve,
+    IncidencePicture,
+    competing_curve,
+    draw_incidence,
+    event_curve,
+    line_curve,
+)
+from services.analytics.figures.incidence_numbers import (
+    IncidenceComparison,
+    IncidenceGroup,
+    IncidencePlan,
+    IncidenceRate,
+    emptied_on,
+    incidence_sensitivity,
+)
+from services.analytics.figures.incidence_publication import publish_counts, publish_incidence
+from services.analytics.figures.incidence_reading import IncidenceReading, read_incidence, with_test
+from services.analytics.figures.incidence_table import INCIDENCE_HEADER, incidence_rows
+from services.analytics.figures.incidence_words import (
+    describe_emptied,
+    describe_incidence_test,
+    describe_incidences,
+    describe_rate,
+)
+from services.analytics.figures.severe_toxicity_words import (
+    COMPETING_WORDS,
+    EVENT_NOUN,
+    describe_deaths,
+    describe_definition,
+    describe_related,
+    describe_sensitivity,
+    describe_window,
+)
+from services.analytics.figures.survival_numbers import Definition, NotCounted, SensitivityLine
+from services.analytics.figures.survival_publication import LateEntries, late_entries
+from services.analytics.figures.survival_words import describe_not_counted
+from services.analytics.snapshot.selection import Origin, Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
+from shared.kernel.errors import SmallGroups
+
+_COMPETING = ("death",)
+_READING_COUNTS = (
+    "groups.n",
+    "groups.events",
+    "groups.events_by_cause",
+    "groups.rate.events",
+    *(f"groups.curve.{name}" for name in ("at_risk", "events", "events_by_cause", "censored")),
+    *(f"groups.risk_table.{name}" for name in ("at_risk", "events", "competing", "censored")),
+    "not_counted.participants",
+    "rate.events",
+)
+_READING_NUMBERS = ("groups.curve.time", "groups.curve.month", "test.df")
+
+
+class SevereToxicity(Figure):
+    """The incidence of a first adverse event of grade 3 or more by group, of all causes and related to radiotherapy.
+
+    Participants who were graded in another version of CTCAE are groups of their own. `attribution_missing` counts the
+    related events that no attribution states. `deaths_without_assessment` counts deaths without severe toxicity, and
+    without an adequate assessment in the 183 days before.
+    """
+
+    NAME: ClassVar[str] = "severe-toxicity"
+    TITLE: ClassVar[str] = "Severe toxicity"
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
+    PARAMETERS: ClassVar[frozenset[str]] = frozenset(
+        {"origin", "landmarks", "window", "late_after", "late_from", "emergent"}
+    )
+    ORIGINS: ClassVar[tuple[Origin, ...]] = CLOCKS
+    TABLES: ClassVar[tuple[str, ...]] = ("absence", "assessment", "course", "finding", "subject_day")
+    DISCLOSURE: ClassVar[Disclosure] = Disclosure(
+        counts=frozenset(
+            {
+                *_READING_COUNTS,
+                *(f"related.{name}" for name in _READING_COUNTS),
+                "attribution_missing",
+                "deaths_without_assessment",
+                "sensitivity.participants",
+                "sensitivity.events",
+            }
+        ),
+        divisible=False,
+        person_level=False,
+        other_numbers=frozenset(
+            {*_READING_NUMBERS, *(f"related.{name}" for name in _READING_NUMBERS), "definition.version"}
+        ),
+    )
+    DEFINITION: ClassVar[Definition] = Definition(id="severe-toxicity", version=1)
+
+    origin: Origin
+    definition: Definition
+    groups: tuple[IncidenceGroup, ...] = Field(description="severe toxicity of all causes")
+    test: IncidenceComparison | None = Field(default=None, description="only with `by`, at named data cuts")
+    reason: Literal["live"] | None = Field(default=None, description="the reason for no test")
+    rate: IncidenceRate | None = Field(default=None, description="events per person-month; not for readers")
+    related: IncidenceReading = Field(description="severe toxicity that is related to radiotherapy")
+    attribution_missing: int
+    deaths_without_assessment: int | None = Field(default=None, description="not for readers")
+    not_counted: tuple[NotCounted, ...]
+    sensitivity: tuple[SensitivityLine, ...] = ()
+    warnings: tuple[Literal["risk_set_emptied"], ...] = ()
+    _late_entries: LateEntries = PrivateAttr(default=())
+
+    @classmethod
+    def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+        endpoint = SevereToxicityEndpoint.of(snapshot, selection)
+        times, related = endpoint.times("all_causes"), endpoint.times("related")
+        ticks = axis_ticks(int(times.observations.exits.max(initial=0)))
+        plan = IncidencePlan(_COMPETING, selection.landmarks, ticks)
+        reading = _read(endpoint, times, plan)
+        figure = cls(
+            **{name: getattr(reading, name) for name in reading.model_fields_set},
+            origin=endpoint.clock,
+            definition=cls.DEFINITION,
+            related=_read(endpoint, related, plan),
+            attribution_missing=endpoint.count_events_without_attribution(related),
+            deaths_without_assessment=endpoint.count_deaths_without_assessment(times),
+            sensitivity=tuple(
+                incidence_sensitivity(name, other, plan) for name, other in endpoint.other_readings(times)
+            ),
+            warnings=("risk_set_emptied",) if any(map(emptied_on, reading.groups)) else (),
+            imputed_dates=times.imputed_dates,
+            left_out=selection.count_excluded(snapshot),
+        )
+        figure._late_entries = late_entries(times.observations)
+        return figure
+
+    def published(self, minimum: int, cut_date: date) -> Self:
+        """Returns a life table of all causes, and the counts of what is related.
+
+        Two tables of the same participants would tell of the few whose event is in one of them alone. Raises
+        SmallGroups where participants were graded in several versions of CTCAE: their groups are never divided.
+        """
+        if len(self.groups) > 1:
+            raise SmallGroups
+        related = IncidenceReading(
+            groups=tuple(publish_counts(group) for group in self.related.groups), not_counted=self.related.not_counted
+        )
+        return type(self)(
+            origin=self.origin,
+            definition=self.definition,
+            groups=tuple(publish_incidence(group, self._late_entries, minimum) for group in self.groups),
+            related=related,
+            attribution_missing=self.attribution_missing,
+            not_counted=self.not_counted,
+            imputed_dates=self.imputed_dates,
+            left_out=self.left_out,
+        )
+
+    def caption(self, context: FigureContext) -> str:
+        """Returns what is counted, the incidences of both readings, who is not counted, and other readings."""
+        sentences = [
+            describe_definition(ORIGIN_WORDS[self.origin]),
+            *describe_window(context.filters),
+            *describe_incidences(self.groups, EVENT_NOUN, COMPETING_WORDS),
+            *describe_rate(self.rate),
+            *describe_incidence_test(self.test),
+            *describe_related(self.related, self.attribution_missing),
+            *describe_emptied(self.groups),
+            *describe_deaths(self.deaths_without_assessment),
+            *describe_not_counted(self.not_counted),
+            *describe_sensitivity(self.sensitivity),
+        ]
+        return " ".join([*sentences, self.provenance(context)])
+
+    def headline(self, context: FigureContext) -> Headline:
+        events, n = (sum(getattr(group, name) for group in self.groups) for name in ("events", "n"))
+        related = sum(group.events for group in self.related.groups)
+        counted = sum(group.n for group in self.related.groups)
+        return [
+            ("severe", str(events), f"of {n} with severe toxicity"),
+            ("related", str(related), f"of {counted} with severe toxicity that is related to radiotherapy"),
+        ]
+
+    def table(self) -> FigureTable:
+        """Returns a row for every row of every curve of both readings."""
+        rows = [
+            [attribution, *row]
+            for attribution, groups in (("all causes", self.groups), ("related", self.related.groups))
+            for row in incidence_rows(groups)
+        ]
+        return ["Attribution", *INCIDENCE_HEADER], rows
+
+    def draw(self, context: FigureContext) -> str:
+        """Returns the curves as SVG text, with the numbers at risk below them."""
+        return draw_incidence(
+            IncidencePicture(
+                name=self.NAME,
+                title=self.TITLE,
+                caption=self.caption(context),
+                axis_title=f"Months from {ORIGIN_WORDS[self.origin]}",
+                curves=[*self._curves()],
+                groups=self.groups,
+            )
+        )
+
+    def _curves(self) -> Iterator[IncidenceCurve]:
+        """Yields a curve for each group; an undivided figure also has what is related, and what competes."""
+        if len(self.groups) != 1:
+            for group in self.groups:
+                yield event_curve(f"{group.name} ({group.events} / {group.n})", group)
+            return
+        (group,), related = self.groups, self.related.groups[0]
+        yield event_curve(f"Severe toxicity of all causes ({group.events} / {group.n})", group)
+        if related.curve:
+            yield line_curve(f"Related to radiotherapy ({related.events} / {related.n})", related)
+        deaths = sum(group.events_by_cause.values())
+        yield competing_curve(f"Death without severe toxicity ({deaths} / {group.n})", group)
+
+
+def _read(endpoint: SevereToxicityEndpoint, times: EndpointTimes, plan: IncidencePlan) -> IncidenceReading:
+    """Returns a reading by group and version of CTCAE, with a test of a division."""
+    selection = endpoint.selection
+    versions = sorted(set(endpoint.versions[times.subjects].tolist()))
+    is_pooled = len(versions) < 2
+    groups = standing_groups(endpoint.snapshot, selection)
+    if not is_pooled:
+        groups = {version_group(group, version) for group in groups for version in versions}
+    reading = read_incidence(times, sorted(groups | set(times.groups.tolist())), plan, is_pooled=is_pooled)
+    if selection.by is None:
+        return reading
+    return with_test(reading, times, is_named_cut=selection.is_named_cut, is_pooled=is_pooled)
