@@ -11,6 +11,7 @@ from services.analytics.figures.overall_survival import OverallSurvival
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
 from services.analytics.figures.severe_toxicity import SevereToxicity
+from services.analytics.figures.toxicity_grades import ToxicityGradesFigure
 from services.analytics.figures.treatments import Treatments
 from services.analytics.figures.visit_adherence import VisitAdherence
 
@@ -20,6 +21,7 @@ _FIGURES: tuple[type[Figure], ...] = (
     Treatments,
     OverallSurvival,
     ProgressionFreeSurvival,
+    ToxicityGradesFigure,
     SevereToxicity,
     FollowUp,
     VisitAdherence,
