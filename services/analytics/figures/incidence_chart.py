@@ -70,7 +70,7 @@ def competing_curve(label: str, group: IncidenceGroup) -> IncidenceCurve:
 def draw_incidence(picture: IncidencePicture) -> str:
     """Returns the picture as SVG text."""
     curves = picture.curves
-    axes = curve_axes(max((row.time for group in picture.groups for row in group.curve), default=0), len(curves))
+    axes = curve_axes(int(max((day for curve in curves for day, _ in curve.points), default=0)), len(curves))
     styles = line_styles(len(curves))
     body = [
         *draw_legend("Cumulative incidence", [curve.label for curve in curves], styles),

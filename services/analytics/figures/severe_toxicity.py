@@ -125,7 +125,7 @@ class SevereToxicity(Figure):
     def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         endpoint = SevereToxicityEndpoint.of(snapshot, selection)
         times, related = endpoint.times("all_causes"), endpoint.times("related")
-        ticks = axis_ticks(int(times.observations.exits.max(initial=0)))
+        ticks = axis_ticks(max(int(part.observations.exits.max(initial=0)) for part in (times, related)))
         plan = IncidencePlan(_COMPETING, selection.landmarks, ticks)
         reading = _read(endpoint, times, plan)
         figure = cls(

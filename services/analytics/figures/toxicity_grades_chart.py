@@ -14,6 +14,7 @@ from services.analytics.charts.svg import (
     Element,
     document,
     element,
+    group,
     line,
     secondary_text,
     svg_number,
@@ -70,11 +71,18 @@ def _headings() -> Iterator[Element]:
 def _rows(bars: Sequence[GradeBar], participants: int) -> Iterator[Element]:
     for index, bar in enumerate(bars):
         base = _TOP + 4 + index * _ROW_HEIGHT
-        label = bar.label if len(bar.label) <= _MOST_CHARACTERS else f"{bar.label[: _MOST_CHARACTERS - 1]}…"
-        yield text(0, base, label)
+        yield from _label(bar.label, base)
         for direction, counts in ((-1, bar.before), (1, bar.after)):
             yield from _bar(base - 11, direction, counts, participants)
         yield text(_WIDTH, base, f"{sum(bar.before[3:6])} → {sum(bar.after[3:6])}", "end", font_weight=600)
+
+
+def _label(label: str, base: float) -> Iterator[Element]:
+    """Yields a label that ends before the bars; a longer one is shown whole on request."""
+    if len(label) <= _MOST_CHARACTERS:
+        yield text(0, base, label)
+    else:
+        yield group(element("title", label), text(0, base, f"{label[: _MOST_CHARACTERS - 1].rstrip()}…"))
 
 
 def _bar(top: float, direction: int, counts: Sequence[int], participants: int) -> Iterator[Element]:

@@ -195,6 +195,14 @@ def test_small_cohorts_draw_what_is_known(name: str) -> None:
     assert published.caption(context())
 
 
+def test_axis_reaches_to_the_last_day_of_what_is_related() -> None:
+    cohort = cohort_of([treated(graded(10, 3, **TO_DISEASE), *complete(200)), treated(*complete(20))])
+    figure = figure_of(cohort, selection(300))
+    assert figure.groups[0].risk_table[-1].time >= 200
+    texts = [element.text for element in parse_svg(figure.draw(context())).iter(f"{SVG}text")]
+    assert "7" in texts
+
+
 def test_table_has_a_row_for_every_row_of_every_curve() -> None:
     header, rows = four_cases_figure().table()
     assert header[:4] == ["Attribution", "Group", "Day", "At risk"]
