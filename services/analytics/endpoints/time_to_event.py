@@ -6,7 +6,7 @@ participant reaches, the day of reaching it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -96,7 +96,7 @@ def observe_endpoint(
     if selection.subset == STEREOTACTIC:
         entry = np.maximum(entry, reached.day)
     enrolled = selection.subjects(snapshot) & (enrolled_on <= cut)
-    reasons = _reasons(exits, origin.day, entry, cut, not_counted)
+    reasons = masks_without_time(exits, origin.day, entry, cut, not_counted)
     counted = np.flatnonzero(enrolled & ~np.any([*reasons.values()], axis=0))
     periods = _periods(snapshot, selection, counted, entry, exits, reached.day.astype(np.int64))
     origins = origin.day.astype(np.int64)[periods.subjects]
@@ -113,7 +113,7 @@ def observe_endpoint(
         observations=observe(periods.end - origins, periods.cause, entries),
         groups=periods.groups,
         not_counted={reason: int(np.sum(enrolled & mask)) for reason, mask in reasons.items()},
-        imputed_dates=_count_imputed_dates(counted, imputed),
+        imputed_dates=count_imputed_dates(counted, [(day[counted], precision[counted]) for day, precision in imputed]),
     )
 
 
@@ -125,10 +125,10 @@ def _enrolled_precision(snapshot: StudySnapshot) -> Column:
     return snapshot.subjects["enrolled_precision"]
 
 
-def _reasons(
-    exits: Exits, origin: Column, entry: Days, cut: int, others: Mapping[NotCountedReason, Mask]
+def masks_without_time(
+    exits: Exits, origin: Column, entry: Days, cut: int, others: Mapping[NotCountedReason, Mask] = NOBODY_ELSE
 ) -> dict[NotCountedReason, Mask]:
-    """Returns exclusive masks of the participants who have no time at risk; `others` are those of the endpoint."""
+    """Returns exclusive masks of the elements that have no time at risk, by the reason; `others` are of the endpoint."""
     has_no_origin = origin > cut
     ends_before_origin = ~has_no_origin & (exits.day < origin)
     remaining, left_out = ~has_no_origin & ~ends_before_origin, dict[NotCountedReason, Mask]()
@@ -175,11 +175,10 @@ def _split(whole: _Periods, reached: Days) -> _Periods:
     )
 
 
-def _count_imputed_dates(counted: NDArray[np.intp], dates: list[tuple[Column, Column]]) -> int:
-    """Returns the number of distinct imputed days of each counted participant among (day, precision)."""
-    pairs = [
-        np.stack([chosen, day[chosen].astype(np.int64)])
-        for day, precision in dates
-        for chosen in [counted[precision[counted] > 0]]
-    ]
+def count_imputed_dates(subjects: NDArray[np.intp], dates: Sequence[tuple[Column, Column]]) -> int:
+    """Returns the number of distinct imputed days of participants.
+
+    `subjects`: the index of the participant of each element. `dates`: pairs of columns, the day and the precision.
+    """
+    pairs = [np.stack([subjects, day.astype(np.int64)])[:, precision > 0] for day, precision in dates]
     return int(np.unique(np.concatenate(pairs, axis=1), axis=1).shape[1])

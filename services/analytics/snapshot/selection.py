@@ -20,6 +20,8 @@ ToxicityWindow = Literal["all", "acute", "late"]
 """The toxicity that counts, by the days from a course to the event."""
 LateFrom = Literal["start", "end"]
 """The day of a course from which late toxicity is counted."""
+LesionEvent = Literal["failure", "necrosis"]
+"""The event of a treated lesion that local control counts."""
 DEFAULT_LANDMARKS = (6, 12, 24)
 """Months at which figures of times to events state an estimate, unless a request names others."""
 GroupNames = NDArray[np.object_]
@@ -49,7 +51,7 @@ class Selection:
     `sites`: enrolling sites; None: all. `subset`: `all` or `stereotactic`. `by`: the stratification; None: none.
     `origin`: time 0 of times to events; None: that of the protocol. `landmarks`: the months at which such figures
     state an estimate. `toxicity`: the toxicity that figures of it count. `is_named_cut`: whether the cut-off is that of
-    a named data cut, whose figures have tests.
+    a named data cut, whose figures have tests. `event`: what local control counts.
     """
 
     cut_date: date
@@ -60,6 +62,7 @@ class Selection:
     landmarks: tuple[int, ...] = DEFAULT_LANDMARKS
     toxicity: ToxicitySelection = ALL_TOXICITY
     is_named_cut: bool = False
+    event: LesionEvent = "failure"
 
     @property
     def cut_number(self) -> int:
