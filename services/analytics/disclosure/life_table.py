@@ -8,7 +8,7 @@ which a single participant had an event.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -65,8 +65,10 @@ class LifeTable(BaseModel):
         return next((point for point in reversed(self.points) if point.month <= month), None)
 
 
-def life_table(times: Sequence[TimeAtRisk], causes: Sequence[str], minimum: int) -> LifeTable:
-    """Returns the life table of the participants, with the incidence of each of the causes.
+def life_table(
+    times: Sequence[TimeAtRisk], causes: Sequence[str], minimum: int, participants: Sequence[int] | None = None
+) -> LifeTable:
+    """Returns the life table of the times, with the incidence of each of the causes.
 
     `causes` are those of the figure, whether they occur or not: a name that stood there only because of one event
     would tell of it. Survival is the table of events of one cause.
@@ -74,10 +76,14 @@ def life_table(times: Sequence[TimeAtRisk], causes: Sequence[str], minimum: int)
     Over a block of n at risk at its beginning, c censored, e entered later and d events of all causes, of which d_j of
     cause j: I_j grows by S d_j / (n - (c - e) / 2), and S shrinks by the sum. The table ends where fewer than `minimum`
     are at risk, or where more had an event than were at risk on average, as can happen where many enter late.
+
+    `participants`: the number of the participant of each time, if one can have several, as with lesions. A block then
+    ends once `minimum` participants had an event in it, and the table where fewer than `minimum` are at risk.
     """
+    owners = range(len(times)) if participants is None else participants
     event_free, incidence = Fraction(1), dict.fromkeys(causes, Fraction(0))
     points: list[LifeTablePoint] = []
-    for block in _blocks(times, minimum):
+    for block in _blocks(times, owners, minimum):
         if block.exposure < block.events.total():
             break
         for cause, events in block.events.items():
@@ -96,17 +102,22 @@ def month_of(day: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tally:
-    """The participants who entered the risk set in some months, and those who left it: censored, or by an event."""
+    """The times that entered the risk set in some months, and those that left it: censored, or by an event.
+
+    `participants`: those with an event.
+    """
 
     entered: int = 0
     censored: int = 0
     events: Counter[str] = field(default_factory=Counter)
+    participants: frozenset[int] = frozenset()
 
     def __add__(self, later: _Tally) -> _Tally:
         return _Tally(
             entered=self.entered + later.entered,
             censored=self.censored + later.censored,
             events=self.events + later.events,
+            participants=self.participants | later.participants,
         )
 
     @property
@@ -125,37 +136,66 @@ class _Block:
     at_risk: int
 
 
-def _blocks(times: Sequence[TimeAtRisk], minimum: int) -> Iterator[_Block]:
-    """Yields the blocks that are published. Where all enter late, the first begins once enough are at risk."""
-    at_start = sum(time.entry_day <= 0 for time in times)
-    tally, has_begun = _Tally(), at_start >= minimum
-    for month, monthly_tally in enumerate(_monthly_tallies(times), 1):
+def _blocks(times: Sequence[TimeAtRisk], owners: Sequence[int], minimum: int) -> Iterator[_Block]:
+    """Yields the blocks that are published. Where all enter late, the first begins once enough are at risk.
+
+    `owners`: the participant of each time.
+    """
+    at_start, tallies = sum(time.entry_day <= 0 for time in times), _monthly_tallies(times, owners)
+    participants_at_risk = _count_at_risk(times, owners, len(tallies))
+    tally, has_begun = _Tally(), participants_at_risk[0] >= minimum
+    for month, monthly_tally in enumerate(tallies, 1):
         tally += monthly_tally
-        at_risk = at_start + tally.growth
-        if has_begun and at_risk < minimum:
+        if has_begun and participants_at_risk[month] < minimum:
             return
-        has_begun = at_risk >= minimum
-        if has_begun and tally.events.total() >= minimum:
+        has_begun = participants_at_risk[month] >= minimum
+        if has_begun and len(tally.participants) >= minimum:
             exposure = at_start + Fraction(tally.entered - tally.censored, 2)
-            yield _Block(month=month, events=tally.events, exposure=exposure, at_risk=at_risk)
-            tally, at_start = _Tally(), at_risk
+            at_start += tally.growth
+            yield _Block(month=month, events=tally.events, exposure=exposure, at_risk=at_start)
+            tally = _Tally()
 
 
-def _monthly_tallies(times: Iterable[TimeAtRisk]) -> list[_Tally]:
+def _monthly_tallies(times: Sequence[TimeAtRisk], owners: Sequence[int]) -> list[_Tally]:
     """Returns the tally of each month up to the last exit."""
     entered, censored = Counter[int](), Counter[int]()
     events: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    for time in times:
+    participants: defaultdict[int, set[int]] = defaultdict(set)
+    for time, owner in zip(times, owners, strict=True):
         if time.entry_day > 0:
             entered[month_of(time.entry_day)] += 1
+        month = month_of(time.exit_day)
         if time.cause is None:
-            censored[month_of(time.exit_day)] += 1
+            censored[month] += 1
         else:
-            events[month_of(time.exit_day)][time.cause] += 1
+            events[month][time.cause] += 1
+            participants[month].add(owner)
     last = max((*censored, *events), default=0)
     return [
-        _Tally(entered=entered[month], censored=censored[month], events=events[month]) for month in range(1, last + 1)
+        _Tally(
+            entered=entered[month],
+            censored=censored[month],
+            events=events[month],
+            participants=frozenset(participants[month]),
+        )
+        for month in range(1, last + 1)
     ]
+
+
+def _count_at_risk(times: Sequence[TimeAtRisk], owners: Sequence[int], last: int) -> list[int]:
+    """Returns how many participants are at risk at the beginning, and after each of the months 1 … last."""
+    changes: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for time, owner in zip(times, owners, strict=True):
+        changes[month_of(time.entry_day) if time.entry_day > 0 else 0].append((owner, 1))
+        changes[month_of(time.exit_day)].append((owner, -1))
+    times_at_risk, at_risk = Counter[int](), set[int]()
+    counts = list[int]()
+    for month in range(last + 1):
+        for owner, change in changes[month]:
+            times_at_risk[owner] += change
+            (at_risk.add if times_at_risk[owner] > 0 else at_risk.discard)(owner)
+        counts.append(len(at_risk))
+    return counts
 
 
 def _point(block: _Block, event_free: Fraction, incidence: Mapping[str, Fraction], minimum: int) -> LifeTablePoint:

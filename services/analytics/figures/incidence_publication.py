@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.analytics.disclosure.life_table import LifeTable, LifeTablePoint, TimeAtRisk, life_table
 from services.analytics.figures.incidence_numbers import IncidenceGroup, IncidenceLandmark, IncidenceRow
 from services.analytics.figures.survival_numbers import DAYS_OF_MONTH, Interval
@@ -10,8 +12,17 @@ from services.analytics.figures.survival_publication import EVENT, LateEntries, 
 
 def publish_incidence(group: IncidenceGroup, entries: LateEntries, minimum: int) -> IncidenceGroup:
     """Returns a group with a life table as its curve. `minimum`: the smallest group."""
-    competing = list(group.events_by_cause)
-    table = life_table(_times_at_risk(group, entries), [EVENT, *competing], minimum)
+    return with_life_table(group, _times_at_risk(group, entries), minimum)
+
+
+def with_life_table(
+    group: IncidenceGroup, times: Sequence[TimeAtRisk], minimum: int, participants: Sequence[int] | None = None
+) -> IncidenceGroup:
+    """Returns a group with the life table of its times as its curve.
+
+    `participants`: the number of the participant of each time, if one can have several.
+    """
+    table = life_table(times, [EVENT, *group.events_by_cause], minimum, participants)
     median = next((point.month for point in table.points if point.incidence[EVENT] >= 0.5), None)
     return IncidenceGroup(
         name=group.name,

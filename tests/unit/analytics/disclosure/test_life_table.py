@@ -205,3 +205,39 @@ def test_day_of_one_exit_within_its_month_never_shows(
     neighbor = [*times_at_risk]
     neighbor[index] = replace(time, exit_day=data.draw(st.sampled_from(days)))
     assert published_table(neighbor, minimum) == published_table(times_at_risk, minimum)
+
+
+# Times of lesions: several belong to one participant
+
+
+def test_block_of_lesions_needs_events_of_enough_participants() -> None:
+    """The death of a participant with five lesions is five events, and would be told by its month."""
+    others = [TimeAtRisk(10 + 30 * number, "died") for number in range(4)]
+    late = [TimeAtRisk(400)] * 6
+    lesions = [*([TimeAtRisk(70, "died")] * 5), *others, *late]
+    owners = [0] * 5 + [1, 2, 3, 4] + list(range(5, 11))
+    assert [point.month for point in life_table(lesions, ["died"], 5).points] == [3]
+    (point,) = life_table(lesions, ["died"], 5, owners).points
+    assert (point.month, point.at_risk, point.event_free) == (4, 5, 0.4)
+
+
+def test_table_of_lesions_ends_where_too_few_participants_are_at_risk() -> None:
+    dying = [TimeAtRisk(10, "died")] * 5
+    lesions = [*dying, *([TimeAtRisk(300)] * 8)]
+    assert len(life_table(lesions, ["died"], 5, [*range(5), *([5] * 8)]).points) == 0
+    assert len(life_table(lesions, ["died"], 5).points) == 1
+
+
+@given(st.lists(st.tuples(LATE_EXITS, st.integers(0, 8)), max_size=40), st.integers(2, 4))
+def test_every_block_of_lesions_has_events_of_enough_participants(
+    lesions: list[tuple[TimeAtRisk, int]], minimum: int
+) -> None:
+    table = life_table([time for time, _ in lesions], ["died", "progressed"], minimum, [owner for _, owner in lesions])
+    for earlier, later in pairwise([0, *(point.month for point in table.points)]):
+        with_event = {owner for time, owner in lesions if time.cause and (earlier < month_of(time.exit_day) <= later)}
+        at_risk = {
+            owner
+            for time, owner in lesions
+            if month_of(time.exit_day) > later and (time.entry_day <= 0 or month_of(time.entry_day) <= later)
+        }
+        assert min(len(with_event), len(at_risk)) >= minimum
