@@ -118,6 +118,7 @@ def addresses(route: APIRoute, published: StudyForReaders) -> set[str]:
             "treatments",
             "overall-survival",
             "progression-free-survival",
+            "local-control",
             "toxicity-grades",
             "severe-toxicity",
             "follow-up",

@@ -81,5 +81,5 @@ def _after_naming(snapshot: StudySnapshot, lesions: TreatedLesions, mask: Mask) 
 
 def _latest(lesions: TreatedLesions, places: Indexes, day: Column, number: Column) -> DayColumn:
     """Returns the latest day of each lesion, with the least number on it as the precision; `NEVER_NUMBER` without."""
-    found = days_of_ranks(least_ranks(places, rank_days(-day.astype(np.int64), number), len(lesions)))
-    return DayColumn(np.where(found.day == NEVER_NUMBER, NEVER_NUMBER, -found.day), found.precision)
+    latest = days_of_ranks(least_ranks(places, rank_days(-day.astype(np.int64), number), len(lesions)))
+    return DayColumn(np.where(latest.day == NEVER_NUMBER, NEVER_NUMBER, -latest.day), latest.precision)

@@ -142,10 +142,10 @@ def _count_by_reason(
     keys: Column, is_counted: Mask, reasons: Mapping[NotCountedReason, Mask]
 ) -> dict[NotCountedReason, int]:
     """Returns how many distinct keys have no element that is counted, each under its first reason."""
-    known, counts = np.unique(keys[is_counted]), dict[NotCountedReason, int]()
+    listed, counts = np.unique(keys[is_counted]), dict[NotCountedReason, int]()
     for reason, mask in reasons.items():
-        new = np.setdiff1d(keys[mask], known)
-        counts[reason], known = len(new), np.union1d(known, new)
+        new = np.setdiff1d(keys[mask], listed)
+        counts[reason], listed = len(new), np.union1d(listed, new)
     return counts
 
 

@@ -128,7 +128,7 @@ def _enrolled_precision(snapshot: StudySnapshot) -> Column:
 def masks_without_time(
     exits: Exits, origin: Column, entry: Days, cut: int, others: Mapping[NotCountedReason, Mask] = NOBODY_ELSE
 ) -> dict[NotCountedReason, Mask]:
-    """Returns exclusive masks of the elements that have no time at risk, by the reason; `others` are of the endpoint."""
+    """Returns exclusive masks of the elements without time at risk, by the reason; `others` are of the endpoint."""
     has_no_origin = origin > cut
     ends_before_origin = ~has_no_origin & (exits.day < origin)
     remaining, left_out = ~has_no_origin & ~ends_before_origin, dict[NotCountedReason, Mask]()

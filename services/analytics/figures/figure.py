@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from services.analytics.disclosure.declaration import Disclosure, require_declared_numbers
 from services.analytics.disclosure.editions import DividedCut, Edition, Members
 from services.analytics.figures.row_pages import ALL_ROWS, PageSelector
-from services.analytics.snapshot.selection import LateFrom, Origin, Selection, ToxicityWindow
+from services.analytics.snapshot.selection import LateFrom, LesionEvent, Origin, Selection, ToxicityWindow
 from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from services.analytics.wording.phrasing import count_noun, humanize
 from shared.kernel.errors import SmallGroups
@@ -43,6 +43,7 @@ class FigureFilters(BaseModel):
     by: str | None = Field(default=None, description="what divides the figure into groups")
     origin: Origin | None = Field(default=None, description="time 0 that the request asked for")
     landmarks: str | None = Field(default=None, description="months that the request asked for, separated by commas")
+    event: LesionEvent | None = Field(default=None, description="event of local control that the request asked for")
     window: ToxicityWindow | None = Field(default=None, description="toxicity that the request asked for")
     late_after: int | None = Field(default=None, description="days to late toxicity that the request asked for")
     late_from: LateFrom | None = Field(default=None, description="day of the course that the request asked for")

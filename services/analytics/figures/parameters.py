@@ -17,6 +17,7 @@ from services.analytics.snapshot.as_of_parameters import AsOfParameter, AtParame
 from services.analytics.snapshot.selection import (
     ALL_TOXICITY,
     LateFrom,
+    LesionEvent,
     Origin,
     ToxicitySelection,
     ToxicityWindow,
@@ -35,7 +36,7 @@ _LANDMARKS_PATTERN = explain_pattern(
 )
 
 
-OWN_PARAMETERS = ("origin", "landmarks", "window", "late_after", "late_from", "emergent")
+OWN_PARAMETERS = ("origin", "landmarks", "event", "window", "late_after", "late_from", "emergent")
 """Parameters that some figures have and others do not."""
 
 
@@ -45,8 +46,8 @@ class FigureRequest:
 
     `as_of` selects the state of the study, `cut_date` is the data cut-off, `site` and `subset` select participants, and
     `by` divides the figure into groups. `origin` and `landmarks`, in months, are of figures of times to events, and
-    `window`, `late_after`, in days, `late_from` and `emergent` of those of toxicity. `page` selects rows of a figure
-    that has pages.
+    `event` of local control, `window`, `late_after`, in days, `late_from` and `emergent` of those of toxicity. `page`
+    selects rows of a figure that has pages.
     """
 
     cut_date: date | None = None
@@ -56,6 +57,7 @@ class FigureRequest:
     by: str | None = None
     origin: Origin | None = None
     landmarks: tuple[int, ...] | None = None
+    event: LesionEvent | None = None
     window: ToxicityWindow | None = None
     late_after: int | None = None
     late_from: LateFrom | None = None
@@ -69,6 +71,7 @@ class FigureRequest:
             self,
             origin=self.origin if "origin" in own and self.origin in figure.ORIGINS else None,
             landmarks=self.landmarks if "landmarks" in own else None,
+            event=self.event if "event" in own else None,
             window=self.window if "window" in own else None,
             late_after=self.late_after if "late_after" in own else None,
             late_from=self.late_from if "late_from" in own else None,
@@ -107,6 +110,7 @@ class FigureParameters(BaseModel):
         str | None,
         Field(pattern=_LANDMARKS_PATTERN, description="months at which times to events have an estimate, at most ten"),
     ] = None
+    event: Annotated[LesionEvent | None, Field(description="event of local control; default: failure")] = None
     window: Annotated[
         ToxicityWindow | None, Field(description="toxicity up to `late_after`, or later; default: all")
     ] = None
@@ -130,6 +134,7 @@ class FigureParameters(BaseModel):
             late_from=self.late_from,
             emergent=self.emergent,
             landmarks=tuple(sorted({int(month) for month in self.landmarks.split(",")})) if self.landmarks else None,
+            event=self.event,
             cut_date=self.cut,
             as_of=AsOf(at=self.at, recorded_until=self.as_of, epoch=self.epoch),
             site=self.site,

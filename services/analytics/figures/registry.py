@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from services.analytics.figures.accrual import Accrual
 from services.analytics.figures.figure import Figure
 from services.analytics.figures.follow_up import FollowUp
+from services.analytics.figures.local_control import LocalControl
 from services.analytics.figures.overall_survival import OverallSurvival
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
@@ -21,6 +22,7 @@ _FIGURES: tuple[type[Figure], ...] = (
     Treatments,
     OverallSurvival,
     ProgressionFreeSurvival,
+    LocalControl,
     ToxicityGradesFigure,
     SevereToxicity,
     FollowUp,

@@ -107,6 +107,7 @@ class FigureService:
             landmarks=request.landmarks or DEFAULT_LANDMARKS,
             toxicity=request.toxicity,
             is_named_cut=cut_date == resolved.named_cut_date,
+            event=request.event or "failure",
         )
         filters = _effective_filters(selection, scope, request)
         rows = request.page.selector(
@@ -219,6 +220,7 @@ def _effective_filters(selection: Selection, scope: ReadScope, request: FigureRe
         by=selection.by,
         origin=request.origin,
         landmarks=",".join(map(str, request.landmarks)) if request.landmarks else None,
+        event=request.event,
         window=request.window,
         late_after=request.late_after,
         late_from=request.late_from,

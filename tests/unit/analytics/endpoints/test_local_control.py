@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.analytics.endpoints.local_control import (
     DEATH,
     FAILURE,
     RETREATMENT,
-    LesionTimes,
     local_control,
     other_control_readings,
 )
@@ -26,7 +20,6 @@ from services.analytics.statistics.risk_sets import CENSORED
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
-from shared.testing.builders.facts import DateSpec
 from tests.unit.analytics.endpoints.cohorts import (
     FOUR_CASES_CUT,
     alive,
@@ -35,64 +28,21 @@ from tests.unit.analytics.endpoints.cohorts import (
     four_cases,
     selection,
 )
-
-
-class LesionTime(NamedTuple):
-    """A time of a lesion in days. `entry`: 0 for at risk from day 0 on."""
-
-    lesion: str
-    entry: int
-    exit: int
-    cause: int
-
-
-def times_of(snapshot: StudySnapshot, times: LesionTimes, group: str | None = None) -> list[LesionTime]:
-    """Returns the times of a group, or of all, by participant and lesion."""
-    observations = times.observations
-    entries = [0] * len(observations) if observations.entries is None else observations.entries.tolist()
-    columns = (times.subjects, times.lesions, times.groups, entries, observations.exits, observations.causes)
-    rows = sorted(
-        (int(subject), snapshot.words.word(lesion), max(0, int(entry)), int(exit_), int(cause))
-        for subject, lesion, name, entry, exit_, cause in zip(*columns, strict=True)
-        if group in (None, name)
-    )
-    return [LesionTime(*row[1:]) for row in rows]
-
-
-def lesion_times(cut: int | date, *participants: Sequence[Fact], **changes: Any) -> list[LesionTime]:
-    snapshot = cohort_of(participants)
-    return times_of(snapshot, local_control(snapshot, selection(cut, **changes)))
+from tests.unit.analytics.endpoints.lesion_cohorts import (
+    LesionTime,
+    course,
+    imaged,
+    lesion_times,
+    nine_lesions,
+    times_of,
+    with_lesions,
+)
 
 
 def statuses_of(snapshot: StudySnapshot, cut: int | date, **changes: Any) -> dict[str, int]:
     """Returns how many lesions have each status that occurs."""
     names = local_control(snapshot, selection(cut, **changes)).status.tolist()
     return {name: names.count(name) for name in dict.fromkeys(names)}
-
-
-def with_lesions(*more: Fact, enrolled: int = 0, lesions: Sequence[str] = ("L1", "L2"), start: int = 0) -> list[Fact]:
-    """Returns the facts of a participant with these metastases; no course treats any of them yet."""
-    first = min(enrolled, start)
-    return [
-        facts.participant_screened(first),
-        facts.consent_signed(first),
-        facts.participant_enrolled(enrolled),
-        *(facts.lesion_registered(name, first) for name in lesions),
-        *more,
-    ]
-
-
-def course(day: DateSpec, *lesions: str, name: str = "A", delivery: str = "hypofractionated") -> Fact:
-    target = facts.target("T1", *lesions, delivery=delivery)
-    if delivery == "SRS":
-        target = facts.target("T1", *lesions, fractions=1, cgy_per_fraction=2000, delivery=delivery)
-    return facts.radiotherapy_started(day, name, target, index=False)
-
-
-def imaged(day: DateSpec, *lesions: str, status: str = "controlled", basis: str = "imaging") -> Fact:
-    return follow_up.follow_up_recorded(
-        day, disease=follow_up.disease_status(*lesions, status=status, basis=basis, distant="stable")
-    )
 
 
 def test_given_the_stereotactic_lesions_of_the_four_cases_then_deaths_compete_and_none_fails() -> None:
@@ -135,17 +85,6 @@ def test_given_a_division_by_subset_then_lesions_of_stereotactic_targets_stand_a
         (0, CENSORED),
         (0, CENSORED),
     ]
-
-
-def nine_lesions() -> StudySnapshot:
-    """Returns the cohort of W10: the second lesion of P1 is imaged last on day 150, those of P2 and P5 never."""
-    first = with_lesions(course(0, "L1", "L2"), imaged(100, "L1", status="progressed"), imaged(150, "L2"), dead(200))
-    second = with_lesions(course(0, "L1"), dead(25))
-    third = with_lesions(course(0, "L1", "L2"), imaged(120, "L1", "L2", status="progressed"))
-    retreated = course(200, "L2", name="B")
-    fourth = with_lesions(course(0, "L1", "L2"), imaged(150, "L2"), retreated, imaged(300, "L1"))
-    fifth = with_lesions(course(0, "L1", "L2"), dead(60))
-    return cohort_of([first, second, third, fourth, fifth])
 
 
 def test_given_nine_lesions_of_five_participants_then_limits_are_those_of_influences_summed_within_them() -> None:
@@ -191,8 +130,8 @@ def test_given_a_later_course_then_it_competes_and_a_later_failure_is_not_the_fi
 
 def test_given_a_contact_in_the_month_of_a_death_then_what_it_saw_is_no_later_than_the_death() -> None:
     """W14."""
-    seen = imaged("2024-03", "L1", status="progressed")
-    stated = with_lesions(course("2024-02-01", "L1"), seen, follow_up.participant_died("2024-03-10"))
+    in_march = imaged("2024-03", "L1", status="progressed")
+    stated = with_lesions(course("2024-02-01", "L1"), in_march, follow_up.participant_died("2024-03-10"))
     assert lesion_times(400, stated) == [LesionTime("L1", 0, 38, FAILURE)]
     assert lesion_times(400, stated[:-1]) == [LesionTime("L1", 0, 43, FAILURE)]
 
@@ -257,9 +196,9 @@ def test_given_a_lesion_that_a_change_adds_then_its_time_begins_on_that_day() ->
 
 @pytest.mark.parametrize("basis", ["imaging", "clinical", "histology"])
 def test_given_progression_on_any_basis_then_it_is_a_failure(basis: str) -> None:
-    seen = imaged(70, "L1", status="progressed", basis=basis)
+    at_contact = imaged(70, "L1", status="progressed", basis=basis)
     stated = follow_up.disease_progressed(70, "L1", basis=basis)
-    for evidence in (seen, stated):
+    for evidence in (at_contact, stated):
         assert lesion_times(400, with_lesions(course(0, "L1"), evidence)) == [LesionTime("L1", 0, 70, FAILURE)]
 
 
@@ -288,8 +227,8 @@ def test_given_a_procedure_that_names_the_lesion_then_it_competes() -> None:
     other = facts.procedure_performed(50, kind="surgery", body_site="brain")
     assert lesion_times(400, with_lesions(course(0, "L1"), resected)) == [LesionTime("L1", 0, 50, RETREATMENT)]
     assert lesion_times(400, with_lesions(course(0, "L1"), other)) == [LesionTime("L1", 0, 0, CENSORED)]
-    seen = imaged(50, "L1", status="progressed", basis="histology")
-    assert lesion_times(400, with_lesions(course(0, "L1"), resected, seen)) == [LesionTime("L1", 0, 50, FAILURE)]
+    histology = imaged(50, "L1", status="progressed", basis="histology")
+    assert lesion_times(400, with_lesions(course(0, "L1"), resected, histology)) == [LesionTime("L1", 0, 50, FAILURE)]
     assert lesion_times(400, with_lesions(course(0, "L1"), resected, dead(50))) == [
         LesionTime("L1", 0, 50, RETREATMENT)
     ]
@@ -303,8 +242,8 @@ def test_given_a_failure_on_the_day_of_death_then_the_failure_comes_first() -> N
 
 
 def test_given_no_imaging_then_a_contact_or_clinical_control_does_not_prolong_the_time() -> None:
-    seen = [*alive(80), imaged(90, "L1", basis="clinical")]
-    stated = with_lesions(course(0, "L1"), *seen)
+    contacts = [*alive(80), imaged(90, "L1", basis="clinical")]
+    stated = with_lesions(course(0, "L1"), *contacts)
     assert lesion_times(400, stated) == [LesionTime("L1", 0, 0, CENSORED)]
     assert statuses_of(cohort_of([stated]), 400) == {"never_imaged": 1}
 
@@ -379,130 +318,3 @@ def test_imputed_dates_are_those_that_fixed_a_time_each_once() -> None:
     stated = with_lesions(month, imaged(150, "L1"), follow_up.follow_up_recorded("2024-07", "L2"))
     assert local_control(cohort_of([stated]), selection(400)).imputed_dates == 2
     assert local_control(cohort_of([stated]), selection(160)).imputed_dates == 1
-
-
-# Properties, beside a slow implementation
-
-DAYS = st.integers(0, 30)
-STATUSES = st.sampled_from(["controlled", "indeterminate", "necrosis", "progressed", "not_assessed"])
-BASES = st.sampled_from(["imaging", "clinical", "histology"])
-
-
-@dataclass(frozen=True)
-class TreatedParticipant:
-    """Two lesions, courses by the lesions that each names, and what happens later, by days."""
-
-    enrolled: int
-    courses: list[tuple[int, str, bool]]
-    seen: list[tuple[int, str, str, str]]
-    procedures: list[tuple[int, str]]
-    alive: list[int]
-    withdrawn: int | None
-    died: int | None
-
-    def facts(self) -> list[Fact]:
-        start = min([self.enrolled, *(day for day, _, _ in self.courses)])
-        stated = [
-            course(day, *_lesions(names), name=f"C{number}", delivery="SRS" if is_srs else "hypofractionated")
-            for number, (day, names, is_srs) in enumerate(self.courses)
-        ]
-        stated += [imaged(day, *_lesions(names), status=status, basis=basis) for day, names, status, basis in self.seen]
-        stated += [facts.procedure_performed(day, lesion_ids=_lesions(names)) for day, names in self.procedures]
-        stated += alive(*self.alive)
-        stated += [facts.consent_withdrawn(self.withdrawn)] if self.withdrawn is not None else []
-        stated += [dead(None if self.died < 0 else self.died)] if self.died is not None else []
-        return with_lesions(*stated, enrolled=self.enrolled, start=start)
-
-
-def _lesions(names: str) -> list[str]:
-    return [f"L{name}" for name in names]
-
-
-@st.composite
-def participants(draw: st.DrawFn) -> TreatedParticipant:
-    names = st.sampled_from(["1", "2", "12"])
-    withdrawn = draw(st.none() | st.integers(20, 30))
-    last = 30 if withdrawn is None else withdrawn
-    died = draw(st.none() | st.integers(-1, 30))
-    until = st.integers(0, min(last, 30 if died is None or died < 0 else died))
-    return TreatedParticipant(
-        enrolled=draw(st.integers(0, 8).filter(lambda day: died is None or died < 0 or day <= died)),
-        courses=draw(st.lists(st.tuples(until, names, st.booleans()), max_size=3)),
-        seen=draw(st.lists(st.tuples(until, names, STATUSES, BASES), max_size=5)),
-        procedures=draw(st.lists(st.tuples(until, names), max_size=1)),
-        alive=draw(st.lists(until, max_size=2)),
-        withdrawn=withdrawn,
-        died=died,
-    )
-
-
-def slow_time(one: TreatedParticipant, lesion: str, cut: int, *, srs: bool) -> LesionTime | str | None:
-    """Returns the time of a lesion, the reason for none, or None for one that no course treats by the cut-off."""
-    courses = sorted(
-        (day, number, is_srs) for number, (day, names, is_srs) in enumerate(one.courses) if lesion in names
-    )
-    begun = [(day, number) for day, number, is_srs in courses if day <= cut and (is_srs or not srs)]
-    if not begun or one.enrolled > cut:
-        return None
-    start, number = begun[0]
-    events = [day for day, names, status, _ in one.seen if lesion in names and status == "progressed" and day > start]
-    again = [day for day, other, _ in courses if other != number and day > start]
-    again += [day for day, names in one.procedures if lesion in names and day > start]
-    counts = one.died is not None and one.died >= 0 and (one.withdrawn is None or one.died <= one.withdrawn)
-    deaths = [one.died] if counts and one.died is not None else []
-    happened = [(day, order, FAILURE) for order, days in enumerate([events]) for day in days]
-    happened += [(day, 1, RETREATMENT) for day in again] + [(day, 2, DEATH) for day in deaths]
-    images = [
-        day
-        for day, names, status, basis in one.seen
-        if lesion in names and basis == "imaging" and status != "not_assessed" and start < day <= cut
-    ]
-    end, _, cause = min(
-        [event for event in happened if event[0] <= cut], default=(max(images, default=start), 0, CENSORED)
-    )
-    if one.enrolled > start and end <= one.enrolled:
-        return "entry_not_before_exit" if cause == CENSORED else "event_before_entry"
-    return LesionTime(f"L{lesion}", max(0, one.enrolled - start), end - start, cause)
-
-
-@given(st.lists(participants(), min_size=1, max_size=4), st.integers(0, 33), st.booleans())
-def test_times_are_those_of_a_slow_implementation(cohort: list[TreatedParticipant], cut: int, srs: bool) -> None:
-    snapshot = cohort_of([one.facts() for one in cohort])
-    chosen = selection(cut, subset="stereotactic" if srs else "all")
-    times = local_control(snapshot, chosen)
-    expected = [slow_time(one, lesion, cut, srs=srs) for one in cohort for lesion in "12"]
-    assert times_of(snapshot, times) == [time for time in expected if isinstance(time, LesionTime)]
-    reasons = [time for time in expected if isinstance(time, str)]
-    assert sum(times.lesions_not_counted.values()) == len(reasons)
-    if not srs:
-        enrolled = sum(one.enrolled <= min(cut, one.withdrawn or 99) for one in cohort)
-        assert times.participants + sum(times.not_counted.values()) == enrolled
-    curves = cumulative_incidence(times.observations, 3, times.subjects)
-    assert all(
-        abs(total - 1) < 1e-12 for total in (curves.event_free + curves.incidence.sum(axis=1)) if len(times.subjects)
-    )
-
-
-@given(st.lists(participants(), min_size=1, max_size=4))
-def test_no_event_of_a_lesion_moves_as_the_cut_off_grows(cohort: list[TreatedParticipant]) -> None:
-    snapshot = cohort_of([one.facts() for one in cohort])
-    by_cut = [local_control(snapshot, selection(cut)) for cut in range(0, 35, 4)]
-    for earlier, later in pairwise(by_cut):
-        before, after = (
-            {
-                (subject, lesion, origin): (exit_, cause)
-                for subject, lesion, origin, exit_, cause in zip(
-                    times.subjects.tolist(),
-                    times.lesions.tolist(),
-                    times.origins.tolist(),
-                    times.observations.exits.tolist(),
-                    times.observations.causes.tolist(),
-                    strict=True,
-                )
-            }
-            for times in (earlier, later)
-        )
-        assert before.keys() <= after.keys()
-        for key, (exit_, cause) in before.items():
-            assert exit_ <= after[key][0]
-            assert cause == CENSORED or (exit_, cause) == after[key]
