@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.analytics.figures.registry import FIGURES
 from shared.contracts.event import Event
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
@@ -236,7 +237,7 @@ async def test_page_of_a_reader_shows_the_publication_and_nothing_else(study: An
     )
     assert 'data-events="cut"' in page
     assert f'href="/analytics/studies/{study.study_id}?at=cut%3Asecond">second (2024-12-31)</a>' in page
-    assert page.count("<figure ") == 6  # all but the one whose rows show participants
+    assert page.count("<figure ") == sum(not figure.DISCLOSURE.person_level for figure in FIGURES.values())
     assert 'data-live="flow"' not in page
     assert "treatments" not in page
     for path in ("participants", "queries", "operations"):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.analytics.figures.accrual import Accrual
+from services.analytics.figures.distant_control import DistantControl
 from services.analytics.figures.figure import Figure
+from services.analytics.figures.first_failure import FirstFailure
 from services.analytics.figures.follow_up import FollowUp
 from services.analytics.figures.local_control import LocalControl
+from services.analytics.figures.locoregional_control import LocoregionalControl
 from services.analytics.figures.overall_survival import OverallSurvival
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
@@ -23,6 +26,9 @@ _FIGURES: tuple[type[Figure], ...] = (
     OverallSurvival,
     ProgressionFreeSurvival,
     LocalControl,
+    LocoregionalControl,
+    DistantControl,
+    FirstFailure,
     ToxicityGradesFigure,
     SevereToxicity,
     FollowUp,

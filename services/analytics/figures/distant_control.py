@@ -1,0 +1,20 @@
+"""Distant control: the incidence of distant failure."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from services.analytics.endpoints.progression_control import Failure
+from services.analytics.figures.progression_control import ProgressionControl
+from services.analytics.figures.survival_numbers import Definition
+
+
+class DistantControl(ProgressionControl):
+    """The incidence of distant failure by group, with death without it competing."""
+
+    NAME: ClassVar[str] = "distant-control"
+    TITLE: ClassVar[str] = "Distant control"
+    FAILURE: ClassVar[Failure] = "distant"
+    EVENT_NOUN: ClassVar[str] = "distant failure"
+    EVENT_WORDS: ClassVar[str] = "distant progression"
+    DEFINITION: ClassVar[Definition] = Definition(id="distant-control", version=1)
