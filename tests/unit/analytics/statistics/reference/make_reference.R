@@ -170,5 +170,11 @@ store("poisson", lapply(c(0:10, 31, 100, 2500), function(x) {
   limits <- poisson.test(x, 255 / 30.4375)$conf.int
   data.frame(x = x, time = 255 / 30.4375, rate = x / (255 / 30.4375), lower = limits[1], upper = limits[2])
 }))
+# Quantiles of whole numbers by R's default, type 7: `number` lists them, `p` the quartiles from the minimum up.
+numbers <- list(ages = c(59, 77, 62, 56), one = 71, two = c(40, 81), ties = c(5, 5, 5, 6, 6, 9),
+                doses = c(2000, 5000, 5000, 6996, 6996, 7000, 6600), lung = lung$age)
+store("quartiles", lapply(names(numbers), function(name)
+  data.frame(cohort = name, p = 0:4 / 4, value = quantile(numbers[[name]], 0:4 / 4, names = FALSE))))
+store("quartile_numbers", lapply(names(numbers), function(name) data.frame(cohort = name, number = numbers[[name]])))
 writeLines(c(R.version.string, paste("survival", packageVersion("survival")), paste("cmprsk", packageVersion("cmprsk"))),
            "versions.txt")
