@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.analytics.figures.accrual import Accrual
+from services.analytics.figures.characteristics import Characteristics
 from services.analytics.figures.distant_control import DistantControl
 from services.analytics.figures.figure import Figure
 from services.analytics.figures.first_failure import FirstFailure
@@ -22,6 +23,7 @@ from services.analytics.figures.visit_adherence import VisitAdherence
 _FIGURES: tuple[type[Figure], ...] = (
     ParticipantFlow,
     Accrual,
+    Characteristics,
     Treatments,
     OverallSurvival,
     ProgressionFreeSurvival,

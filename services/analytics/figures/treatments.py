@@ -24,6 +24,7 @@ from services.analytics.charts.dot_stacks import (
     unit_height,
 )
 from services.analytics.charts.svg import Element, document, grid_line, secondary_text, text
+from services.analytics.endpoints.characteristics import DELIVERY_ORDER
 from services.analytics.figures.figure import FigureContext, FigureTable, Headline
 from services.analytics.figures.person_level import PersonLevelFigure
 from services.analytics.figures.row_pages import PageSelector
@@ -33,7 +34,6 @@ from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.dose import gray
 from services.analytics.wording.phrasing import capitalize, count_noun, format_number, format_share, humanize
 
-DELIVERY_ORDER = ("conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy")
 _COLUMN_HEADINGS = {
     "participant_id": "Participant",
     "site_id": "Site",
