@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.analytics.figures.accrual import Accrual
+from services.analytics.figures.causes_of_death import CausesOfDeath
 from services.analytics.figures.characteristics import Characteristics
 from services.analytics.figures.distant_control import DistantControl
 from services.analytics.figures.figure import Figure
@@ -15,6 +16,7 @@ from services.analytics.figures.locoregional_control import LocoregionalControl
 from services.analytics.figures.overall_survival import OverallSurvival
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
+from services.analytics.figures.response import BestResponse
 from services.analytics.figures.severe_toxicity import SevereToxicity
 from services.analytics.figures.toxicity_grades import ToxicityGradesFigure
 from services.analytics.figures.treatments import Treatments
@@ -26,13 +28,15 @@ _FIGURES: tuple[type[Figure], ...] = (
     Characteristics,
     Treatments,
     OverallSurvival,
+    CausesOfDeath,
     ProgressionFreeSurvival,
+    BestResponse,
     LocalControl,
     LocoregionalControl,
     DistantControl,
     FirstFailure,
-    ToxicityGradesFigure,
     SevereToxicity,
+    ToxicityGradesFigure,
     FollowUp,
     VisitAdherence,
 )
