@@ -27,12 +27,13 @@ def run_worker(settings: Settings) -> None:
 
 
 def run_deriver(settings: Settings) -> None:
-    from services.analytics.deriver import process  # the web process has no use for any of them
+    from services.analytics.cuts.process import run_sealer  # the web process has no use for any of them
+    from services.analytics.deriver import process
     from services.analytics.reminders import mail_task
     from services.analytics.reminders.reminder_task import keep_running, run_reminders
 
     publish = keep_running(relay_task("analytics", "reminders"))
-    run_until_signal(settings, process.run_deriver, run_reminders, mail_task.run_mail_sender, publish)
+    run_until_signal(settings, process.run_deriver, run_sealer, run_reminders, mail_task.run_mail_sender, publish)
 
 
 SERVICE_PROCESS = ServiceProcess(

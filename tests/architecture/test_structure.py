@@ -34,6 +34,8 @@ MAY_HOLD_SQL = (
     "services/analytics/projection/",
     "services/analytics/snapshot/repository",
     "services/analytics/snapshot/row_reader.py",
+    "services/analytics/snapshot/seals",
+    "services/analytics/cuts/repository",
     "services/analytics/deriver/",
     "services/analytics/rebuild/",
     "services/analytics/queries/repository",
@@ -60,6 +62,7 @@ MAY_IMPORT_ASYNCPG = (
     "shared/web/metrics.py",  # what an outage raises
     "services/analytics/snapshot/study_reader.py",
     "services/analytics/snapshot/live_snapshots.py",
+    "services/analytics/cuts/",
     "services/analytics/reminders/sender.py",
     "services/analytics/reminders/requested_digests.py",
     "services/analytics/reminders/subscriptions/",

@@ -35,6 +35,16 @@ class FigureEnvelope(BaseModel):
     publication: Publication | None = Field(
         default=None, description="only for readers: the data cut that was asked for, and the one that was published"
     )
+    sealed: bool | None = Field(
+        default=None, description="at named data cuts: whether the answer was stored with the cut, byte for byte"
+    )
+    sealed_later: bool | None = Field(
+        default=None, description="true for a data cut that was taken under a version that did not seal"
+    )
+    excluded_since: int | None = Field(
+        default=None,
+        description="participants whom the sealed figures count, and who are in no analysis any more; absent if none",
+    )
 
 
 def _answer_model(figure: type[Figure]) -> Any:

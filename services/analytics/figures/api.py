@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
-from fastapi.responses import JSONResponse
 
 from services.analytics.figures.answers import ANY_FIGURE_ANSWER, FigureName, FigureNames
 from services.analytics.figures.figure import FigureAnswer
+from services.analytics.figures.files import MEDIA_TYPES, file_name_parts, render_file
 from services.analytics.figures.parameters import OWN_PARAMETERS, FigureFileParameters, FigureFileQuery, FigureRequest
-from services.analytics.figures.person_level import PersonLevelFigure
 from services.analytics.figures.registry import FIGURES
+from services.analytics.figures.sealed import SealedAnswer
 from services.analytics.figures.service import FigureService
 from services.analytics.snapshot.api import StudyReaderDep
 from shared.kernel.errors import NotFound, parameter_error
-from shared.ui.csv import to_csv
 from shared.web.container import Resources, get_container
 from shared.web.fact_recording import StudyIdPath
 from shared.web.fact_routes import create_router, refusal_responses
@@ -27,7 +28,6 @@ from shared.web.read_logging import logs_reads, note_no_rows, note_rows
 from shared.web.response_models import CONTENT_HEADERS, NOT_MODIFIED, read_route_options
 
 routes = create_router("/analytics/v1/studies/{study_id}")
-MEDIA_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,20 +77,32 @@ async def figure(
 
     Rows of single participants come in pages, sorted by participant; all other numbers are those of every page. Give
     `next` as `after` for the following page, with the `at`, `cut` and filters of the answer that has it. The table has
-    the rows of all pages."""
+    the rows of all pages.
+
+    At a named data cut and without other parameters, the answer is the file that was stored when the cut was sealed:
+    the same bytes for ever, with `"sealed": true`. With other parameters it is computed from the facts of the cut."""
     if kind not in MEDIA_TYPES or name not in FIGURES:
         raise NotFound
     figure_request = figure_query.to_request()
     _require_parameters(name, figure_request)
+    if sealed := await service.sealed_file(name, study, request.state.caller.subject, figure_request, kind):
+        note_sealed_figure(request, study, name, sealed)
+        names = content_disposition(sealed.file.file_name_parts, sealed.seal.position, kind)
+        return _file_response(sealed.file.content, kind, names)
     if kind == "csv" and FIGURES[name].has_pages():
         figure_request = replace(figure_request, page=replace(figure_request.page, all_rows=True))
     answer = await service.figure(name, study, request.state.caller.subject, figure_request)
     note_figure(request, answer)
-    headers = content_disposition([study, name, *_file_name_parts(answer)], answer.context.position, kind)
-    if kind == "json":
-        return JSONResponse(answer.to_json(), headers=headers)
     content = await asyncio.to_thread(render_file, answer, kind)
-    return Response(content, media_type=MEDIA_TYPES[kind], headers=headers)
+    return _file_response(
+        content, kind, content_disposition(list(file_name_parts(answer)), answer.context.position, kind)
+    )
+
+
+def _file_response(content: bytes, kind: str, headers: Mapping[str, str]) -> Response:
+    """Returns the response of a file, with the SHA-256 of its bytes (RFC 9530) beside its tag."""
+    digest = f"sha-256=:{b64encode(sha256(content).digest()).decode()}:"
+    return Response(content, media_type=MEDIA_TYPES[kind], headers={**headers, "Repr-Digest": digest})
 
 
 def _require_parameters(name: str, figure_request: FigureRequest) -> None:
@@ -104,14 +116,6 @@ def _require_parameters(name: str, figure_request: FigureRequest) -> None:
         raise parameter_error("origin", f"This figure counts from: {', '.join(chosen.ORIGINS)}.")
 
 
-def _file_name_parts(answer: FigureAnswer) -> Iterator[str]:
-    figure, context = answer.figure, answer.context
-    yield from (f"{key}-{value}" for key, value in context.filters.active().items())
-    if isinstance(figure, PersonLevelFigure) and figure.page.rows < figure.page.total:
-        yield f"rows-{figure.page.first}-{figure.page.last}"
-    yield f"cut-{context.cut_date}"
-
-
 def note_figure(request: Request, answer: FigureAnswer) -> None:
     """Notes for the log of reads how many rows of single participants a figure shows."""
     if answer.figure.DISCLOSURE.person_level:
@@ -123,6 +127,9 @@ def note_figure(request: Request, answer: FigureAnswer) -> None:
         note_no_rows(request)
 
 
-def render_file(answer: FigureAnswer, file_format: str) -> str:
-    """Returns the text of a `csv` or `svg` file."""
-    return to_csv(*answer.figure.table()) if file_format == "csv" else answer.figure.draw(answer.context)
+def note_sealed_figure(request: Request, study: str, name: str, sealed: SealedAnswer) -> None:
+    """Notes for the log of reads how many rows of single participants a sealed figure shows."""
+    if FIGURES[name].DISCLOSURE.person_level:
+        note_rows(request, study, name, sealed.file.participant_rows)
+    else:
+        note_no_rows(request)

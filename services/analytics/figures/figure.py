@@ -26,8 +26,8 @@ FigureTable = tuple[list[str], list[list[str]]]
 """A header, and rows of as many cells."""
 Headline = list[tuple[str, str, str]]
 """The numbers that are read first: name, value, words."""
-_COMMON_NUMBERS = frozenset({"imputed_dates", "left_out", "position", "parameters.late_after"})
-"""Whole numbers of every answer. `left_out` counts participants."""
+_COMMON_NUMBERS = frozenset({"imputed_dates", "left_out", "position", "excluded_since", "parameters.late_after"})
+"""Whole numbers of every answer. `left_out` and `excluded_since` count participants, for readers of the whole study."""
 _COMMON_TABLES = frozenset({"subject", "target"})
 """The tables that a selection of participants needs."""
 
@@ -77,11 +77,33 @@ class Publication(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class SealState:
+    """The relation of a figure at a named data cut to the seal of the cut.
+
+    `is_sealed`: the figure is stored with the cut; otherwise it was computed for a request. `is_later`: the cut was
+    sealed by a later version than that under which it was taken. `excluded_since`: participants whom the sealed figures
+    count, and who are in no analysis any more; 0 in a sealed figure.
+    """
+
+    is_sealed: bool
+    is_later: bool = False
+    excluded_since: int = 0
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Returns the members of the `.json` answer."""
+        return {
+            "sealed": self.is_sealed,
+            **({"sealed_later": True} if self.is_sealed and self.is_later else {}),
+            **({"excluded_since": self.excluded_since} if self.excluded_since else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class FigureContext:
     """The state of the study that a figure shows.
 
     `cut_date`: the last day that it counts. `publication`: the publication that a reader sees, with the data cut
-    that was asked for in `requested_cut`; both are None for all others.
+    that was asked for in `requested_cut`; both are None for all others. `seal`: None but at a named data cut.
     """
 
     study_id: str
@@ -91,6 +113,7 @@ class FigureContext:
     filters: FigureFilters
     publication: Publication | None = None
     requested_cut: DataCut | None = None
+    seal: SealState | None = None
 
 
 class Figure(BaseModel, ABC):
@@ -259,6 +282,10 @@ class FigureAnswer:
     def name(self) -> str:
         return self.figure.NAME
 
+    def with_seal(self, seal: SealState) -> FigureAnswer:
+        """Returns the answer with its relation to the seal of its data cut."""
+        return replace(self, context=replace(self.context, seal=seal))
+
     def to_json(self) -> dict[str, JsonValue]:
         """Returns the `.json` answer."""
         context = self.context
@@ -271,5 +298,6 @@ class FigureAnswer:
             "cut": context.cut_date.isoformat(),
             "parameters": context.filters.to_json(),
             **({"publication": publication.model_dump(mode="json")} if publication else {}),
+            **(context.seal.to_json() if context.seal else {}),
             **self.figure.to_json(),
         }

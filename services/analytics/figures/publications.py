@@ -19,7 +19,9 @@ from services.analytics.figures.publishing import (
     requested_division,
     require_publication,
 )
+from services.analytics.figures.sealed import SealedFigures, computed_state
 from services.analytics.snapshot.as_of import require_epoch
+from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import DataCut
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.async_cache import AsyncCache
@@ -51,7 +53,7 @@ class Publications:
     """
 
     def __init__(self, reader: StudyReader) -> None:
-        self._reader = reader
+        self._reader, self._sealed = reader, SealedFigures(reader)
         self._answers = AsyncCache[FigureAnswer](ANSWER_CACHE_SIZE)
         self._editions = AsyncCache[Edition | None](ANSWER_CACHE_SIZE)
         self._divisions = AsyncCache[DividedCut](DIVISION_CACHE_SIZE)
@@ -119,6 +121,7 @@ class Publications:
         division: Division | None = None,
         days: Sequence[date] = (),
     ) -> FigureAnswer:
+        seal = await self._sealed.find_seal(published.study_id, requested_cut.name)
         key = (
             published.study_id,
             published.epoch,
@@ -127,6 +130,7 @@ class Publications:
             requested_cut,
             division,
             published.excluded,
+            seal and seal.digest,
         )
 
         async def compute() -> FigureAnswer:
@@ -134,6 +138,8 @@ class Publications:
                 published.study_id, published.record, edition.position, excluded=published.excluded
             )
             publish = partial(publish_at_cut, figure_type, snapshot, edition)
-            return await asyncio.to_thread(partial(publish, requested_cut=requested_cut, division=division, days=days))
+            compute_answer = partial(publish, requested_cut=requested_cut, division=division, days=days)
+            answer = await asyncio.to_thread(compute_answer)
+            return answer.with_seal(computed_state(seal, snapshot, Selection(edition.cut_on)))
 
         return await self._answers.get(key, compute)

@@ -13,8 +13,9 @@ from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.publications import Publications
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import FIRST_PAGE, PageRequest, PageSelector
+from services.analytics.figures.sealed import SealedAnswer, SealedFigures, computed_state
 from services.analytics.snapshot.access import ReadScope, read_scope
-from services.analytics.snapshot.as_of import LATEST, ResolvedPosition
+from services.analytics.snapshot.as_of import LATEST, ResolvedPosition, cut_name
 from services.analytics.snapshot.selection import DEFAULT_LANDMARKS, Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.study_reader import StudyReader
@@ -34,7 +35,7 @@ class FigureService:
     """Computes figures off the event loop, and keeps the answers that were asked for last."""
 
     def __init__(self, reader: StudyReader) -> None:
-        self._reader, self._publications = reader, Publications(reader)
+        self._reader, self._sealed, self._publications = reader, SealedFigures(reader), Publications(reader)
         self._answers = AsyncCache[FigureAnswer](CACHE_SIZE)
         self._whole_tables = AsyncCache[FigureAnswer](WHOLE_TABLE_CACHE_SIZE)
 
@@ -54,6 +55,16 @@ class FigureService:
         if isinstance(answer, RequestError):
             raise answer
         return answer
+
+    async def sealed_file(
+        self, name: str, study_id: str, member: str, request: FigureRequest, file_format: str
+    ) -> SealedAnswer | None:
+        """Returns the stored file of a figure at a sealed data cut; None for a request that it does not answer.
+
+        Raises NotFound, Forbidden or PositionGone.
+        """
+        rights, _ = await load_rights(self._reader.studies, study_id, member)
+        return await self._sealed.file(_require_figure(name), study_id, rights, request, file_format)
 
     async def figures(
         self,
@@ -98,18 +109,10 @@ class FigureService:
         resolved = await self._resolve(study_id, request, newest)
         cut_date = await self._resolve_cut_date(study_id, study.record, request, resolved)
         request = request.for_figure(figure)
-        selection = Selection(
-            cut_date,
-            sites=scope.enrolling_sites,
-            subset=request.subset,
-            by=request.by,
-            origin=request.origin,
-            landmarks=request.landmarks or DEFAULT_LANDMARKS,
-            toxicity=request.toxicity,
-            is_named_cut=cut_date == resolved.named_cut_date,
-            event=request.event or "failure",
-        )
-        filters = _effective_filters(selection, scope, request)
+        selection = select(request, scope, cut_date, is_named_cut=cut_date == resolved.named_cut_date)
+        filters = effective_filters(selection, scope, request)
+        named_cut = cut_name(request.as_of.at) if request.as_of.at else None
+        seal = await self._sealed.find_seal(study_id, named_cut)
         rows = request.page.selector(
             [study_id, newest.epoch, figure.NAME, f"{resolved.position} {cut_date}", filters.model_dump_json()]
         )
@@ -125,11 +128,13 @@ class FigureService:
             request,
             scope,
             visible_tenants,
+            seal and seal.digest,
         )
 
         async def compute() -> FigureAnswer:
             snapshot = await self._snapshot(figure.limit_tables(newest), study.record, resolved.position, visible_to)
-            return await asyncio.to_thread(_compute, figure, snapshot, selection, filters, rows)
+            answer = await asyncio.to_thread(compute_answer, figure, snapshot, selection, filters, rows)
+            return answer.with_seal(computed_state(seal, snapshot, selection)) if named_cut else answer
 
         return await (self._whole_tables if request.page.all_rows else self._answers).get(key, compute)
 
@@ -194,13 +199,29 @@ def _require_pages(figure: type[Figure], page: PageRequest) -> None:
     raise parameter_error(parameter, f"{reason} Leave out `after`, `page` and `limit`.")
 
 
-def _compute(
+def select(request: FigureRequest, scope: ReadScope, cut_date: date, *, is_named_cut: bool) -> Selection:
+    """Returns the participants and the days that a request selects within the limits of the member."""
+    return Selection(
+        cut_date,
+        sites=scope.enrolling_sites,
+        subset=request.subset,
+        by=request.by,
+        origin=request.origin,
+        landmarks=request.landmarks or DEFAULT_LANDMARKS,
+        toxicity=request.toxicity,
+        is_named_cut=is_named_cut,
+        event=request.event or "failure",
+    )
+
+
+def compute_answer(
     figure_type: type[Figure],
     snapshot: StudySnapshot,
     selection: Selection,
     filters: FigureFilters,
     rows: PageSelector,
 ) -> FigureAnswer:
+    """Returns a figure of a snapshot. `filters`: those of the selection, as the answer states them."""
     context = FigureContext(
         study_id=snapshot.study_id,
         position=snapshot.position,
@@ -211,7 +232,7 @@ def _compute(
     return FigureAnswer(figure=figure_type.compute(snapshot, selection, rows), context=context)
 
 
-def _effective_filters(selection: Selection, scope: ReadScope, request: FigureRequest) -> FigureFilters:
+def effective_filters(selection: Selection, scope: ReadScope, request: FigureRequest) -> FigureFilters:
     """Returns the filters of the request and the limits of the member."""
     return FigureFilters(
         site=_join_sites(selection.sites),

@@ -22,6 +22,7 @@ from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, ParticipantId
 from services.analytics.snapshot.derived_snapshot import StudyFacts, derive_snapshot
 from services.analytics.snapshot.live_snapshots import LiveSnapshots
 from services.analytics.snapshot.repository import ProjectionPosition
+from services.analytics.snapshot.seals import Seals
 from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.event import Event
@@ -60,7 +61,7 @@ class StudyReader:
     ) -> None:
         self._app_pool, self._system_pool, self._clock = app_pool, system_pool, clock
         self._live_snapshots = LiveSnapshots(system_pool, tables)
-        self.studies = ReplicatedStudies(system_pool)
+        self.studies, self.seals = ReplicatedStudies(system_pool), Seals(app_pool, system_pool)
 
     async def projection_position(self, study_id: str) -> ProjectionPosition:
         """Returns the latest position. Read it before the facts: a fact applied in between is then not missed.

@@ -1,0 +1,98 @@
+"""Computes the figures of a data cut for every scope, with default parameters, and renders their files. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+import numpy as np
+
+from services.analytics.cuts.repository import FigureFile
+from services.analytics.figures.figure import Figure, FigureAnswer, SealState
+from services.analytics.figures.files import MEDIA_TYPES, file_name_parts, render_file
+from services.analytics.figures.page_content import render_page_content
+from services.analytics.figures.parameters import FigureRequest
+from services.analytics.figures.publishing import publish_at_cut
+from services.analytics.figures.registry import FIGURES
+from services.analytics.figures.row_pages import FIRST_PAGE
+from services.analytics.figures.service import compute_answer, effective_filters, select
+from services.analytics.snapshot.access import ReadScope
+from services.analytics.snapshot.columns import PARTICIPANT_DTYPE
+from services.analytics.snapshot.seals import READERS_SCOPE, STUDY_SCOPE, SealedFile, SealScope, site_scope
+from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
+from shared.contracts.study import SiteActivated
+
+_DEFAULT_REQUEST = FigureRequest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyAtCut:
+    """A study at the position of a data cut. `sites`: the site that followed each participant there.
+
+    `epoch`: that of positions. `sealed_later`: the cut was taken under a version that did not seal.
+    """
+
+    cut: DataCut
+    epoch: str
+    snapshot: StudySnapshot
+    sites: Mapping[str, str]
+    sealed_later: bool
+
+
+def render_files(study: StudyAtCut) -> Iterator[FigureFile]:
+    """Yields the files of all figures for the whole study, each site of the study, and readers."""
+    site_ids = sorted({site.site_id for site in study.snapshot.study.facts_of(SiteActivated)})
+    for scope in (STUDY_SCOPE, *map(site_scope, site_ids), READERS_SCOPE):
+        for figure_type in FIGURES.values():
+            if scope != READERS_SCOPE or not figure_type.DISCLOSURE.person_level:
+                yield from _render_figure(study, scope, figure_type)
+
+
+def _render_figure(study: StudyAtCut, scope: SealScope, figure_type: type[Figure]) -> Iterator[FigureFile]:
+    answer = _answer(study, scope, figure_type, _DEFAULT_REQUEST)
+    parts, participant_rows = tuple(file_name_parts(answer)), answer.figure.count_participant_rows()
+    for file_format in MEDIA_TYPES:
+        if file_format == "csv" and figure_type.has_pages():
+            every_row = replace(_DEFAULT_REQUEST, page=replace(FIRST_PAGE, all_rows=True))
+            table = _answer(study, scope, figure_type, every_row)
+            file = _file(
+                render_file(table, file_format), tuple(file_name_parts(table)), table.figure.count_participant_rows()
+            )
+        else:
+            file = _file(render_file(answer, file_format), parts, participant_rows)
+        yield FigureFile(scope, figure_type.NAME, file_format, file)
+    yield FigureFile(scope, figure_type.NAME, "page", _file(render_page_content(answer), parts, participant_rows))
+
+
+def _file(content: bytes, parts: tuple[str, ...], participant_rows: int) -> SealedFile:
+    return SealedFile(
+        content=content,
+        sha256=sha256(content).digest(),
+        file_name_parts=parts,
+        participant_rows=participant_rows,
+    )
+
+
+def _answer(study: StudyAtCut, scope: SealScope, figure_type: type[Figure], request: FigureRequest) -> FigureAnswer:
+    """Returns a figure as members of the scope see it at the cut, marked as sealed."""
+    seal = SealState(is_sealed=True, is_later=study.sealed_later)
+    if scope == READERS_SCOPE:
+        return publish_at_cut(figure_type, study.snapshot, study.cut, requested_cut=study.cut).with_seal(seal)
+    cut_date, is_person_level = study.cut.cut_on, figure_type.DISCLOSURE.person_level
+    site = None if scope.site_id is None else frozenset({scope.site_id})
+    limits = ReadScope(None if is_person_level else site, site if is_person_level else None)
+    snapshot = _limited_to_site(study, scope.site_id) if is_person_level else study.snapshot
+    selection = select(request, limits, cut_date, is_named_cut=True)
+    filters = effective_filters(selection, limits, request)
+    list_parts = [snapshot.study_id, study.epoch, figure_type.NAME, f"{study.cut.position} {cut_date}"]
+    rows = request.page.selector([*list_parts, filters.model_dump_json()])
+    return compute_answer(figure_type, snapshot, selection, filters, rows).with_seal(seal)
+
+
+def _limited_to_site(study: StudyAtCut, site_id: str | None) -> StudySnapshot:
+    """Returns the snapshot of the participants whom a site followed at the cut; that of all without a site."""
+    if site_id is None:
+        return study.snapshot
+    own = [participant_id.encode() for participant_id, site in study.sites.items() if site == site_id]
+    return study.snapshot.limited_to(np.array(sorted(own), dtype=PARTICIPANT_DTYPE))

@@ -1,0 +1,116 @@
+"""Queries of data cuts that are not sealed, and the writing of seals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from services.analytics.derivation.derive import DERIVATION_VERSION
+from services.analytics.snapshot.seals import SealedFile, SealScope
+from services.analytics.snapshot.snapshot import DataCut
+from shared.contracts.event import Event, stated_facts
+from shared.contracts.participation import current_site
+from shared.kernel.record import current_record
+from shared.postgres.named_queries import load_queries
+from shared.postgres.tenancy import PooledConnection
+
+SQL = load_queries(Path(__file__).with_name("repository.sql"))
+
+
+@dataclass(frozen=True, slots=True)
+class DueCut:
+    """A data cut that can be sealed. `sealed_later`: it was taken under a version that did not seal."""
+
+    study_id: str
+    cut: DataCut
+    sealed_later: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSeal:
+    """The seal of a data cut as it is written: `frontier` and `digest` as in `Frontier`, `excluded` as in `CutSeal`."""
+
+    due: DueCut
+    frontier: Sequence[tuple[str, str, int]]
+    digest: bytes
+    excluded: Sequence[str]
+    software: str
+
+
+@dataclass(frozen=True, slots=True)
+class FigureFile:
+    """A file of a figure with its address among the files of a seal."""
+
+    scope: SealScope
+    figure: str
+    file_format: str
+    file: SealedFile
+
+
+async def due_cuts(pool: asyncpg.Pool[Any]) -> list[DueCut]:
+    """Returns the data cuts without a seal, of studies whose rows are derived up to them by this release."""
+    return [_due_cut(row) for row in await pool.fetch(SQL["due_cuts"], DERIVATION_VERSION)]
+
+
+def _due_cut(row: asyncpg.Record) -> DueCut:
+    content = json.loads(row["data"])
+    cut = DataCut(content["name"], date.fromisoformat(content["cut_on"]), row["from_position"], row["recorded_at"])
+    return DueCut(row["study_id"], cut, row["sealed_later"])
+
+
+async def sites_at(pool: asyncpg.Pool[Any], study_id: str, position: int) -> dict[str, str]:
+    """Returns the site that followed each participant at a position."""
+    rows = await pool.fetch(SQL["sites_at"], study_id, position)
+    sites = {}
+    for participant_id, own_rows in groupby(rows, key=lambda row: row["subject"]):
+        events = [
+            Event.from_row(row, study_id=study_id, service=row["service"], stream_id=participant_id) for row in own_rows
+        ]
+        if site := current_site(current_record(stated_facts(events))):
+            sites[participant_id] = site
+    return sites
+
+
+async def write_seal(pool: asyncpg.Pool[Any], seal: NewSeal, files: Iterable[FigureFile]) -> bool:
+    """Writes a seal with all its files in one transaction; returns false if another process has written one."""
+    due, cut = seal.due, seal.due.cut
+    async with pool.acquire() as connection, connection.transaction():
+        is_new = await connection.fetchval(
+            SQL["insert_seal"],
+            due.study_id,
+            cut.name,
+            cut.cut_on,
+            cut.position,
+            due.sealed_later,
+            json.dumps(seal.frontier),
+            seal.digest,
+            seal.excluded,
+            seal.software,
+        )
+        if is_new is None:
+            return False
+        for file in files:
+            await _insert_file(connection, due.study_id, cut.name, file)
+    return True
+
+
+async def _insert_file(connection: PooledConnection, study_id: str, name: str, part: FigureFile) -> None:
+    await connection.execute(
+        SQL["insert_file"],
+        study_id,
+        name,
+        part.scope.name,
+        part.figure,
+        part.file_format,
+        part.file.content,
+        part.file.sha256,
+        list(part.file.file_name_parts),
+        part.file.participant_rows,
+    )

@@ -1,0 +1,37 @@
+-- name: due_cuts
+-- The data cuts that are not sealed, of studies whose rows are derived up to them by this release, in the order in which they
+-- were taken.
+select f.study_id, f.from_position, f.data, f.recorded_at,
+       f.from_position <= coalesce(b.position, 0) as sealed_later
+  from fact f
+  join study_position p using (study_id)
+  join derived_study d on d.study_id = f.study_id and d.epoch = p.epoch and d.derivation_version = $1
+                      and d.position >= f.from_position
+  left join cut_seal_start b on b.study_id = f.study_id
+ where f.type = 'study.cut_taken' and f.subject = f.study_id and f.to_position is null
+   and not exists (select from cut_seal s where s.study_id = f.study_id and s.name = f.data ->> 'name')
+ order by f.study_id, f.from_position
+
+-- name: events_until
+-- Every event up to a position, by stream and version.
+select source, subject, version, event_id, type, schema_version, site_id, data, recorded_at from journal
+ where study_id = $1 and position <= $2 order by source collate "C", subject collate "C", version
+
+-- name: sites_at
+-- The facts that say at which site participants are, as they were current at a position, by participant and version.
+select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at, known_on from fact
+ where study_id = $1 and service = 'enrollment' and type in ('participant.screened', 'participant.transferred')
+   and from_position <= $2 and (to_position is null or to_position > $2)
+ order by subject, version
+
+-- name: insert_seal
+-- Inserts the seal of a data cut that has none, and returns its name; no row if there is one.
+insert into cut_seal (study_id, name, cut_on, position, sealed_later, frontier, digest, excluded, software)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+on conflict (study_id, name) do nothing
+returning name
+
+-- name: insert_file
+-- Inserts a file of a sealed figure; it returns nothing.
+insert into cut_seal_file (study_id, name, scope, figure, format, content, sha256, file_name_parts, participant_rows)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)

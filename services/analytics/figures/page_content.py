@@ -1,0 +1,47 @@
+"""The words and the table that the cohort page shows beside a figure's picture, as JSON that can be kept."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from pydantic import BaseModel
+
+from services.analytics.figures.figure import FigureAnswer
+from services.analytics.figures.person_level import PersonLevelFigure
+from services.analytics.figures.row_pages import RowPage
+
+
+class PageContent(BaseModel):
+    """The words and the table of a figure on a page. `row_page`: None for a figure without pages of rows."""
+
+    title: str
+    position: int
+    recorded_at: datetime | None
+    cut_date: date
+    caption: str
+    headline: list[tuple[str, str, str]]
+    header: list[str]
+    rows: list[list[str]]
+    row_page: RowPage | None
+
+
+def page_content(answer: FigureAnswer) -> PageContent:
+    """Returns the words and the table of a figure."""
+    figure, context = answer.figure, answer.context
+    header, rows = figure.table()
+    return PageContent(
+        title=figure.TITLE,
+        position=context.position,
+        recorded_at=context.recorded_at,
+        cut_date=context.cut_date,
+        caption=figure.caption(context),
+        headline=figure.headline(context),
+        header=[figure.COLUMN_HEADINGS.get(column, column) for column in header],
+        rows=rows,
+        row_page=figure.page if isinstance(figure, PersonLevelFigure) else None,
+    )
+
+
+def render_page_content(answer: FigureAnswer) -> bytes:
+    """Returns the words and the table of a figure as JSON."""
+    return page_content(answer).model_dump_json().encode()

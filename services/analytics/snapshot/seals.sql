@@ -1,0 +1,14 @@
+-- name: seals
+-- The seals of a study in the order in which the data cuts were taken.
+select name, cut_on, position, sealed_later, encode(digest, 'hex') as digest, excluded, software, sealed_at
+  from cut_seal where study_id = $1 order by position, name
+
+-- name: seal
+-- The seal of a data cut; no row while it is not sealed.
+select name, cut_on, position, sealed_later, encode(digest, 'hex') as digest, excluded, software, sealed_at
+  from cut_seal where study_id = $1 and name = $2
+
+-- name: sealed_file
+-- A file of a sealed figure that the tenant of the transaction sees; no row for a scope or a figure that was not sealed.
+select f.content, f.sha256, f.file_name_parts, f.participant_rows
+  from cut_seal_file f where f.study_id = $1 and f.name = $2 and f.scope = $3 and f.figure = $4 and f.format = $5

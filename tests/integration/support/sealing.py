@@ -1,0 +1,34 @@
+"""Seals data cuts of a test's study, as the process of analytics does."""
+
+from __future__ import annotations
+
+from services.analytics.cuts.repository import DueCut
+from services.analytics.cuts.sealer import Sealer
+from shared.kernel.clock import Clock
+from shared.testing.builders import facts
+from tests.integration.support.analytics_app import AnalyticsStudy
+
+
+def open_sealer(study: AnalyticsStudy) -> Sealer:
+    return Sealer(study.database.system, Clock())
+
+
+async def due_cuts(study: AnalyticsStudy) -> list[DueCut]:
+    """Returns the data cuts of the study that wait for their seals."""
+    return [due for due in await open_sealer(study).due_cuts() if due.study_id == study.study_id]
+
+
+async def seal_cuts(study: AnalyticsStudy) -> list[str]:
+    """Seals what is due, and returns the names of the cuts."""
+    due = await due_cuts(study)
+    for cut in due:
+        assert await open_sealer(study).seal(cut)
+    return [sealed.cut.name for sealed in due]
+
+
+async def take_sealed_cut(study: AnalyticsStudy, name: str, on: str) -> int:
+    """Takes and seals a data cut; returns its position."""
+    await study.project([study.study.record(facts.cut_taken(name, on))])
+    position = study.position
+    assert await seal_cuts(study) == [name]
+    return position

@@ -1,0 +1,291 @@
+"""Sealed data cuts: the bytes of every figure stay what they were when the cut was taken."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from services.analytics.cuts import repository
+from services.analytics.cuts.repository import FigureFile
+from services.analytics.figures.files import MEDIA_TYPES
+from services.analytics.figures.registry import FIGURES
+from services.analytics.rebuild.rebuild import rebuild
+from shared.kernel.fact import Fact
+from shared.testing.builders import facts
+from shared.testing.builders.follow_up_facts import disease_progressed, follow_up_recorded, participant_died
+from shared.testing.builders.participant_history import ParticipantHistory
+from shared.version import VERSION
+from tests.conftest import Database, PostgresServer
+from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
+from tests.integration.support.analytics_database import own_analytics_database
+from tests.integration.support.sealing import due_cuts, open_sealer, seal_cuts, take_sealed_cut
+
+CUT, CUT_ON = "cut:interim", "2024-12-31"
+MEMBERS = ("investigator", "auditor", "site@rome", "coordinator@milan", "reader")
+"""Members of each scope: the whole study, two sites, readers."""
+TREATED = (
+    facts.consent_signed(),
+    facts.participant_enrolled(),
+    facts.radiotherapy_started(7),
+    facts.radiotherapy_completed(),
+)
+
+
+@pytest.fixture
+async def own_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
+    """A database for one test: a rebuild reads and repairs all its studies."""
+    async with own_analytics_database(postgres) as database:
+        yield database
+
+
+@pytest.fixture
+async def study(own_database: Database, tmp_path: Path, study_id: str) -> AsyncIterator[AnalyticsStudy]:
+    """A study with participants at two sites, of whom some have died."""
+    async with open_analytics_study(own_database, tmp_path, study_id) as study:
+        for site, sex in (("rome", "female"), ("rome", "male"), ("milan", "female"), ("milan", "male")):
+            for deaths in ((), (participant_died(200),)):
+                await treat(study, site, follow_up_recorded(100), *deaths, sex=sex)
+        yield study
+
+
+async def treat(study: AnalyticsStudy, site: str, *more: Fact, sex: str = "female") -> ParticipantHistory:
+    screening = facts.participant_screened(site_id=site, sex=sex)
+    return await study.add_participant(site, screening, *TREATED, *more)
+
+
+async def record(study: AnalyticsStudy, participant: ParticipantHistory, *more: Fact) -> None:
+    events = [participant.record(fact) for fact in more]
+    await study.project(events)
+
+
+async def answers(study: AnalyticsStudy, **params: Any) -> dict[tuple[str, str, str], tuple[int, bytes]]:
+    """Returns what each member is answered for every figure in every format."""
+    return {
+        (member, name, kind): await status_and_bytes(study, member, name, kind, **params)
+        for member in MEMBERS
+        for name in FIGURES
+        for kind in MEDIA_TYPES
+    }
+
+
+async def status_and_bytes(
+    study: AnalyticsStudy, member: str, name: str, kind: str, **params: Any
+) -> tuple[int, bytes]:
+    answer = await study.get(f"figures/{name}.{kind}", member, **params)
+    return answer.status_code, answer.content
+
+
+async def numbers(study: AnalyticsStudy, name: str = "flow", member: str = "investigator", **params: Any) -> Any:
+    answer = await study.get(f"figures/{name}.json", member, **params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def execute_as_owner(study: AnalyticsStudy, statement: str, *arguments: object) -> None:
+    connection = await asyncpg.connect(study.database.superuser_url)
+    try:
+        await connection.execute(statement, *arguments)
+    finally:
+        await connection.close()
+
+
+async def count_seals(study: AnalyticsStudy) -> tuple[int, int]:
+    """Returns the numbers of seals and of their files."""
+    tables = ("cut_seal", "cut_seal_file")
+    seals, files = [await study.database.system.fetchval(f"select count(*) from {table}") for table in tables]  # noqa: S608 - tables of Quartal
+    return seals, files
+
+
+async def test_sealed_figures_stay_byte_for_byte_after_a_rebuild_and_later_facts(
+    study: AnalyticsStudy, tmp_path: Path
+) -> None:
+    leaving = await treat(study, "rome", follow_up_recorded(120))
+    moving = await treat(study, "rome", follow_up_recorded(130))
+    await take_sealed_cut(study, "interim", CUT_ON)
+    sealed = await answers(study, at=CUT)
+    assert {status for (member, _, _), (status, _) in sealed.items() if member != "reader"} == {200}
+    for (_, _, kind), (status, content) in sealed.items():
+        assert kind != "json" or status != 200 or json.loads(content)["sealed"] is True
+
+    await record(study, leaving, facts.consent_withdrawn("2024-11-01", "data_use"))
+    await record(study, moving, facts.participant_transferred("milan", "2024-12-01"), participant_died(150))
+    for site in ("rome", "milan"):
+        await treat(study, site, disease_progressed(60), participant_died(90))
+    assert await answers(study, at=CUT) == sealed
+
+    await study.database.system.execute("update derived_subject set birth_year = 1900")
+    assert await rebuild(study.database.urls["system"]) > 0
+    await study.project([study.study.record(facts.cut_taken("final", "2025-01-15"))])
+    assert await answers(study, at=CUT) == sealed
+    assert await seal_cuts(study) == ["final"]
+    assert await answers(study, at=CUT) == sealed
+    assert (await numbers(study, at="cut:final"))["sealed"] is True
+
+
+async def test_seal_stores_what_members_saw_at_the_cut(study: AnalyticsStudy) -> None:
+    await study.project([study.study.record(facts.cut_taken("interim", CUT_ON))])
+    before = await answers(study, at=CUT)
+    await seal_cuts(study)
+    after = await answers(study, at=CUT)
+    unmarked = {
+        key: (status, content.replace(b'"sealed":false', b'"sealed":true')) for key, (status, content) in before.items()
+    }
+    assert after == unmarked
+    treatments = {member: after[member, "treatments", "json"] for member in MEMBERS}
+    assert [treatments[member][0] for member in MEMBERS] == [200, 200, 200, 200, 403]
+    shown = [json.loads(treatments[member][1])["page"]["total"] for member in MEMBERS[:4]]
+    assert shown == [8, 8, 4, 4]
+
+
+async def test_sealed_answer_states_its_digest(study: AnalyticsStudy) -> None:
+    await take_sealed_cut(study, "interim", CUT_ON)
+    for kind in MEDIA_TYPES:
+        answer = await study.get(f"figures/flow.{kind}", at=CUT)
+        digest = sha256(answer.content)
+        assert answer.headers["Repr-Digest"] == f"sha-256=:{b64encode(digest.digest()).decode()}:"
+        assert answer.headers["ETag"].strip('"') == digest.hexdigest()[:32]
+        assert f"cut-{CUT_ON}_position-" in answer.headers["Content-Disposition"]
+        again = await study.http.get(
+            answer.url, headers={**study.authorization("investigator"), "If-None-Match": answer.headers["ETag"]}
+        )
+        assert again.status_code == 304
+
+
+async def test_other_parameters_are_computed_and_say_who_left(study: AnalyticsStudy) -> None:
+    leaving = await treat(study, "rome")
+    await take_sealed_cut(study, "interim", CUT_ON)
+    assert (await numbers(study, "accrual", at=CUT, by="sex"))["sealed"] is False
+    assert "excluded_since" not in await numbers(study, "accrual", at=CUT, by="sex")
+    await record(study, leaving, facts.participant_voided())
+    computed = [
+        await numbers(study, "accrual", member, at=CUT, by="sex")
+        for member in ("investigator", "site@rome", "coordinator@milan")
+    ]
+    assert [(answer["sealed"], answer.get("excluded_since")) for answer in computed] == [
+        (False, 1),
+        (False, 1),
+        (False, None),
+    ]
+    assert (await numbers(study, at=CUT))["enrolled"] == 9
+    assert (await numbers(study, at=CUT, site="rome"))["enrolled"] == 4
+    assert (await numbers(study, at=CUT, cut=CUT_ON))["sealed"] is True
+    assert (await numbers(study, at=CUT, cut="2024-06-30"))["sealed"] is False
+    assert "sealed" not in await numbers(study, at=study.position)
+    assert "sealed" not in await numbers(study)
+
+
+async def test_readers_see_the_sealed_publication_without_naming_it(study: AnalyticsStudy) -> None:
+    await take_sealed_cut(study, "interim", CUT_ON)
+    named = await study.get("figures/overall-survival.json", "reader", at=CUT)
+    unnamed = await study.get("figures/overall-survival.json", "reader")
+    assert named.content == unnamed.content
+    assert named.json()["publication"] == {"cut": "interim", "edition": "interim"}
+    assert (named.json()["sealed"], "sensitivity" in named.json()) == (True, False)
+    exact = await study.get("figures/overall-survival.json", at=CUT)
+    assert exact.content != named.content
+
+
+async def test_sites_see_their_own_sealed_figures_alone(study: AnalyticsStudy) -> None:
+    await take_sealed_cut(study, "interim", CUT_ON)
+    rome, milan = [await numbers(study, "treatments", f"coordinator@{site}", at=CUT) for site in ("rome", "milan")]
+    assert [answer["sealed"] for answer in (rome, milan)] == [True, True]
+    participants = [{row["participant_id"] for row in answer["targets"]} for answer in (rome, milan)]
+    assert participants[0].isdisjoint(participants[1])
+    foreign = await study.get("figures/flow.json", "site@rome", at=CUT, site="milan")
+    stranger = await study.get("figures/flow.json", "stranger", at=CUT)
+    unknown = await study.get("figures/flow.json", at="cut:never")
+    assert [answer.status_code for answer in (foreign, stranger, unknown)] == [403, 404, 404]
+
+
+async def test_reads_of_sealed_rows_of_participants_are_logged(study: AnalyticsStudy) -> None:
+    await take_sealed_cut(study, "interim", CUT_ON)
+    for kind in ("json", "csv"):
+        await study.get(f"figures/treatments.{kind}", "site@rome", at=CUT)
+    rows = await study.database.system.fetch("select what, row_count from read_log order by 1, 2")
+    assert [tuple(row) for row in rows] == [("treatments", 4), ("treatments", 4)]
+
+
+async def test_cut_of_an_earlier_version_is_sealed_at_its_own_position_and_says_so(study: AnalyticsStudy) -> None:
+    leaving = await treat(study, "rome")
+    await study.project([study.study.record(facts.cut_taken("old", CUT_ON))])
+    position = study.position
+    await record(study, leaving, facts.consent_withdrawn("2025-01-02", "data_use"))
+    before = await numbers(study, at="cut:old")
+    await execute_as_owner(
+        study, "insert into cut_seal_start (study_id, position) values ($1, $2)", study.study_id, study.position
+    )
+    await take_later(study)
+    old, new = [await numbers(study, at=f"cut:{name}") for name in ("old", "new")]
+    assert (old["sealed"], old["sealed_later"], old["position"], old["enrolled"]) == (True, True, position, 8)
+    assert old == {**before, "sealed": True, "sealed_later": True}
+    assert (new["sealed"], "sealed_later" in new) == (True, False)
+
+
+async def take_later(study: AnalyticsStudy) -> None:
+    await study.project([study.study.record(facts.cut_taken("new", CUT_ON))])
+    assert await seal_cuts(study) == ["old", "new"]
+
+
+class SealingInterrupted(Exception):
+    """The process is ended from outside."""
+
+
+def interrupted(files: Sequence[FigureFile], count: int) -> Iterator[FigureFile]:
+    """Yields some of the files, and is then killed."""
+    yield from files[:count]
+    raise SealingInterrupted
+
+
+@pytest.mark.parametrize("count", [0, 1, 30])
+async def test_interrupted_sealing_leaves_nothing_and_begins_anew(
+    study: AnalyticsStudy, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    await study.project([study.study.record(facts.cut_taken("interim", CUT_ON))])
+    (due,) = await due_cuts(study)
+    sealer = open_sealer(study)
+    seal, files = await sealer.prepare(due)
+    with pytest.raises(SealingInterrupted):
+        await repository.write_seal(study.database.system, seal, interrupted(files, count))
+    assert await count_seals(study) == (0, 0)
+    assert (await numbers(study, at=CUT))["sealed"] is False
+    assert await sealer.seal(due)
+    assert not await sealer.seal(due)
+    assert await count_seals(study) == (1, len(files))
+    assert await due_cuts(study) == []
+
+
+@pytest.mark.parametrize("table", ["cut_seal", "cut_seal_file"])
+@pytest.mark.parametrize("change", ["update {} set name = 'other'", "delete from {}", "truncate {} cascade"])
+async def test_nobody_changes_a_seal(study: AnalyticsStudy, table: str, change: str) -> None:
+    await take_sealed_cut(study, "interim", CUT_ON)
+    with pytest.raises(asyncpg.PostgresError, match="what was sealed is never changed"):
+        await execute_as_owner(study, change.format(table))
+
+
+async def test_seal_has_the_frontier_and_the_version_of_the_software(study: AnalyticsStudy) -> None:
+    position = await take_sealed_cut(study, "interim", CUT_ON)
+    row = await study.database.system.fetchrow("select * from cut_seal")
+    assert row is not None
+    expected = await study.database.system.fetch(
+        "select source, subject, max(version) as version from journal where position <= $1 group by 1, 2", position
+    )
+    assert sorted(map(tuple, json.loads(row["frontier"]))) == sorted(map(tuple, expected))
+    assert (row["position"], row["software"], row["sealed_later"], row["excluded"]) == (position, VERSION, False, [])
+    assert len(row["digest"]) == 32
+
+
+async def test_sealed_files_are_hidden_from_other_sites_by_the_database(study: AnalyticsStudy) -> None:
+    await take_sealed_cut(study, "interim", CUT_ON)
+    async with study.database.app.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "select set_config('quartal.study', $1, true), set_config('quartal.site', 'rome', true)", study.study_id
+        )
+        scopes = await connection.fetch("select distinct scope from cut_seal_file order by 1")
+    assert [row["scope"] for row in scopes] == ["readers", "site:rome"]
