@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -289,3 +290,51 @@ async def test_sealed_files_are_hidden_from_other_sites_by_the_database(study: A
         )
         scopes = await connection.fetch("select distinct scope from cut_seal_file order by 1")
     assert [row["scope"] for row in scopes] == ["readers", "site:rome"]
+
+
+async def test_cohort_page_of_a_sealed_cut_shows_its_sealed_figures(study: AnalyticsStudy) -> None:
+    leaving = await treat(study, "rome")
+    await take_sealed_cut(study, "interim", CUT_ON)
+    pages = {member: (await study.http.get(**page_request(study, member))).text for member in MEMBERS}
+    await record(study, leaving, facts.consent_withdrawn("2024-11-01", "data_use"))
+    await treat(study, "rome", participant_died(90))
+    for member, before in pages.items():
+        after = await study.http.get(**page_request(study, member))
+        assert after.status_code == 200
+        assert shown_figures(after.text) == shown_figures(before)
+    flow = (await study.get("figures/flow.svg", at=CUT)).text
+    assert flow in pages["investigator"]
+    assert (
+        "1 participant of the sealed data cut excluded since"
+        in (await study.http.get(**page_request(study, "investigator", by="sex"))).text
+    )
+
+
+async def test_cohort_page_lists_data_cuts_with_their_digests(study: AnalyticsStudy) -> None:
+    position = await take_sealed_cut(study, "interim", CUT_ON)
+    await study.project([study.study.record(facts.cut_taken("final", "2025-01-15"))])
+    digest = await study.database.system.fetchval("select encode(digest, 'hex') from cut_seal")
+    page = (await study.http.get(**page_request(study, "investigator", at=None))).text
+    listed = page[page.index('id="data-cuts"') :]
+    assert re.findall(r"<td>([^<]*)</td>", listed) == [
+        *("2025-01-15", str(study.position), "Not sealed yet"),
+        *(CUT_ON, str(position), "Sealed"),
+    ]
+    assert re.findall(r'data-digest="(\w+)">(\w*)<', listed) == [("final", ""), ("interim", digest)]
+    assert 'id="data-cuts"' not in (await study.http.get(**page_request(study, "reader", at=None))).text
+
+
+def page_request(study: AnalyticsStudy, member: str, at: str | None = CUT, **params: str) -> dict[str, Any]:
+    """Returns the request for the cohort page."""
+    return {
+        "url": f"/analytics/studies/{study.study_id}",
+        "params": {**params, **({"at": at} if at else {})},
+        "headers": study.authorization(member),
+    }
+
+
+def shown_figures(page: str) -> list[str]:
+    """Returns the figures of a page as HTML."""
+    figures = re.findall(r"<figure .*?</figure>", page, re.DOTALL)
+    assert figures
+    return figures

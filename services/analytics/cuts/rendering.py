@@ -9,13 +9,14 @@ from hashlib import sha256
 import numpy as np
 
 from services.analytics.cuts.repository import FigureFile
-from services.analytics.figures.figure import Figure, FigureAnswer, SealState
+from services.analytics.figures.figure import Figure, FigureAnswer
 from services.analytics.figures.files import MEDIA_TYPES, file_name_parts, render_file
 from services.analytics.figures.page_content import render_page_content
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.publishing import publish_at_cut
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import FIRST_PAGE
+from services.analytics.figures.seal_state import SealState
 from services.analytics.figures.service import compute_answer, effective_filters, select
 from services.analytics.snapshot.access import ReadScope
 from services.analytics.snapshot.columns import PARTICIPANT_DTYPE

@@ -16,7 +16,6 @@ from services.analytics.figures.figure import FigureAnswer
 from services.analytics.figures.files import MEDIA_TYPES, file_name_parts, render_file
 from services.analytics.figures.parameters import OWN_PARAMETERS, FigureFileParameters, FigureFileQuery, FigureRequest
 from services.analytics.figures.registry import FIGURES
-from services.analytics.figures.sealed import SealedAnswer
 from services.analytics.figures.service import FigureService
 from services.analytics.snapshot.api import StudyReaderDep
 from shared.kernel.errors import NotFound, parameter_error
@@ -86,7 +85,7 @@ async def figure(
     figure_request = figure_query.to_request()
     _require_parameters(name, figure_request)
     if sealed := await service.sealed_file(name, study, request.state.caller.subject, figure_request, kind):
-        note_sealed_figure(request, study, name, sealed)
+        note_sealed_figure(request, study, name, sealed.file.participant_rows)
         names = content_disposition(sealed.file.file_name_parts, sealed.seal.position, kind)
         return _file_response(sealed.file.content, kind, names)
     if kind == "csv" and FIGURES[name].has_pages():
@@ -127,9 +126,9 @@ def note_figure(request: Request, answer: FigureAnswer) -> None:
         note_no_rows(request)
 
 
-def note_sealed_figure(request: Request, study: str, name: str, sealed: SealedAnswer) -> None:
+def note_sealed_figure(request: Request, study: str, name: str, participant_rows: int) -> None:
     """Notes for the log of reads how many rows of single participants a sealed figure shows."""
     if FIGURES[name].DISCLOSURE.person_level:
-        note_rows(request, study, name, sealed.file.participant_rows)
+        note_rows(request, study, name, participant_rows)
     else:
         note_no_rows(request)

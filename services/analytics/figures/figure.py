@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from services.analytics.disclosure.declaration import Disclosure, require_declared_numbers
 from services.analytics.disclosure.editions import DividedCut, Edition, Members
 from services.analytics.figures.row_pages import ALL_ROWS, PageSelector
+from services.analytics.figures.seal_state import SealState
 from services.analytics.snapshot.selection import LateFrom, LesionEvent, Origin, Selection, ToxicityWindow
 from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from services.analytics.wording.phrasing import count_noun, humanize
@@ -74,28 +75,6 @@ class Publication(BaseModel):
 
     cut: str
     edition: str
-
-
-@dataclass(frozen=True, slots=True)
-class SealState:
-    """The relation of a figure at a named data cut to the seal of the cut.
-
-    `is_sealed`: the figure is stored with the cut; otherwise it was computed for a request. `is_later`: the cut was
-    sealed by a later version than that under which it was taken. `excluded_since`: participants whom the sealed figures
-    count, and who are in no analysis any more; 0 in a sealed figure.
-    """
-
-    is_sealed: bool
-    is_later: bool = False
-    excluded_since: int = 0
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Returns the members of the `.json` answer."""
-        return {
-            "sealed": self.is_sealed,
-            **({"sealed_later": True} if self.is_sealed and self.is_later else {}),
-            **({"excluded_since": self.excluded_since} if self.excluded_since else {}),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +232,7 @@ class Figure(BaseModel, ABC):
         reason = " (voided, or without consent to the use of data)" if self.left_out else ""
         filters = "".join(f", {humanize(name)} {value}" for name, value in context.filters.active().items())
         state = f"Data cut-off {context.cut_date}, position {context.position}{_publication_words(context)}{filters}"
-        return f"{state}; {_scope_words(context)}{imputed}, {excluded}{reason}."
+        return f"{state}; {_scope_words(context)}{imputed}, {excluded}{reason}{_seal_words(context)}."
 
 
 def _publication_words(context: FigureContext) -> str:
@@ -263,6 +242,12 @@ def _publication_words(context: FigureContext) -> str:
     if publication.edition == publication.cut:
         return f", publication {publication.cut}"
     return f", publication {publication.edition} (this division was not published anew with {publication.cut})"
+
+
+def _seal_words(context: FigureContext) -> str:
+    """Returns how many participants of the sealed figures are not in this one."""
+    left = context.seal.excluded_since if context.seal else 0
+    return f", {count_noun(left, 'participant')} of the sealed data cut excluded since" if left else ""
 
 
 def _scope_words(context: FigureContext) -> str:

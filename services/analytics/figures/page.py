@@ -11,14 +11,17 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from services.analytics import urls
-from services.analytics.figures.api import FigureResources, note_figure
-from services.analytics.figures.figure import FigureAnswer, FigureContext
+from services.analytics.figures.api import FigureResources, note_figure, note_sealed_figure
+from services.analytics.figures.cut_rows import CutRow, cut_rows
+from services.analytics.figures.figure import FigureAnswer
+from services.analytics.figures.page_content import PageContent, page_content
 from services.analytics.figures.parameters import CohortParameters, CohortQuery, format_pages
-from services.analytics.figures.person_level import PersonLevelFigure
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import PAGE_SIZE, RowPage
+from services.analytics.figures.sealed import SealedPage
 from services.analytics.figures.service import FigureService
 from services.analytics.snapshot.api import StudyResources
+from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.study_header import StudyPage, build_study_header
 from shared.kernel.errors import RequestError
 from shared.ui.html_errors import html_or_error
@@ -84,6 +87,14 @@ class PublicationPart:
     others: Sequence[Link]
 
 
+@dataclass(frozen=True, slots=True)
+class ShownFigure:
+    """A figure on the cohort page. `publication`: the name of the data cut that a reader sees; None for others."""
+
+    part: FigurePart
+    publication: str | None
+
+
 @routes.get(PAGE.route)
 @logs_reads
 async def cohort_page(request: Request, study: StudyIdPath, figure_query: CohortQuery) -> Response:
@@ -92,29 +103,28 @@ async def cohort_page(request: Request, study: StudyIdPath, figure_query: Cohort
 
 async def _render_cohort(request: Request, study: str, parameters: CohortParameters) -> str:
     await get_container(request).authenticate(request)
-    member, figures = request.state.caller.subject, _figure_service(request)
-    answers = await _readable_figures(figures, study, member, parameters)
-    publication = await _publication_part(request, study, answers[0].context)
-    for answer in answers:
-        note_figure(request, answer)
-    context = answers[0].context
+    shown = await _shown_figures(request, study, parameters)
+    first = shown[0].part
     header = await build_study_header(
-        request,
-        study,
-        PAGE,
-        position=context.position,
-        recorded_at=context.recorded_at,
-        cut_date=context.cut_date.isoformat(),
+        request, study, PAGE, position=first.version, recorded_at=first.recorded_at, cut_date=first.cut_date
     )
-    return render_cohort(header, [build_figure_part(answer, request.query_params) for answer in answers], publication)
+    reader = get_container(request).get_resources(StudyResources).reader
+    return render_cohort(
+        header,
+        [figure.part for figure in shown],
+        await _publication_part(request, study, reader, shown[0].publication),
+        [] if shown[0].publication else await cut_rows(reader, study),
+    )
 
 
-async def _publication_part(request: Request, study: str, context: FigureContext) -> PublicationPart | None:
-    """Returns the publication that a reader sees; None for all other members."""
-    published_cut = context.requested_cut
-    if published_cut is None:
+async def _publication_part(
+    request: Request, study: str, reader: StudyReader, publication: str | None
+) -> PublicationPart | None:
+    """Returns the publication that a reader sees; None for all other members. `publication`: the name of its cut."""
+    if publication is None:
         return None
-    cuts = await get_container(request).get_resources(StudyResources).reader.data_cuts(study)
+    cuts = await reader.data_cuts(study)
+    published_cut = next(cut for cut in cuts if cut.name == publication)
     return PublicationPart(
         name=published_cut.name,
         source=urls.cohort_url(study, request.query_params),
@@ -129,20 +139,40 @@ async def _publication_part(request: Request, study: str, context: FigureContext
     )
 
 
-async def _readable_figures(
-    figures: FigureService, study: str, member: str, parameters: CohortParameters
-) -> list[FigureAnswer]:
-    """Returns the figures that the member may read, all at one position. Raises the first refusal if there is none."""
-    answers, refusals = list[FigureAnswer](), list[RequestError]()
-    request, page_numbers = parameters.to_request(), parameters.page_numbers()
-    async for answer in figures.figures(list(FIGURES), study, member, request, page_numbers):
+async def _shown_figures(request: Request, study: str, parameters: CohortParameters) -> list[ShownFigure]:
+    """Returns the figures that the member may read, all at one position. Raises the first refusal if there is none.
+
+    Figures of a sealed data cut are shown as they were sealed.
+    """
+    figures, member = _figure_service(request), request.state.caller.subject
+    figure_request, numbers = parameters.to_request(), parameters.page_numbers()
+    shown, refusals = dict[str, ShownFigure](), list[RequestError]()
+    for name in FIGURES:
+        if sealed := await figures.sealed_page(name, study, member, figure_request, numbers):
+            shown[name] = _show_sealed(request, study, sealed)
+    computed = [name for name in FIGURES if name not in shown]
+    async for answer in figures.figures(computed, study, member, figure_request, numbers):
         if isinstance(answer, RequestError):
             refusals.append(answer)
         else:
-            answers.append(answer)
-    if not answers and refusals:
+            shown[answer.name] = _show_answer(request, answer)
+    if not shown and refusals:
         raise refusals[0]
-    return answers
+    return [shown[name] for name in FIGURES if name in shown]
+
+
+def _show_answer(request: Request, answer: FigureAnswer) -> ShownFigure:
+    """Returns a computed figure, and notes the read."""
+    note_figure(request, answer)
+    cut = answer.context.requested_cut
+    return ShownFigure(build_figure_part(answer, request.query_params), cut.name if cut else None)
+
+
+def _show_sealed(request: Request, study: str, sealed: SealedPage) -> ShownFigure:
+    """Returns a sealed figure, and notes the read."""
+    note_sealed_figure(request, study, sealed.content.name, sealed.participant_rows)
+    part = _figure_part(study, sealed.content, sealed.picture, request.query_params, is_live=False)
+    return ShownFigure(part, sealed.cut_name if sealed.is_publication else None)
 
 
 @routes.get("/analytics/studies/{study_id}/figures/{name}")
@@ -150,78 +180,89 @@ async def _readable_figures(
 async def figure_fragment(request: Request, study: StudyIdPath, name: str, figure_query: CohortQuery) -> Response:
     """Returns one figure as the cohort page shows it."""
     await get_container(request).authenticate(request)
-    answer = await _figure_service(request).figure(
-        name, study, request.state.caller.subject, figure_query.to_request(), figure_query.page_numbers()
-    )
-    note_figure(request, answer)
-    return html_response(render_figure(build_figure_part(answer, request.query_params)))
+    figures, member = _figure_service(request), request.state.caller.subject
+    figure_request, numbers = figure_query.to_request(), figure_query.page_numbers()
+    if sealed := await figures.sealed_page(name, study, member, figure_request, numbers):
+        return html_response(render_figure(_show_sealed(request, study, sealed).part))
+    answer = await figures.figure(name, study, member, figure_request, numbers)
+    return html_response(render_figure(_show_answer(request, answer).part))
 
 
 def build_figure_part(answer: FigureAnswer, query: Mapping[str, str] = urls.NO_QUERY) -> FigurePart:
     """Returns the part that shows a figure, with links that keep its `query`."""
-    figure, context = answer.figure, answer.context
-    header, rows = figure.table()
+    context = answer.context
+    picture, is_live = answer.figure.draw(context), context.publication is None
+    return _figure_part(context.study_id, page_content(answer), picture, query, is_live=is_live)
+
+
+def _figure_part(
+    study: str, content: PageContent, picture: str, query: Mapping[str, str], *, is_live: bool
+) -> FigurePart:
     return FigurePart(
-        name=answer.name,
-        title=figure.TITLE,
-        source=urls.figure_url(context.study_id, answer.name, query),
-        version=context.position,
-        recorded_at=context.recorded_at,
-        cut_date=context.cut_date.isoformat(),
-        picture=figure.draw(context),
-        caption=figure.caption(context),
-        headline=figure.headline(context),
-        header=[figure.COLUMN_HEADINGS.get(column, column) for column in header],
-        rows=rows,
-        downloads=_downloads(answer, query),
-        is_live=context.publication is None,
-        row_pages=_row_pages(answer, query),
+        name=content.name,
+        title=content.title,
+        source=urls.figure_url(study, content.name, query),
+        version=content.position,
+        recorded_at=content.recorded_at,
+        cut_date=content.cut_date.isoformat(),
+        picture=picture,
+        caption=content.caption,
+        headline=content.headline,
+        header=content.header,
+        rows=content.rows,
+        downloads=_downloads(study, content, query),
+        is_live=is_live,
+        row_pages=_row_pages(study, content, query),
     )
 
 
-def _downloads(answer: FigureAnswer, query: Mapping[str, str]) -> list[Link]:
+def _downloads(study: str, content: PageContent, query: Mapping[str, str]) -> list[Link]:
     """Returns links to the files. They have the rows of the page that is shown, but the table those of all pages."""
-    study, filters = answer.context.study_id, _without_pages(query)
-    page_query = filters if (number := _shown_page(answer)) == 1 else {**filters, "page": str(number)}
+    filters = _without_pages(query)
+    page_query = filters if (number := _shown_page(content)) == 1 else {**filters, "page": str(number)}
     return [
         Link(
-            urls.figure_file_url(study, answer.name, extension, filters if extension == ".csv" else page_query),
+            urls.figure_file_url(study, content.name, extension, filters if extension == ".csv" else page_query),
             f"{label} ({extension})",
         )
         for extension, label in FILE_KINDS.items()
     ]
 
 
-def _row_pages(answer: FigureAnswer, query: Mapping[str, str]) -> RowPagesPart | None:
-    figure, number = answer.figure, _shown_page(answer)
-    if not isinstance(figure, PersonLevelFigure) or figure.page.total <= PAGE_SIZE:
+def _row_pages(study: str, content: PageContent, query: Mapping[str, str]) -> RowPagesPart | None:
+    shown, number = content.row_page, _shown_page(content)
+    if shown is None or shown.total <= PAGE_SIZE:
         return None
     chosen = CohortParameters(pages=query.get("pages", "")).page_numbers()
 
     def page_url(other: int) -> str:
-        page_query = {**_without_pages(query), **format_pages({**chosen, answer.name: other})}
-        return f"{urls.cohort_url(answer.context.study_id, page_query)}#{answer.name}-table"
+        page_query = {**_without_pages(query), **format_pages({**chosen, content.name: other})}
+        return f"{urls.cohort_url(study, page_query)}#{content.name}-table"
 
     return RowPagesPart(
-        shown=figure.page,
+        shown=shown,
         previous=page_url(number - 1) if number > 1 else None,
-        next=page_url(number + 1) if figure.page.last < figure.page.total else None,
-        is_chosen=answer.name in chosen,
+        next=page_url(number + 1) if shown.last < shown.total else None,
+        is_chosen=content.name in chosen,
     )
 
 
-def _shown_page(answer: FigureAnswer) -> int:
+def _shown_page(content: PageContent) -> int:
     """Returns the number of the page that is shown: the last one, if a later one was chosen."""
-    figure = answer.figure
-    return figure.page.first // PAGE_SIZE + 1 if isinstance(figure, PersonLevelFigure) else 1
+    return content.row_page.first // PAGE_SIZE + 1 if content.row_page else 1
 
 
 def _without_pages(query: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in query.items() if name != "pages"}
 
 
-def render_cohort(study: StudyHeader, parts: Sequence[FigurePart], publication: PublicationPart | None = None) -> str:
-    return pages.render_study("cohort.html", study, parts=parts, publication=publication)
+def render_cohort(
+    study: StudyHeader,
+    parts: Sequence[FigurePart],
+    publication: PublicationPart | None = None,
+    cuts: Sequence[CutRow] = (),
+) -> str:
+    return pages.render_study("cohort.html", study, parts=parts, publication=publication, cuts=cuts)
 
 
 def render_figure(part: FigurePart) -> str:

@@ -14,6 +14,7 @@ from services.analytics.figures.row_pages import RowPage
 class PageContent(BaseModel):
     """The words and the table of a figure on a page. `row_page`: None for a figure without pages of rows."""
 
+    name: str
     title: str
     position: int
     recorded_at: datetime | None
@@ -30,6 +31,7 @@ def page_content(answer: FigureAnswer) -> PageContent:
     figure, context = answer.figure, answer.context
     header, rows = figure.table()
     return PageContent(
+        name=answer.name,
         title=figure.TITLE,
         position=context.position,
         recorded_at=context.recorded_at,

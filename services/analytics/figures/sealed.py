@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from services.analytics.figures.figure import Figure, SealState
+from services.analytics.figures.figure import Figure
+from services.analytics.figures.page_content import PageContent
 from services.analytics.figures.parameters import FigureRequest
+from services.analytics.figures.seal_state import SealState
 from services.analytics.snapshot.access import read_scope
 from services.analytics.snapshot.as_of import LATEST, cut_name, require_epoch
 from services.analytics.snapshot.columns import PARTICIPANT_DTYPE
@@ -45,6 +47,17 @@ class SealedAnswer:
     file: SealedFile
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedPage:
+    """A figure on a page as it was sealed. `is_publication`: as readers see it."""
+
+    cut_name: str
+    is_publication: bool
+    content: PageContent
+    picture: str
+    participant_rows: int
+
+
 class SealedFigures:
     """Reads sealed figures of studies."""
 
@@ -68,6 +81,25 @@ class SealedFigures:
         require_epoch(request.as_of, await self._reader.projection_position(study_id))
         file = await self._reader.seals.file(study_id, seal.name, scope, figure_type.NAME, file_format)
         return SealedAnswer(seal, file) if file else None
+
+    async def page(
+        self, figure_type: type[Figure], study_id: str, rights: Rights, request: FigureRequest
+    ) -> SealedPage | None:
+        """Returns a figure with default parameters at a data cut, as pages show it; None as `file` does.
+
+        Raises Forbidden or PositionGone.
+        """
+        words = await self.file(figure_type, study_id, rights, request, "page")
+        picture = await self.file(figure_type, study_id, rights, request, "svg")
+        if words is None or picture is None:
+            return None
+        return SealedPage(
+            cut_name=words.seal.name,
+            is_publication=rights.is_reader,
+            content=PageContent.model_validate_json(words.file.content),
+            picture=picture.file.content.decode(),
+            participant_rows=words.file.participant_rows,
+        )
 
     async def _requested_seal(self, study_id: str, rights: Rights, request: FigureRequest) -> CutSeal | None:
         """Returns the seal of the data cut that a request names; for readers without a name that of the last cut."""

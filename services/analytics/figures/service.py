@@ -13,7 +13,7 @@ from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.publications import Publications
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import FIRST_PAGE, PageRequest, PageSelector
-from services.analytics.figures.sealed import SealedAnswer, SealedFigures, computed_state
+from services.analytics.figures.sealed import SealedAnswer, SealedFigures, SealedPage, computed_state
 from services.analytics.snapshot.access import ReadScope, read_scope
 from services.analytics.snapshot.as_of import LATEST, ResolvedPosition, cut_name
 from services.analytics.snapshot.selection import DEFAULT_LANDMARKS, Selection
@@ -65,6 +65,21 @@ class FigureService:
         """
         rights, _ = await load_rights(self._reader.studies, study_id, member)
         return await self._sealed.file(_require_figure(name), study_id, rights, request, file_format)
+
+    async def sealed_page(
+        self, name: str, study_id: str, member: str, request: FigureRequest, page_numbers: Mapping[str, int]
+    ) -> SealedPage | None:
+        """Returns a figure at a sealed data cut as pages show it; None if it has to be computed, or is refused.
+
+        Raises NotFound.
+        """
+        if name in page_numbers:
+            return None
+        rights, _ = await load_rights(self._reader.studies, study_id, member)
+        try:
+            return await self._sealed.page(_require_figure(name), study_id, rights, request)
+        except RequestError:
+            return None
 
     async def figures(
         self,

@@ -1,0 +1,44 @@
+"""The list of a study's data cuts with their seals, as the cohort page shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.analytics import urls
+from services.analytics.snapshot.seals import CutSeal
+from services.analytics.snapshot.snapshot import DataCut
+from services.analytics.snapshot.study_reader import StudyReader
+from shared.ui.navigation import Link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutRow:
+    """A data cut in the list. `digest`: that of its seal, in hexadecimal; empty while it is not sealed."""
+
+    link: Link
+    cut_date: str
+    position: int
+    state: str
+    digest: str
+
+
+async def cut_rows(reader: StudyReader, study_id: str) -> list[CutRow]:
+    """Returns the data cuts of a study, the one taken last first."""
+    seals = {seal.name: seal for seal in await reader.seals.all(study_id)}
+    return [_row(study_id, cut, seals.get(cut.name)) for cut in reversed(await reader.data_cuts(study_id))]
+
+
+def _row(study_id: str, cut: DataCut, seal: CutSeal | None) -> CutRow:
+    return CutRow(
+        link=Link(urls.cohort_url(study_id, {"at": f"cut:{cut.name}"}), cut.name),
+        cut_date=cut.cut_on.isoformat(),
+        position=cut.position,
+        state=_state(seal),
+        digest=seal.digest if seal else "",
+    )
+
+
+def _state(seal: CutSeal | None) -> str:
+    if seal is None:
+        return "Not sealed yet"
+    return "Sealed later, after an upgrade" if seal.sealed_later else "Sealed"
