@@ -200,7 +200,7 @@ class ProgressionControl(Figure):
 
     def _curves(self) -> Iterator[IncidenceCurve]:
         """Yields a curve for each group; an undivided figure also has death without failure."""
-        if len(self.groups) > 1:
+        if len(self.groups) != 1:
             yield from (event_curve(f"{group.name} ({group.events} / {group.n})", group) for group in self.groups)
             return
         (group,) = self.groups
