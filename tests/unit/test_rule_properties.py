@@ -19,7 +19,7 @@ from services.toxicity import gate as toxicity_gate
 from services.toxicity import rules as toxicity_rules
 from shared.contracts import catalogue
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
-from shared.gate import list_checks, participant_gate, text_checks
+from shared.gate import list_checks, participant_gate, planned_visits, text_checks
 from shared.gate import study_timeline as studies
 from shared.kernel.fact import Correction, Fact, Stream
 from shared.kernel.record import Record, all_objections, current_record, decide
@@ -54,7 +54,7 @@ from shared.testing.builders.toxicity_facts import (
 from shared.testing.spec import numbered_facts, open_gate
 
 SEARCH = settings(max_examples=2000, phases=[Phase.generate], database=None)
-SHARED_RULE_MODULES = (participant_gate, studies, text_checks, list_checks)
+SHARED_RULE_MODULES = (participant_gate, planned_visits, studies, text_checks, list_checks)
 ALL_HISTORIES = (
     HistoryStrategies(
         STUDY,
