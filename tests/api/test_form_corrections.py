@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -146,7 +147,10 @@ def test_fact_is_voided_and_reinstated(study: StudyUnderTest, rome: FormBrowser,
     page = rome.open(address)
     page.fill({"reason_code": "entered_in_error", "replacement.data.found_on": "no date"})
     voided = rome.press(page, "record", "void")
-    assert "This fact is void." in voided.text
+    assert re.search(
+        r"This fact is void\. Voided \d{4}-\d\d-\d\d \d\d:\d\d Europe/Rome; this was its content\.", voided.text
+    )
+    assert "Corrected" not in voided.text
     assert current(study, participant_id, "lesion.registered") == []
     page = rome.open(address)
     assert [button for button in page.parser.buttons if button[0] == "record"] == [("record", "restate")]

@@ -127,8 +127,10 @@ def _heading(event: Event) -> str:
 
 
 def _state_sentences(content: CurrentContent, zone: str) -> Iterator[str]:
+    last = content.corrections[-1] if content.corrections else None
+    time = write_site_time(last.recorded_at, zone) if last else ""
     if not content.is_standing and content.event.type != Correction.type_name:
-        yield "This fact is void."
-    if content.corrections:
-        last = write_site_time(content.corrections[-1].recorded_at, zone)
-        yield f"Corrected {last}; this is its content now."
+        was_voided_alone = last is not None and last.content["replacement"] is None
+        yield f"This fact is void.{f' Voided {time}; this was its content.' if was_voided_alone else ''}"
+    elif last:
+        yield f"Corrected {time}; this is its content now."

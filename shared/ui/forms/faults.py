@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -19,6 +20,8 @@ from shared.ui.forms.reading import FormReading, accepts
 from shared.validation.validation_messages import schema_faults
 from shared.web.request_body import declared_members
 
+_MEMBER_NAME = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b(?!\.[a-z])")
+"""A name with an underscore, and not the first part of a fact's type."""
 NO_ANSWER = Fault("schema-missing", "This question has no answer.")
 
 
@@ -90,6 +93,25 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 @cache
 def _member_names(annotation: Any) -> frozenset[str]:
     return frozenset(declared_members(annotation, set()))
+
+
+def with_labels(message: str, fields: Group) -> str:
+    """Returns a message that names members of the interface with the labels of their fields instead."""
+    labels = dict(_labels_within(fields)) if _MEMBER_NAME.search(message) else {}
+    return _MEMBER_NAME.sub(lambda found: f'"{labels[found[0]]}"' if found[0] in labels else found[0], message)
+
+
+def _labels_within(node: Any) -> Iterator[tuple[str, str]]:
+    match node:
+        case Group(members=members):
+            for member in members:
+                yield member.name, member.presentation.label
+                yield from _labels_within(member.node)
+        case Rows(item=item) | Mapped(item=item):
+            yield from _labels_within(item.node)
+        case OneOf(options=options):
+            for option in options:
+                yield from _labels_within(option.node)
 
 
 def field_name(pointer: str, fields: Group, reading: FormReading) -> str:

@@ -18,7 +18,7 @@ from shared.ui.forms.confirmation import CHECK_HINT, answers_digest, is_confirme
 from shared.ui.forms.controls import Controls
 from shared.ui.forms.data_query import DataQueryLink, find_data_query
 from shared.ui.forms.entries import Pair, PostedForm
-from shared.ui.forms.faults import field_name
+from shared.ui.forms.faults import field_name, with_labels
 from shared.ui.forms.field_view import FieldView
 from shared.ui.forms.fields import Group, offers_within
 from shared.ui.forms.labels import label_of
@@ -200,8 +200,9 @@ def _errors_by_name(target: FormTarget, reading: FormReading, faults: Sequence[F
     for fault in faults:
         name = field_name(fault.pointer, target.form.fields, reading) if fault.pointer else ""
         texts = errors.setdefault(NAME if fault.pointer == f"/{NAME}" else name, [])
-        if fault.message not in texts:
-            texts.append(fault.message)
+        message = with_labels(fault.message, target.form.fields)
+        if message not in texts:
+            texts.append(message)
     return errors
 
 
