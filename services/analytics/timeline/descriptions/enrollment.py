@@ -28,9 +28,14 @@ from shared.kernel.fact import Fact
 
 
 def _describe_screening(fact: ParticipantScreened, _: DescriptionContext) -> Description:
+    """Returns the screening with the criteria that were not answered `met`.
+
+    `not_met` says that a criterion stands in the way: one for inclusion is absent, or one for exclusion is present.
+    """
+    answer_words = {"not_met": "that stand in the way", "not_assessed": "not assessed", "waived": "waived"}
     answers = {
         words: [criterion for criterion, answer in fact.criteria.items() if answer == code]
-        for code, words in (("not_met", "not met"), ("not_assessed", "not assessed"), ("waived", "waived"))
+        for code, words in answer_words.items()
     }
     unmet_criteria = [f"criteria {words}: {join_words(criteria)}" for words, criteria in answers.items() if criteria]
     demographics = f"{humanize(fact.sex)}, born {fact.birth_year}"

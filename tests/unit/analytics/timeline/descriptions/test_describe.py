@@ -72,6 +72,18 @@ def test_finding_shows_grade_attribution_and_known_term_name() -> None:
     assert (entry["grade"], [finding["name"] for finding in entry["findings"]]) == (3, ["Seizure", None])
 
 
+def test_screening_names_criteria_in_words_that_fit_inclusion_and_exclusion() -> None:
+    """F8: "not met" beside an exclusion criterion that is present reads as its opposite."""
+    answers = {"adult": "met", "prior-rt": "not_met", "biopsy": "not_assessed", "age-limit": "waived"}
+    screening = facts.participant_screened(criteria=answers, waivers={"age-limit": "by the sponsor"})
+    described = describe(screening, DescriptionContext(record=Record(), term_names={}))
+    assert list(described.detail[1:]) == [
+        "criteria that stand in the way: prior-rt",
+        "criteria not assessed: biopsy",
+        "criteria waived: age-limit",
+    ]
+
+
 def test_contact_shows_status_of_lesions_and_disease() -> None:
     disease = disease_status("L1", status="progressed", distant="not_assessed")
     symptoms = [{"symptom": "dysphagia", "change": "improved"}]
