@@ -19,9 +19,9 @@ from services.analytics.endpoints.exits import Exits, VitalStatus
 from services.analytics.endpoints.origins import chosen_origin
 from services.analytics.endpoints.sensitivity import SensitivityName, sensitivity_readings
 from services.analytics.endpoints.time_to_event import EndpointTimes, NotCountedReason, observe_endpoint
-from services.analytics.endpoints.toxicity_findings import Findings, ToxicityClock, with_clock
+from services.analytics.endpoints.toxicity_findings import Assessments, Findings, ToxicityClock, with_clock
 from services.analytics.endpoints.toxicity_versions import divide_by_version, graded_versions
-from services.analytics.snapshot.columns import NEVER_NUMBER
+from services.analytics.snapshot.columns import NEVER_NUMBER, Table
 from services.analytics.snapshot.flow import DayColumn, first_days, last_days
 from services.analytics.snapshot.selection import GroupNames, Origin, Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
@@ -60,23 +60,23 @@ class SevereToxicityEndpoint:
         """Returns the severe toxicity that a selection counts, by default from the start of the index course."""
         selection = with_clock(selection)
         clock = ToxicityClock.of(snapshot, selection)
-        findings = Findings.of(snapshot, clock)
-        severe_before = findings.where(findings.is_before & (findings.rows["grade"] >= SEVERE_GRADE))
-        severe = _severe_after(findings, clock, selection)
-        related = severe.where(severe.is_related(snapshot))
-        stated = severe.where(severe.rows["relation"] == snapshot.words.code("related"))
+        assessments = Assessments.of(snapshot, clock)
+        severe = Findings.of(snapshot, assessments, snapshot.tables["finding"]["grade"] >= SEVERE_GRADE)
+        events = _severe_events(snapshot, severe, assessments, clock, selection)
+        related = events.where(events.are_related(snapshot))
+        stated = events.where(events["relation"] == snapshot.words.code("related"))
         first_related, first_stated = (_first_events(snapshot, part) for part in (related, stated))
         assessed, only_inadequate = _assessed(snapshot, clock, selection.cut_number)
         return cls(
             snapshot=snapshot,
             selection=selection,
             started=clock.started,
-            events={"all_causes": _first_events(snapshot, severe), "related": first_related},
+            events={"all_causes": _first_events(snapshot, events), "related": first_related},
             assessed=assessed,
             only_inadequate=only_inadequate,
-            severe_before=_mask_of(snapshot, severe_before),
+            severe_before=_mask_of(snapshot, severe.where(severe.are_of(assessments.is_before))),
             without_attribution=first_related.day < first_stated.day,
-            versions=graded_versions(snapshot, clock, findings, selection.cut_number),
+            versions=graded_versions(snapshot, clock, assessments, selection.cut_number),
         )
 
     @property
@@ -138,32 +138,33 @@ class SevereToxicityEndpoint:
         )
 
 
-def _severe_after(findings: Findings, clock: ToxicityClock, selection: Selection) -> Findings:
+def _severe_events(
+    snapshot: StudySnapshot, severe: Findings, assessments: Assessments, clock: ToxicityClock, selection: Selection
+) -> Findings:
     """Returns the severe findings after time 0 that count; with `emergent` those above the term's grade at baseline."""
-    event_on = findings.rows["event_on"]
-    is_dated = (clock.started.day[findings.subjects] <= event_on) & (event_on <= selection.cut_number)
-    severe = findings.where(
-        ~findings.is_before & is_dated & findings.is_in_window & (findings.rows["grade"] >= SEVERE_GRADE)
-    )
+    event_on = severe["event_on"]
+    is_dated = (clock.started.day[severe.subjects] <= event_on) & (event_on <= selection.cut_number)
+    events = severe.where(is_dated & ~severe.are_of(assessments.is_before) & severe.are_in_window(clock))
     if not selection.toxicity.emergent:
-        return severe
-    return severe.where(severe.rows["grade"] > _grades_before(findings, severe))
+        return events
+    return events.where(events["grade"] > _grades_before(snapshot, assessments, events))
 
 
-def _grades_before(findings: Findings, severe: Findings) -> NDArray[np.int64]:
-    """Returns for each severe finding the worst grade of its term at baseline; -1 if the term was not graded then."""
-    before = findings.where(findings.is_before)
-    keys, severe_keys = ((part.subjects.astype(np.int64) << 32) + part.rows["term"] for part in (before, severe))
+def _grades_before(snapshot: StudySnapshot, assessments: Assessments, events: Findings) -> NDArray[np.int64]:
+    """Returns for each event the worst grade of its term at baseline; -1 if the term was not graded then."""
+    everything = Findings.of(snapshot, assessments, snapshot.tables["finding"]["number"] >= 0)
+    before = everything.where(everything.are_of(assessments.is_before))
+    keys, event_keys = ((part.subjects.astype(np.int64) << 32) + part["term"] for part in (before, events))
     distinct, positions = np.unique(keys, return_inverse=True)
     worst = np.full(len(distinct) + 1, -1, dtype=np.int64)
-    np.maximum.at(worst, positions, before.rows["grade"].astype(np.int64))
-    rank = np.searchsorted(distinct, severe_keys)
-    is_known = np.isin(severe_keys, distinct)
-    return np.where(is_known, worst[np.where(is_known, rank, 0)], -1)
+    np.maximum.at(worst, positions, before["grade"].astype(np.int64))
+    is_known = np.isin(event_keys, distinct)
+    return np.where(is_known, worst[np.where(is_known, np.searchsorted(distinct, event_keys), 0)], -1)
 
 
 def _first_events(snapshot: StudySnapshot, findings: Findings) -> DayColumn:
-    return first_days(snapshot, findings.rows, "event_on", "event_precision")
+    rows = Table({name: findings[name] for name in ("participant_id", "event_on", "event_precision")})
+    return first_days(snapshot, rows, "event_on", "event_precision")
 
 
 def _mask_of(snapshot: StudySnapshot, findings: Findings) -> Mask:

@@ -1,7 +1,7 @@
 """The findings of toxicity of a cohort, from the start of the index course or of the first stereotactic course. Pure.
 
-`before` are the findings of baseline assessments that are dated on or before time 0. `after` are those of all other
-assessments dated on or after it, and of serious adverse events.
+Assessments before time 0 are those with the timepoint baseline that are dated on or before it. Those since time 0 are
+all others that are dated on or after it; serious adverse events belong to these.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 
 CLOCKS: tuple[Origin, ...] = ("rt_start", "stereotactic_start")
 """Time 0 of toxicity: the start of the index course, or of the first stereotactic course."""
-_NUMBER_BITS = 32
 
 
 def with_clock(selection: Selection) -> Selection:
@@ -60,49 +59,84 @@ def _course_ends(snapshot: StudySnapshot, selection: Selection) -> Days:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Findings:
-    """Findings with the participant at the index `subjects`.
+class Assessments:
+    """The assessments of a cohort, each with the participant at the index `subjects`.
 
-    `is_before`: of a baseline assessment on or before time 0. `is_in_window`: the day of the event is one that counts.
+    `first_rows`: the row of the first assessment of each participant; the others follow by number. `is_before`: of the
+    timepoint baseline, and dated on or before time 0. `is_since`: any other that is dated on or after time 0.
     """
 
     rows: Table
     subjects: NDArray[np.intp]
+    first_rows: NDArray[np.intp]
     is_before: Mask
-    is_in_window: Mask
+    is_since: Mask
 
     @classmethod
     def of(cls, snapshot: StudySnapshot, clock: ToxicityClock) -> Self:
-        """Returns the findings of everybody, whenever they are dated."""
-        rows = snapshot.tables["finding"]
-        subjects = snapshot.subject_indexes(rows)
-        is_baseline = _is_of_baseline(snapshot, rows, subjects)
-        event_on = rows["event_on"]
-        return cls(
-            rows=rows,
-            subjects=subjects,
-            is_before=is_baseline & (rows["assessed_on"] <= clock.started.day[subjects]),
-            is_in_window=(clock.first_day[subjects] <= event_on) & (event_on <= clock.last_day[subjects]),
-        )
+        """Returns the assessments of everybody, whenever they are dated."""
+        rows = snapshot.tables["assessment"]
+        subjects, first = snapshot.subject_indexes(rows), rows.first_rows()
+        first_rows = np.zeros(len(snapshot.subjects), dtype=np.intp)
+        first_rows[subjects[first]] = first
+        day, started = rows["assessed_on"], clock.started.day[subjects]
+        is_before = (rows["timepoint"] == snapshot.words.code("baseline")) & (day <= started)
+        return cls(rows, subjects, first_rows, is_before, ~is_before & (day >= started))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Findings:
+    """Some findings of a cohort, at these `indexes` of the table, with the participant at the index `subjects`.
+
+    `assessments`: the row of the assessment, -1 for a serious adverse event, which has none.
+    """
+
+    table: Table
+    indexes: NDArray[np.intp]
+    subjects: NDArray[np.intp]
+    assessments: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, snapshot: StudySnapshot, assessments: Assessments, mask: Mask) -> Self:
+        """Returns the findings for which the mask is true."""
+        table = snapshot.tables["finding"]
+        indexes = np.flatnonzero(mask)
+        subjects = snapshot.subject_indexes(table)[indexes]
+        numbers = table["number"][indexes]
+        rows = np.where(numbers < 0, -1, assessments.first_rows[subjects] + numbers)
+        return cls(table, indexes, subjects, rows)
+
+    def __getitem__(self, name: str) -> Column:
+        """Returns a column of the table."""
+        return self.table[name][self.indexes]
 
     def where(self, mask: Mask) -> Findings:
         """Returns the findings for which the mask is true."""
-        return Findings(self.rows.where(mask), self.subjects[mask], self.is_before[mask], self.is_in_window[mask])
+        if mask.all():
+            return self
+        return Findings(self.table, self.indexes[mask], self.subjects[mask], self.assessments[mask])
 
-    def is_related(self, snapshot: StudySnapshot) -> Mask:
+    def are_of(self, is_chosen: Mask) -> Mask:
+        """Returns which findings belong to the chosen assessments; serious adverse events do not."""
+        return np.append(is_chosen, False)[self.assessments]
+
+    def are_in_window(self, clock: ToxicityClock) -> Mask:
+        """Returns which findings have an event on a day that counts."""
+        event_on = self["event_on"]
+        is_in_window: Mask = (clock.first_day[self.subjects] <= event_on) & (event_on <= clock.last_day[self.subjects])
+        return is_in_window
+
+    def are_related(self, snapshot: StudySnapshot) -> Mask:
         """Returns which findings are related to a course that had begun; one without attribution counts as related."""
-        return np.isin(self.rows["relation"], snapshot.words.codes(("related", "not_stated")))
+        related, not_stated = snapshot.words.codes(("related", "not_stated"))
+        relation = self["relation"]
+        is_related: Mask = (relation == related) | (relation == not_stated)
+        return is_related
 
 
-def _is_of_baseline(snapshot: StudySnapshot, rows: Table, subjects: NDArray[np.intp]) -> Mask:
-    """Returns which findings are those of a baseline assessment. Serious adverse events have no assessment."""
-    assessments = snapshot.tables["assessment"]
-    baseline = assessments.where(assessments["timepoint"] == snapshot.words.code("baseline"))
-    keys = assessment_keys(snapshot.subject_indexes(baseline), baseline["number"])
-    return np.isin(assessment_keys(subjects, rows["number"]), keys)
-
-
-def assessment_keys(subjects: NDArray[np.intp], numbers: Column) -> NDArray[np.int64]:
-    """Returns a number for each assessment, by its participant and its own number, which may be -1 for none."""
-    keys: NDArray[np.int64] = (subjects.astype(np.int64) << _NUMBER_BITS) + numbers
-    return keys
+def present_codes(codes: Column) -> list[int]:
+    """Returns the distinct codes of a column of words, in order."""
+    is_present = np.zeros(int(codes.max(initial=-1)) + 1, dtype=bool)
+    is_present[codes] = True
+    present: list[int] = np.flatnonzero(is_present).tolist()
+    return present

@@ -13,9 +13,15 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from services.analytics.endpoints.toxicity_findings import Findings, ToxicityClock, assessment_keys, with_clock
+from services.analytics.endpoints.toxicity_findings import (
+    Assessments,
+    Findings,
+    ToxicityClock,
+    present_codes,
+    with_clock,
+)
 from services.analytics.endpoints.toxicity_versions import dictionary_of
-from services.analytics.snapshot.columns import Table
+from services.analytics.snapshot.columns import Column
 from services.analytics.snapshot.selection import Origin, Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from shared.gate.study_timeline import protocol_on, protocol_periods
@@ -48,16 +54,16 @@ class ToxicityGrades:
         clock, cut = ToxicityClock.of(snapshot, selection), selection.cut_number
         is_enrolled = selection.subjects(snapshot) & (snapshot.subjects["enrolled_on"] <= cut)
         is_counted: Mask = is_enrolled & (clock.started.day <= cut)
-        before, after = _GradedPeriod.both(snapshot, clock, is_counted, cut)
+        before, after = _periods(snapshot, clock, is_counted, cut)
         terms = _terms(snapshot, selection, (before, after))
         grades = _GradeTable(snapshot, is_counted, terms)
-        worst_after = grades.worst(after)
+        worst_after, after_related = grades.worst(after)
         return cls(
             origin=selection.origin or "rt_start",
             terms=terms,
-            before=grades.worst(before),
+            before=grades.worst(before)[0],
             after=worst_after,
-            after_related=grades.worst_related(after, worst_after),
+            after_related=after_related,
             imputed_dates=_count_imputed_dates(clock, is_counted, (before, after)),
         )
 
@@ -66,50 +72,46 @@ class ToxicityGrades:
 class _GradedPeriod:
     """The findings and the assessments of a period before or after time 0.
 
-    `assessments`: with the participant at the index `subjects`. `named`: all findings of these assessments, of which
-    `findings` are those whose event lies in the window.
+    `named`: the findings of its assessments and its serious adverse events, of which `findings` are those whose event
+    lies in the window. `is_in_window`: the assessments whose own day does.
     """
 
     findings: Findings
     named: Findings
-    assessments: Table
-    subjects: NDArray[np.intp]
+    assessments: Assessments
+    is_in_window: Mask
 
-    @classmethod
-    def both(cls, snapshot: StudySnapshot, clock: ToxicityClock, is_counted: Mask, cut: int) -> tuple[Self, Self]:
-        """Returns the periods before and after time 0 of the counted participants."""
-        everything = Findings.of(snapshot, clock)
-        findings = everything.where(is_counted[everything.subjects])
-        table = snapshot.tables["assessment"]
-        assessments = table.where(is_counted[snapshot.subject_indexes(table)])
-        subjects = snapshot.subject_indexes(assessments)
-        day, started = assessments["assessed_on"], clock.started.day[subjects]
-        is_before = (assessments["timepoint"] == snapshot.words.code("baseline")) & (day <= started)
-        is_in_window = (clock.first_day[subjects] <= day) & (day <= clock.last_day[subjects])
-        is_after = ~is_before & (started <= day) & (day <= cut) & is_in_window
-        assessed_on, started = findings.rows["assessed_on"], clock.started.day[findings.subjects]
-        are_after = ~findings.is_before & (started <= assessed_on) & (assessed_on <= cut)
-        before = findings.where(findings.is_before)
-        return (
-            cls(before, before, assessments.where(is_before), subjects[is_before]),
-            cls(
-                findings.where(are_after & findings.is_in_window),
-                findings.where(are_after),
-                assessments.where(is_after),
-                subjects[is_after],
-            ),
-        )
+
+def _periods(
+    snapshot: StudySnapshot, clock: ToxicityClock, is_counted: Mask, cut: int
+) -> tuple[_GradedPeriod, _GradedPeriod]:
+    """Returns the periods before and after time 0 of the counted participants."""
+    assessments = Assessments.of(snapshot, clock)
+    day, subjects = assessments.rows["assessed_on"], assessments.subjects
+    findings = Findings.of(snapshot, assessments, snapshot.tables["finding"]["assessed_on"] <= cut)
+    findings = findings.where(is_counted[findings.subjects])
+    is_before = assessments.is_before & is_counted[subjects]
+    is_since = assessments.is_since & is_counted[subjects] & (day <= cut)
+    is_event = (findings.assessments < 0) & (clock.started.day[findings.subjects] <= findings["event_on"])
+    before = findings.where(findings.are_of(is_before))
+    since = findings.where(findings.are_of(is_since) | is_event)
+    is_in_window = is_since & (clock.first_day[subjects] <= day) & (day <= clock.last_day[subjects])
+    return (
+        _GradedPeriod(before, before, assessments, is_before),
+        _GradedPeriod(since.where(since.are_in_window(clock)), since, assessments, is_in_window),
+    )
 
 
 def _terms(snapshot: StudySnapshot, selection: Selection, periods: Sequence[_GradedPeriod]) -> list[str]:
     """Returns the terms that somebody named or that were on a checklist, by dictionary and number."""
     terms = set(protocol_on(snapshot.study, selection.cut_date).toxicity.checklist)
-    amendments = {snapshot.words.word(code) for part in periods for code in np.unique(part.assessments["amendment"])}
-    for period in protocol_periods(snapshot.study):
-        if period.amendment in amendments:
-            terms.update(period.protocol.toxicity.checklist)
-    codes = {int(code) for part in periods for code in np.unique(part.named.rows["term"])}
-    return sorted(terms | {snapshot.words.word(code) for code in codes}, key=lambda term: (dictionary_of(term), term))
+    for part in periods:
+        amendments = present_codes(part.assessments.rows["amendment"][part.is_in_window])
+        for period in protocol_periods(snapshot.study):
+            if snapshot.words.code(period.amendment) in amendments:
+                terms.update(period.protocol.toxicity.checklist)
+        terms.update(snapshot.words.word(code) for code in present_codes(part.named["term"]))
+    return sorted(terms, key=lambda term: (dictionary_of(term), term))
 
 
 class _GradeTable:
@@ -119,51 +121,53 @@ class _GradeTable:
         self._snapshot, self._terms = snapshot, terms
         self._rows = np.cumsum(is_counted) - 1
         self._shape = (int(np.sum(is_counted)), len(terms))
-        self._columns = {snapshot.words.code(term): column for column, term in enumerate(terms)}
 
-    def worst(self, period: _GradedPeriod) -> WorstGrades:
-        """Returns the worst grade of each participant and term in a period."""
-        grades = self._graded(period.findings)
-        is_absent = self._absent(period)
-        grades[is_absent] = np.maximum(grades[is_absent], 0)
-        return grades
+    def worst(self, period: _GradedPeriod) -> tuple[WorstGrades, WorstGrades]:
+        """Returns the worst grade of each participant and term in a period, and the worst that is related to a course.
 
-    def worst_related(self, period: _GradedPeriod, worst: WorstGrades) -> WorstGrades:
-        """Returns the worst related grade of each term that was assessed; 0 where nothing is related."""
-        related = self._graded(period.findings.where(period.findings.is_related(self._snapshot)))
-        return np.where(worst < 0, worst, np.maximum(related, 0)).astype(np.int8)
-
-    def _graded(self, findings: Findings) -> WorstGrades:
-        grades = np.full(self._shape, NOT_ASSESSED, dtype=np.int8)
-        columns = self._columns_of(findings)
-        np.maximum.at(grades, (self._rows[findings.subjects], columns), findings.rows["grade"].astype(np.int8))
-        return grades
-
-    def _absent(self, period: _GradedPeriod) -> Mask:
-        """Returns which terms a complete assessment of a period had on its checklist and did not name."""
-        is_absent = np.zeros(self._shape, dtype=bool)
+        The latter is 0 where a term was assessed and nothing is related.
+        """
+        findings = period.findings
+        cells, graded = self._cells(findings, self._terms), findings["grade"]
+        is_related = findings.are_related(self._snapshot)
+        worst = self._place(cells, graded)
         for protocol in protocol_periods(self._snapshot.study):
-            amendment = self._snapshot.words.code(protocol.amendment)
-            is_complete = period.assessments["is_complete"] & (period.assessments["amendment"] == amendment)
-            columns = [
-                number for number, term in enumerate(self._terms) if term in protocol.protocol.toxicity.checklist
-            ]
-            assessments = np.bincount(self._rows[period.subjects[is_complete]], minlength=self._shape[0])
-            naming = self._naming(period, is_complete)
-            is_absent[:, columns] |= assessments[:, None] > naming[:, columns]
+            checklist = [term for term in self._terms if term in protocol.protocol.toxicity.checklist]
+            is_absent = self._absent(period, self._snapshot.words.code(protocol.amendment), checklist)
+            columns = [self._terms.index(term) for term in checklist]
+            worst[:, columns] = np.where(is_absent, np.maximum(worst[:, columns], 0), worst[:, columns])
+        related = np.maximum(self._place(cells[is_related], graded[is_related]), 0)
+        return worst, np.where(worst < 0, worst, related)
+
+    def _place(self, cells: NDArray[np.int64], graded: Column) -> WorstGrades:
+        """Returns the worst of these grades by participant and term: higher grades replace lower ones."""
+        worst = np.full(self._shape[0] * self._shape[1], NOT_ASSESSED, dtype=np.int8)
+        for grade in range(UNGRADED, 6):
+            worst[cells[graded == grade]] = grade
+        return worst.reshape(self._shape)
+
+    def _absent(self, period: _GradedPeriod, amendment: int, checklist: Sequence[str]) -> Mask:
+        """Returns which terms of a checklist an assessment did not name that was complete under the amendment.
+
+        The result has a row for each participant and a column for each term of the checklist.
+        """
+        rows = period.assessments.rows
+        is_complete = period.is_in_window & rows["is_complete"] & (rows["amendment"] == amendment)
+        assessments = np.bincount(self._rows[period.assessments.subjects[is_complete]], minlength=self._shape[0])
+        cells = self._cells(period.named.where(period.named.are_of(is_complete)), checklist)
+        naming = np.bincount(cells[cells >= 0], minlength=self._shape[0] * len(checklist))
+        is_absent: Mask = assessments[:, None] > naming.reshape(self._shape[0], len(checklist))
         return is_absent
 
-    def _naming(self, period: _GradedPeriod, is_complete: Mask) -> NDArray[np.int32]:
-        """Returns how many of these assessments name each term, by participant."""
-        chosen = assessment_keys(period.subjects[is_complete], period.assessments["number"][is_complete])
-        named = period.named.where(np.isin(assessment_keys(period.named.subjects, period.named.rows["number"]), chosen))
-        counts = np.zeros(self._shape, dtype=np.int32)
-        np.add.at(counts, (self._rows[named.subjects], self._columns_of(named)), 1)
-        return counts
-
-    def _columns_of(self, findings: Findings) -> NDArray[np.intp]:
-        codes, positions = np.unique(findings.rows["term"], return_inverse=True)
-        return np.array([self._columns[code] for code in codes.tolist()], dtype=np.intp)[positions]
+    def _cells(self, findings: Findings, terms: Sequence[str]) -> NDArray[np.int64]:
+        """Returns the place of each finding in a table of participants and these terms; -1 for another term."""
+        codes = findings["term"]
+        columns = np.full(int(codes.max(initial=-1)) + 1, -1, dtype=np.int64)
+        for column, term in enumerate(terms):
+            if 0 <= self._snapshot.words.code(term) < len(columns):
+                columns[self._snapshot.words.code(term)] = column
+        chosen = columns[codes]
+        return np.where(chosen < 0, -1, self._rows[findings.subjects] * len(terms) + chosen)
 
 
 def _count_imputed_dates(clock: ToxicityClock, is_counted: Mask, periods: Sequence[_GradedPeriod]) -> int:
@@ -171,8 +175,13 @@ def _count_imputed_dates(clock: ToxicityClock, is_counted: Mask, periods: Sequen
     subjects = np.flatnonzero(is_counted)
     dates = [(subjects, clock.started.day[subjects], clock.started.precision[subjects])]
     for period in periods:
-        rows, assessments = period.findings.rows, period.assessments
-        dates.append((period.findings.subjects, rows["event_on"], rows["event_precision"]))
-        dates.append((period.subjects, assessments["assessed_on"], assessments["assessed_precision"]))
-    pairs = [np.stack([indexes, days.astype(np.int64)])[:, precisions > 0] for indexes, days, precisions in dates]
+        findings, rows, is_chosen = period.findings, period.assessments.rows, period.is_in_window
+        dates.append((findings.subjects, findings["event_on"], findings["event_precision"]))
+        chosen_subjects, day, precision = period.assessments.subjects, rows["assessed_on"], rows["assessed_precision"]
+        dates.append((chosen_subjects[is_chosen], day[is_chosen], precision[is_chosen]))
+    pairs = [
+        np.stack([indexes[is_imputed], day[is_imputed].astype(np.int64)])
+        for indexes, day, precision in dates
+        for is_imputed in [precision > 0]
+    ]
     return int(np.unique(np.concatenate(pairs, axis=1), axis=1).shape[1])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from services.analytics.endpoints.time_to_event import EndpointTimes
-from services.analytics.endpoints.toxicity_findings import Findings, ToxicityClock
-from services.analytics.snapshot.columns import day_number
+from services.analytics.endpoints.toxicity_findings import Assessments, Findings, ToxicityClock, present_codes
+from services.analytics.snapshot.columns import NEVER_NUMBER, day_number
 from services.analytics.snapshot.selection import GroupNames
 from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.gate.study_timeline import protocol_periods
@@ -33,28 +34,39 @@ def version_group(group: str, version: str) -> str:
     return version if group == WHOLE_GROUP else f"{group}, {version}"
 
 
-def graded_versions(snapshot: StudySnapshot, clock: ToxicityClock, findings: Findings, cut: int) -> GroupNames:
-    """Returns the dictionary of each participant: that of the findings after time 0, or the one in force then.
+def graded_versions(snapshot: StudySnapshot, clock: ToxicityClock, assessments: Assessments, cut: int) -> GroupNames:
+    """Returns the dictionary of each participant: that of the findings since time 0, or the one in force then.
 
     Findings in several dictionaries have all of their names.
     """
     versions = _in_force(snapshot, clock)
-    assessed_on = findings.rows["assessed_on"]
-    is_after = ~findings.is_before & (clock.started.day[findings.subjects] <= assessed_on)
-    after = findings.where(is_after & (assessed_on <= cut))
-    by_subject = dict[int, set[str]]()
-    for key in np.unique((after.subjects.astype(np.int64) << 32) + after.rows["term"]).tolist():
-        by_subject.setdefault(key >> 32, set()).add(dictionary_of(snapshot.words.word(key & 0xFFFFFFFF)))
-    for subject, names in by_subject.items():
-        versions[subject] = " + ".join(sorted(names))
-    return versions
+    table = snapshot.tables["finding"]
+    by_code = {code: dictionary_of(snapshot.words.word(code)) for code in present_codes(table["term"])}
+    if len({*by_code.values(), *versions.tolist()} - {""}) < 2:
+        return versions
+    findings = Findings.of(snapshot, assessments, table["assessed_on"] <= cut)
+    is_event = (findings.assessments < 0) & (clock.started.day[findings.subjects] <= findings["event_on"])
+    graded = _dictionaries(findings.where(findings.are_of(assessments.is_since) | is_event), by_code, len(versions))
+    return np.where(graded == "", versions, graded)
+
+
+def _dictionaries(findings: Findings, by_code: Mapping[int, str], subject_count: int) -> GroupNames:
+    """Returns the dictionaries of the findings of each participant, by those of the codes of terms."""
+    graded: GroupNames = np.full(subject_count, "", dtype=object)
+    for dictionary in sorted(set(by_code.values())):
+        codes = [code for code, name in by_code.items() if name == dictionary]
+        is_graded = np.zeros(subject_count, dtype=bool)
+        is_graded[findings.subjects[np.isin(findings["term"], codes)]] = True
+        graded[is_graded] = [f"{names} + {dictionary}" if names else dictionary for names in graded[is_graded]]
+    return graded
 
 
 def _in_force(snapshot: StudySnapshot, clock: ToxicityClock) -> GroupNames:
-    """Returns the dictionary in force at time 0 of each participant."""
+    """Returns the dictionary in force at time 0 of each participant; an empty text without a time 0."""
     names = np.full(len(snapshot.subjects), "", dtype=object)
+    has_begun = clock.started.day < NEVER_NUMBER
     for period in protocol_periods(snapshot.study):
-        is_in_force = clock.started.day >= day_number(period.first_day)
+        is_in_force = has_begun & (clock.started.day >= day_number(period.first_day))
         names[is_in_force] = period.protocol.toxicity.dictionary
     return names
 

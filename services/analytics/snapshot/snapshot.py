@@ -52,7 +52,11 @@ class StudySnapshot:
 
     def subject_indexes(self, rows: Table, row_indexes: NDArray[np.intp] | slice = _ALL_ROWS) -> NDArray[np.intp]:
         """Returns for each row, or those at `row_indexes`, the index of its participant in `subjects`."""
-        return np.searchsorted(self.subjects["participant_id"], rows["participant_id"][row_indexes])
+        if row_indexes is not _ALL_ROWS:
+            return np.searchsorted(self.subjects["participant_id"], rows["participant_id"][row_indexes])
+        first_rows = rows.first_rows()
+        counts = np.diff(np.append(first_rows, len(rows)))
+        return np.repeat(self.subject_indexes(rows, first_rows), counts)
 
     def subjects_with(self, rows: Table) -> Mask:
         """Returns which participants have any of these rows."""
