@@ -142,10 +142,11 @@ def _count_by_reason(
     keys: Column, is_counted: Mask, reasons: Mapping[NotCountedReason, Mask]
 ) -> dict[NotCountedReason, int]:
     """Returns how many distinct keys have no element that is counted, each under its first reason."""
-    listed, counts = np.unique(keys[is_counted]), dict[NotCountedReason, int]()
+    counts, earlier = dict[NotCountedReason, int](), [keys[is_counted]]
     for reason, mask in reasons.items():
-        new = np.setdiff1d(keys[mask], listed)
-        counts[reason], listed = len(new), np.union1d(listed, new)
+        new = np.setdiff1d(keys[mask], np.concatenate(earlier)) if np.any(mask) else keys[:0]
+        counts[reason] = len(new)
+        earlier.append(new)
     return counts
 
 

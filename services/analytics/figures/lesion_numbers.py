@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from services.analytics.disclosure.life_table import TimeAtRisk
@@ -23,6 +24,7 @@ from services.analytics.figures.incidence_numbers import (
 from services.analytics.figures.incidence_publication import with_life_table
 from services.analytics.figures.survival_numbers import Interval
 from services.analytics.figures.survival_publication import EVENT
+from services.analytics.statistics.risk_sets import Observations
 
 COMPETING = ("death", "retreatment")
 """The causes that compete with the event of a lesion, in the order of their numbers from 2 on."""
@@ -79,28 +81,32 @@ class LesionSensitivityLine(BaseModel):
     landmarks: tuple[IncidenceLandmark, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LesionTable:
-    """The times at risk of a group of lesions with their participants, of which readers see a life table."""
+    """The observations of a group of lesions with their participants, of which readers see a life table."""
 
-    times: Sequence[TimeAtRisk]
-    participants: Sequence[int]
+    observations: Observations
+    participants: NDArray[np.intp]
 
     @classmethod
     def of(cls, times: LesionTimes, name: str) -> Self:
-        """Returns the times of a group."""
+        """Returns the observations of a group."""
         chosen = times.groups == name
-        observations = times.observations.select(chosen)
-        entries = [0] * len(observations) if observations.entries is None else observations.entries.tolist()
-        columns = (observations.exits.tolist(), observations.causes.tolist(), entries)
-        at_risk = [
-            TimeAtRisk(exit_day, _CAUSES[cause], max(entry, 0)) for exit_day, cause, entry in zip(*columns, strict=True)
-        ]
-        return cls(at_risk, times.subjects[chosen].tolist())
+        return cls(times.observations.select(chosen), times.subjects[chosen])
 
     def publish(self, group: IncidenceGroup, minimum: int) -> IncidenceGroup:
         """Returns the group with a life table as its curve. `minimum`: the smallest number of participants."""
-        return with_life_table(group, self.times, minimum, self.participants)
+        return with_life_table(group, self._times_at_risk(), minimum, self.participants.tolist())
+
+    def _times_at_risk(self) -> list[TimeAtRisk]:
+        entries = np.zeros_like(self.observations.exits)
+        if self.observations.entries is not None:
+            entries = np.maximum(self.observations.entries, 0)
+        columns = (self.observations.exits, self.observations.causes, entries)
+        return [
+            TimeAtRisk(exit_day, _CAUSES[cause], entry)
+            for exit_day, cause, entry in zip(*(column.tolist() for column in columns), strict=True)
+        ]
 
 
 def lesion_group(name: str, times: LesionTimes, months: Sequence[int], ticks: Sequence[float]) -> IncidenceGroup:

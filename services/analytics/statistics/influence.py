@@ -30,9 +30,9 @@ def influence_variance(observations: Observations, sets: RiskSets, event_free: D
         share = survival / at_risk * members.at_risk_on(day)
         on_incidence += hazards[:, None] * (on_survival - share)
         on_survival -= sets.events[row] / at_risk * (on_survival - share)
-        for cause, cluster in members.events_on(day):
-            on_incidence[cause - 1, cluster] += survival / at_risk
-            on_survival[cluster] -= survival / at_risk
+        causes, of_clusters = members.events_on(day).T
+        np.add.at(on_incidence, (causes - 1, of_clusters), survival / at_risk)
+        np.subtract.at(on_survival, of_clusters, survival / at_risk)
         variance[row] = (on_incidence * on_incidence).sum(axis=1)
     filled = np.maximum.accumulate(np.where(sets.events > 0, np.arange(len(sets.days)), 0))
     return variance[filled]
@@ -56,11 +56,10 @@ class _Members:
         np.subtract.at(self._at_risk, self._leaving.take_before(day), 1)
         return self._at_risk
 
-    def events_on(self, day: int) -> list[list[int]]:
+    def events_on(self, day: int) -> Counts:
         """Returns (cause, cluster) of each event on the day."""
         self._events.take_before(day)
-        events: list[list[int]] = self._events.take_before(day + 1).tolist()
-        return events
+        return self._events.take_before(day + 1)
 
 
 class _Ordered:
