@@ -151,10 +151,8 @@ def _labeled_shares(group: ResponseGroup) -> Iterator[tuple[str, Share]]:
 
 def _describe(group: ResponseGroup, *, is_divided: bool) -> Iterator[str]:
     beginning = f"{group.name}: complete" if is_divided else "Complete"
-    yield (
-        f"{beginning} or partial response in {group.objective_of_assessed.in_words()} of those with an assessment, and "
-        f"in {group.objective_of_all.in_words()} of all."
-    )
+    of_assessed, of_all = group.objective_of_assessed.in_words(), group.objective_of_all.in_words()
+    yield f"{beginning} or partial response of those with an assessment: {of_assessed}; of all: {of_all}."
     best = [f"{share.response} {share.participants}" for share in group.best if share.participants]
     not_assessed = group.assessed.of - group.assessed.participants
     yield f"Best response: {', '.join([*best, f'not assessed {not_assessed}'])}."

@@ -64,8 +64,15 @@ class _Frame:
         return _ROW_HEIGHT + (max(marks, 1) - 1) * _MARK_DISTANCE
 
 
-def draw_shares(name: str, title: str, caption: str, groups: Sequence[str], sections: Sequence[ShareSection]) -> str:
-    """Returns the picture as SVG text. `groups`: names of the groups of each row."""
+def draw_shares(
+    name: str,
+    title: str,
+    caption: str,
+    groups: Sequence[str],
+    sections: Sequence[ShareSection],
+    empty_words: str = "Nobody is counted yet",
+) -> str:
+    """Returns the picture as SVG text. `groups`: those of each row. `empty_words`: shown if there is no section."""
     labels = [row.label for section in sections for row in section.rows]
     left = min(_GREATEST_AXIS_LEFT, max(_LEAST_AXIS_LEFT, max(map(len, labels), default=0) * _CHARACTER_WIDTH + 24))
     frame = _Frame(LinearScale(start=0, end=1, start_at=left, end_at=_AXIS_RIGHT), len(groups))
@@ -75,6 +82,8 @@ def draw_shares(name: str, title: str, caption: str, groups: Sequence[str], sect
     if labels:
         body += _axis(frame, base)
         base += 14
+    if not sections:
+        body.append(secondary_text(0, base, empty_words, font_size=14))
     for section in sections:
         body += _section(section, frame, base)
         base += _section_height(section, frame)

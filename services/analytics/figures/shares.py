@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.analytics.endpoints.stereotactic import OTHER, STEREOTACTIC
+from services.analytics.figures.group_names import standing_groups
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from services.analytics.statistics.proportions import clopper_pearson, percent
-from shared.contracts.study import SiteActivated
 
 SHARE_HEADINGS = ("Participants", "Of", "Percent", "Lower limit, percent", "Upper limit, percent")
-_STANDING_GROUPS: Mapping[str | None, tuple[str, ...]] = {
-    None: ("all",),
-    "sex": ("female", "male"),
-    "subset": (OTHER, STEREOTACTIC),
-}
 
 
 class Share(BaseModel):
@@ -73,13 +66,5 @@ def share_counts(*paths: str) -> frozenset[str]:
 def divide_mask(snapshot: StudySnapshot, selection: Selection, counted: Mask) -> dict[str, Mask]:
     """Returns the counted participants by group, those groups without anybody too; all in `all` if undivided."""
     names = selection.group_names(snapshot)
-    groups = set(names[counted].tolist()) | _standing_groups(snapshot, selection)
+    groups = set(names[counted].tolist()) | standing_groups(snapshot, selection)
     return {group: counted & (names == group) for group in sorted(groups)}
-
-
-def _standing_groups(snapshot: StudySnapshot, selection: Selection) -> set[str]:
-    """Returns the groups that a division has whether anybody is in them or not."""
-    if selection.by != "site":
-        return set(_STANDING_GROUPS[selection.by])
-    sites = {site.site_id for site in snapshot.study.facts_of(SiteActivated)}
-    return sites if selection.sites is None else sites & selection.sites

@@ -79,8 +79,7 @@ def test_response_rate_is_of_those_with_an_assessment_and_of_all() -> None:
     assert [(row.reason, row.participants) for row in figure.not_counted] == [("no_origin", 1)]
     caption = figure.caption(CONTEXT)
     assert "Best response by RECIST 1.1 after the start of the index course." in caption
-    assert "response in 3 / 4 = 75.0 % (95 % CI 19.4–99.4) of those with an assessment" in caption
-    assert "in 3 / 5 = 60.0 % (95 % CI 14.7–94.7) of all." in caption
+    assert "partial response of those with an assessment: 3 / 4 = 75.0 % (95 % CI 19.4–99.4); of all: 3 / 5" in caption
     assert "Best response: CR 1, PR 2, SD 1, not assessed 1." in caption
     assert figure.headline(CONTEXT) == [("responses", "3", "CR or PR, of 4 participants assessed")]
     assert figure.table()[1][-1] == ["all", "Not assessed", "1", "5", "20.0", "0.5", "71.6"]
