@@ -11,6 +11,8 @@ from types import MappingProxyType
 from fastapi import FastAPI
 
 from services.analytics.container import Analytics
+from services.analytics.cuts import api as cuts_api
+from services.analytics.cuts.service import ChangeService
 from services.analytics.figures import api as figures_api
 from services.analytics.figures.registry import FIGURE_TABLES
 from services.analytics.figures.service import FigureService
@@ -75,7 +77,7 @@ async def _open_resources(
     ):
         await require_safe_role(pool)
         reader = StudyReader(pool, system_pool, clock, FIGURE_TABLES)
-        queries = QueryService(reader)
+        queries, figures = QueryService(reader), FigureService(reader)
         listener = asyncio.create_task(listen(system_url, reader, live_updates))
         try:
             yield Analytics(
@@ -90,7 +92,8 @@ async def _open_resources(
                     partial(reminders_health.collect_reminder_metrics, system_pool),
                 ],
                 reader=reader,
-                figures=FigureService(reader),
+                figures=figures,
+                changes=ChangeService(reader, figures),
                 queries=queries,
                 participants=ParticipantService(reader, queries),
                 worklist=WorklistService(reader, load_next_reminders),
@@ -147,6 +150,7 @@ def create_app(
     api_routers = [
         snapshot_api.routes,
         figures_api.routes,
+        cuts_api.routes,
         live_api.routes,
         timeline_api.routes,
         queries_api.routes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.analytics.cuts.api import ChangeResources
 from services.analytics.figures.api import FigureResources
 from services.analytics.live.api import LiveResources
 from services.analytics.participants.api import ParticipantResources
@@ -20,6 +21,7 @@ from services.analytics.timeline.api import TimelineResources
 class Analytics(
     PageResources,
     FigureResources,
+    ChangeResources,
     QueryResources,
     ParticipantResources,
     WorklistResources,

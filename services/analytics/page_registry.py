@@ -7,6 +7,7 @@ from typing import Protocol
 
 from fastapi import APIRouter
 
+from services.analytics.cuts import page as changes_page
 from services.analytics.figures import page as cohort_page
 from services.analytics.operations import page as operations_page
 from services.analytics.participants import page as participants_page
@@ -34,6 +35,7 @@ class PageModule(Protocol):
 
 PAGE_MODULES: Sequence[PageModule] = (
     cohort_page,
+    changes_page,
     worklist_page,
     participants_page,
     participant_page,

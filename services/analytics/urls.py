@@ -23,6 +23,15 @@ def figure_file_url(study: str, name: str, extension: str, query: Query = NO_QUE
     return _with_query(f"{_api_url(study)}/figures/{name}{extension}", query)
 
 
+def changes_url(study: str, query: Query = NO_QUERY) -> str:
+    """The changes of a study since a data cut or a position, which `since` names."""
+    return _with_query(f"{cohort_url(study)}/changes", query)
+
+
+def changes_file_url(study: str, extension: str, since: str) -> str:
+    return _with_query(f"{_api_url(study)}/changes{extension}", {"since": since})
+
+
 def participants_url(study: str, query: Query = NO_QUERY) -> str:
     return _with_query(f"{cohort_url(study)}/participants", query)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from services.analytics.cuts.changes import FactDifference
 from services.analytics.derivation.derive import DERIVATION_VERSION
 from services.analytics.snapshot.seals import SealedFile, SealScope
 from services.analytics.snapshot.snapshot import DataCut
@@ -76,6 +77,26 @@ async def sites_at(pool: asyncpg.Pool[Any], study_id: str, position: int) -> dic
         if site := current_site(current_record(stated_facts(events))):
             sites[participant_id] = site
     return sites
+
+
+async def fact_changes(connection: PooledConnection, study_id: str, earlier: int, later: int) -> list[FactDifference]:
+    """Returns the facts with another content at a later position than at an earlier one, by position.
+
+    Row-level security limits them to the study's own facts and those of the participants of the connection's tenant.
+    """
+    rows = await connection.fetch(SQL["fact_changes"], study_id, earlier, later)
+    return [
+        FactDifference(
+            change=row["change"],
+            position=row["position"],
+            service=row["service"],
+            type=row["type"],
+            participant_id=None if row["subject"] == study_id else row["subject"],
+            site_id=row["site_id"],
+            event_id=row["event_id"],
+        )
+        for row in rows
+    ]
 
 
 async def write_seal(pool: asyncpg.Pool[Any], seal: NewSeal, files: Iterable[FigureFile]) -> bool:

@@ -35,3 +35,23 @@ returning name
 -- Inserts a file of a sealed figure; it returns nothing.
 insert into cut_seal_file (study_id, name, scope, figure, format, content, sha256, file_name_parts, participant_rows)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+
+-- name: fact_changes
+-- The facts whose content at a later position is another than at an earlier one, of the tenant of the transaction, by the
+-- position of the change. A fact that was recorded and voided in between is none, nor are those of participants who are in no
+-- analysis.
+with earlier as (
+    select * from fact
+     where study_id = $1 and from_position <= $2 and to_position > $2 and to_position <= $3
+), later as (
+    select * from fact
+     where study_id = $1 and from_position > $2 and from_position <= $3 and (to_position is null or to_position > $3)
+)
+select case when earlier.event_id is null then 'added' when later.event_id is null then 'voided' else 'corrected' end as change,
+       coalesce(later.from_position, earlier.to_position) as position, service, type, subject,
+       event_id, coalesce(later.site_id, earlier.site_id) as site_id
+  from earlier full join later using (study_id, service, type, subject, event_id)
+ where not exists (
+    select from derived_subject d where d.study_id = $1 and d.participant_id = subject and d.is_excluded
+ )
+ order by 2, event_id

@@ -16,6 +16,7 @@ class CutRow:
     """A data cut in the list. `digest`: that of its seal, in hexadecimal; empty while it is not sealed."""
 
     link: Link
+    changes: Link
     cut_date: str
     position: int
     state: str
@@ -31,6 +32,7 @@ async def cut_rows(reader: StudyReader, study_id: str) -> list[CutRow]:
 def _row(study_id: str, cut: DataCut, seal: CutSeal | None) -> CutRow:
     return CutRow(
         link=Link(urls.cohort_url(study_id, {"at": f"cut:{cut.name}"}), cut.name),
+        changes=Link(urls.changes_url(study_id, {"since": f"cut:{cut.name}"}), "Changes since then"),
         cut_date=cut.cut_on.isoformat(),
         position=cut.position,
         state=_state(seal),

@@ -38,7 +38,7 @@ _FIGURES: tuple[type[Figure], ...] = (
     FirstFailure,
     SevereToxicity,
     ToxicityGradesFigure,
-    SymptomRelief,
+    SymptomReliefFigure,
     FollowUp,
     VisitAdherence,
 )
