@@ -17,7 +17,7 @@ _DATE_PATTERN = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _FORMAT_SENTENCE = "Give a date as YYYY-MM-DD, or as YYYY-MM or YYYY where the day or the month is not known."
 NULL_SENTENCE = " Where nothing is known, give null, if the member may be null."
-"""Words that a request may state in place of a date. A form has a box for them where the member may be null."""
+"""The sentence that only a request needs: a form has a box for null, where the member may be null."""
 
 
 @dataclass(frozen=True, slots=True)

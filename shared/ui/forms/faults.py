@@ -98,7 +98,7 @@ def _member_names(annotation: Any) -> frozenset[str]:
 def with_labels(message: str, fields: Group) -> str:
     """Returns a message that names members of the interface with the labels of their fields instead."""
     labels = dict(_labels_within(fields)) if _MEMBER_NAME.search(message) else {}
-    return _MEMBER_NAME.sub(lambda found: f'"{labels[found[0]]}"' if found[0] in labels else found[0], message)
+    return _MEMBER_NAME.sub(lambda match: f'"{labels[match[0]]}"' if match[0] in labels else match[0], message)
 
 
 def _labels_within(node: Any) -> Iterator[tuple[str, str]]:

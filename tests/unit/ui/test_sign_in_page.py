@@ -7,6 +7,6 @@ from shared.ui.sign_in import render_sign_in
 
 
 def test_person_who_was_signed_out_of_a_demo_is_led_to_its_links() -> None:
-    """The token came from a link of the start page: the person was given none."""
+    """The person was given no token: a link of the start page made it."""
     page = render_sign_in(Pages("enrollment"), "/")
     assert 'A demo needs no token: its <a href="/">start page</a>' in page

@@ -41,5 +41,5 @@ from shared.ui.forms.fields import fact_fields
     ],
 )
 def test_message_names_fields_by_their_labels(fact: type[Fact], message: str, shown: str) -> None:
-    """Nobody finds a field by the name that it has in a request."""
+    """A person does not find a field by the name that it has in a request."""
     assert with_labels(message, fact_fields(fact)) == shown
