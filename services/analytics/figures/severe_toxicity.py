@@ -189,7 +189,7 @@ class SevereToxicity(Figure):
         counted = sum(group.n for group in self.related.groups)
         return [
             ("severe", str(events), f"of {n} with severe toxicity"),
-            ("related", str(related), f"of {counted} with severe toxicity that is related to radiotherapy"),
+            ("related", str(related), f"of {counted} with related severe toxicity"),
         ]
 
     def table(self) -> FigureTable:

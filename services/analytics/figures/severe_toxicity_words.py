@@ -41,7 +41,7 @@ def describe_related(related: IncidenceReading, attribution_missing: int) -> Ite
     yield from describe_incidences(related.groups, EVENT_NOUN, COMPETING_WORDS, "Related to radiotherapy: ")
     yield from describe_rate(related.rate, "Rate of what is related")
     if attribution_missing:
-        yield f"{attribution_missing} of these without attribution."
+        yield f"Related for want of any attribution: {count_noun(attribution_missing, 'event')}."
 
 
 def describe_deaths(deaths: int | None) -> Iterator[str]:

@@ -113,13 +113,14 @@ class ToxicityGradesFigure(Figure):
         severe = [(term.count_at_least(3, term.after), term) for term in self.terms]
         if any(count for count, _ in severe):
             worst = sorted((-count, term.name) for count, term in severe if count)[:5]
-            yield f"Grade 3 or more after: {', '.join(f'{name} {-count}' for count, name in worst)}."
+            counts = ", ".join(f"{name} {-count}" for count, name in worst)
+            yield f"Participants with grade 3 or more since then: {counts}."
         else:
-            yield "No grade of 3 or more after."
+            yield "Nobody has had a grade of 3 or more since then."
         ungraded = sum(term.ungraded for term in self.terms)
         if ungraded:
             pairs = count_noun(ungraded, "pair")
-            yield f"Not assessed after because nothing was graded: {pairs} of a participant and a term."
+            yield f"Not assessed since then because nothing was graded: {pairs} of a participant and a term."
         if (hidden := len(self._toxic_terms()) - MOST_TERMS) > 0:
             yield f"The picture has the {MOST_TERMS} terms with the highest grades; {hidden} more are in the table."
 
@@ -127,7 +128,7 @@ class ToxicityGradesFigure(Figure):
         severe = sum(1 for term in self.terms if term.count_at_least(3, term.after))
         return [
             ("participants", str(self.n), "participants since radiotherapy began"),
-            ("severe", str(severe), "terms with a grade of 3 or more after"),
+            ("severe", str(severe), "terms with grade 3 or more since then"),
         ]
 
     def table(self) -> FigureTable:

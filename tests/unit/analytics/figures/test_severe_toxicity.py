@@ -104,7 +104,7 @@ def test_incidences_and_the_rate_of_six_participants_are_those_of_r() -> None:
 def test_events_that_nobody_attributed_are_printed() -> None:
     figure = figure_of(cohort_of([treated(graded(10, 3)), treated(graded(20, 3, **TO_DISEASE))]), selection(300))
     assert (figure.attribution_missing, figure.related.groups[0].events) == (1, 1)
-    assert "1 of these without attribution." in figure.caption(context())
+    assert "Related for want of any attribution: 1 event." in figure.caption(context())
 
 
 def test_caption_states_the_window_that_was_asked_for() -> None:

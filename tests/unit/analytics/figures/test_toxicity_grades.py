@@ -53,9 +53,11 @@ def test_each_participant_counts_once_before_after_and_of_what_is_related() -> N
 def test_caption_names_the_terms_with_severe_grades_and_what_was_never_graded() -> None:
     caption = figure_of(three_participants()).caption(CONTEXT)
     assert "Worst grade of each term per participant, of 3 participants: at baseline by the start of the" in caption
-    assert "Grade 3 or more after: Dysphagia (difficulty swallowing) 1." in caption
-    assert "Not assessed after because nothing was graded: 1 pair of a participant and a term." in caption
-    assert "No grade of 3 or more after." in figure_of(cohort_of([treated(graded(10, 2))])).caption(CONTEXT)
+    assert "Participants with grade 3 or more since then: Dysphagia (difficulty swallowing) 1." in caption
+    assert "Not assessed since then because nothing was graded: 1 pair of a participant and a term." in caption
+    assert "Nobody has had a grade of 3 or more since then." in figure_of(cohort_of([treated(graded(10, 2))])).caption(
+        CONTEXT
+    )
 
 
 def test_table_has_every_term_in_three_periods() -> None:
