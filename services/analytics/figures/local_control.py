@@ -48,7 +48,7 @@ _HEADER = (
     "At risk",
     "Events",
     "Deaths",
-    "Re-treatments",
+    "Re-treated",
     "Censored",
     "Incidence",
     "Lower limit",
