@@ -13,6 +13,8 @@ from services.analytics import urls
 from services.analytics.cuts.api import ChangeQuery, ChangeResources
 from services.analytics.cuts.changes import Changes, FactDifference
 from services.analytics.study_header import StudyPage, build_study_header
+from shared.contracts.catalogue import find_stream
+from shared.ui.forms.targets import fact_heading
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link
 from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router
@@ -23,9 +25,19 @@ from shared.web.read_logging import logs_reads, note_rows
 FILE_KINDS = {".json": "Changes", ".csv": "Table"}
 PAGE = StudyPage(route=urls.changes_url("{study_id}"))
 routes = create_page_router()
+
+
+def _fact_name(change: FactDifference) -> str:
+    """Returns the name of a fact in words; its type where this release does not have it."""
+    is_study = change.participant_id is None
+    fact = find_stream(change.service, is_study=is_study).facts.get(change.type)
+    return fact_heading(fact) if fact else change.type
+
+
 pages = Pages(
     "analytics",
     Path(__file__).with_name("templates"),
+    filters={"fact_name": _fact_name},
     functions={"participant_url": urls.participant_url},
 )
 
