@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,19 +16,22 @@ import asyncpg
 import pytest
 
 from services.analytics.cuts import repository
+from services.analytics.cuts.process import seal_until
 from services.analytics.cuts.repository import FigureFile
 from services.analytics.figures.files import MEDIA_TYPES
 from services.analytics.figures.registry import FIGURES
 from services.analytics.rebuild.rebuild import rebuild
 from shared.kernel.fact import Fact
+from shared.postgres.migrations import migrate
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import disease_progressed, follow_up_recorded, participant_died
 from shared.testing.builders.participant_history import ParticipantHistory
 from shared.version import VERSION
-from tests.conftest import Database, PostgresServer
+from tests.conftest import MIGRATIONS, Database, PostgresServer, runtime_roles
 from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
 from tests.integration.support.analytics_database import own_analytics_database
 from tests.integration.support.sealing import due_cuts, open_sealer, seal_cuts, take_sealed_cut
+from tests.polling import wait_until
 
 CUT, CUT_ON = "cut:interim", "2024-12-31"
 MEMBERS = ("investigator", "auditor", "site@rome", "coordinator@milan", "reader")
@@ -232,6 +237,51 @@ async def test_cut_of_an_earlier_version_is_sealed_at_its_own_position_and_says_
 async def take_later(study: AnalyticsStudy) -> None:
     await study.project([study.study.record(facts.cut_taken("new", CUT_ON))])
     assert await seal_cuts(study) == ["old", "new"]
+
+
+async def test_upgrade_seals_the_cuts_that_an_earlier_version_took(study: AnalyticsStudy) -> None:
+    await study.project([study.study.record(facts.cut_taken("old", CUT_ON))])
+    await execute_as_owner(
+        study,
+        "drop table cut_seal_file, cut_seal, cut_seal_start; drop function cut_seal_stays;"
+        " delete from migration where name = 'projection/0020_data_cut_seal.sql'",
+    )
+    applied = await migrate(study.database.urls["owner"], MIGRATIONS["analytics"], runtime_roles("analytics"))
+    assert applied == ["0020_data_cut_seal.sql"]
+    await take_later(study)
+    later = {name: (await numbers(study, at=f"cut:{name}")).get("sealed_later", False) for name in ("old", "new")}
+    assert later == {"old": True, "new": False}
+
+
+async def test_cut_that_cannot_be_sealed_delays_no_other_and_is_tried_again(
+    study: AnalyticsStudy, caplog: pytest.LogCaptureFixture
+) -> None:
+    await study.project([study.study.record(facts.cut_taken("early", CUT_ON))])
+    await treat(study, "rome", participant_died(90))
+    await study.project([study.study.record(facts.cut_taken("late", CUT_ON))])
+    await execute_as_owner(
+        study,
+        "update fact set data = '{}', to_position = (select from_position from fact where data ->> 'name' = 'late')"
+        " where type = 'followup.recorded'",
+    )
+    stop = asyncio.Event()
+    sealing = asyncio.create_task(seal_until(open_sealer(study), stop, interval=0.05))
+    try:
+        await wait_until(partial(is_sealed, study, "late"))
+    finally:
+        stop.set()
+        await sealing
+    assert [due.cut.name for due in await due_cuts(study)] == ["early"]
+    assert "a data cut cannot be sealed" in caplog.text
+    assert (await study.get("figures/flow.json", at="cut:early")).status_code == 500
+    page = (await study.http.get(**page_request(study, "investigator", at=None))).text
+    assert "Not sealed yet" in page
+    await execute_as_owner(study, "delete from fact where type = 'followup.recorded'")
+    assert await seal_cuts(study) == ["early"]
+
+
+async def is_sealed(study: AnalyticsStudy, name: str) -> bool:
+    return name not in [due.cut.name for due in await due_cuts(study)]
 
 
 class SealingInterrupted(Exception):

@@ -11,6 +11,7 @@ from hashlib import sha256
 import asyncpg
 
 from services.analytics.cuts.repository import SQL
+from shared.contracts.event import Row
 from shared.postgres.tenancy import PooledConnection
 from shared.validation.json_parsing import canonical_json
 
@@ -35,7 +36,7 @@ class FrontierDigest:
     def __init__(self) -> None:
         self._versions, self._events = dict[tuple[str, str], int](), sha256()
 
-    def add(self, events: Sequence[asyncpg.Record]) -> None:
+    def add(self, events: Sequence[Row]) -> None:
         """Adds events, as rows of the journal."""
         for event in events:
             self._versions[event["source"], event["subject"]] = event["version"]
@@ -46,7 +47,7 @@ class FrontierDigest:
         return Frontier(versions, sha256(canonical_json(versions) + b"\n" + self._events.digest()).digest())
 
 
-def digest_event(event: asyncpg.Record) -> bytes:
+def digest_event(event: Row) -> bytes:
     """Returns the SHA-256 of an event's identity and content, as canonical JSON."""
     identity = [event[name] for name in ("source", "subject", "version", "type", "schema_version", "site_id")]
     parts = [*identity, str(event["event_id"]), event["recorded_at"].isoformat(), json.loads(event["data"])]
