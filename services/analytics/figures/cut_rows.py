@@ -13,26 +13,34 @@ from shared.ui.navigation import Link
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutRow:
-    """A data cut in the list. `digest`: that of its seal, in hexadecimal; empty while it is not sealed."""
+    """A data cut in the list.
+
+    `changes`: None for members who see no participants. `digest`: that of its seal, in hexadecimal; empty while it is
+    not sealed.
+    """
 
     link: Link
-    changes: Link
+    changes: Link | None
     cut_date: str
     position: int
     state: str
     digest: str
 
 
-async def cut_rows(reader: StudyReader, study_id: str) -> list[CutRow]:
-    """Returns the data cuts of a study, the one taken last first."""
+async def cut_rows(reader: StudyReader, study_id: str, *, has_changes: bool) -> list[CutRow]:
+    """Returns the data cuts of a study, the one taken last first. `has_changes`: with links to what has changed since."""
     seals = {seal.name: seal for seal in await reader.seals.all(study_id)}
-    return [_row(study_id, cut, seals.get(cut.name)) for cut in reversed(await reader.data_cuts(study_id))]
+    return [
+        _row(study_id, cut, seals.get(cut.name), has_changes=has_changes)
+        for cut in reversed(await reader.data_cuts(study_id))
+    ]
 
 
-def _row(study_id: str, cut: DataCut, seal: CutSeal | None) -> CutRow:
+def _row(study_id: str, cut: DataCut, seal: CutSeal | None, *, has_changes: bool) -> CutRow:
+    changes = Link(urls.changes_url(study_id, {"since": f"cut:{cut.name}"}), "Changes since then")
     return CutRow(
         link=Link(urls.cohort_url(study_id, {"at": f"cut:{cut.name}"}), cut.name),
-        changes=Link(urls.changes_url(study_id, {"since": f"cut:{cut.name}"}), "Changes since then"),
+        changes=changes if has_changes else None,
         cut_date=cut.cut_on.isoformat(),
         position=cut.position,
         state=_state(seal),

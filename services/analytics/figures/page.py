@@ -20,9 +20,11 @@ from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import PAGE_SIZE, RowPage
 from services.analytics.figures.sealed import SealedPage
 from services.analytics.figures.service import FigureService
+from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.api import StudyResources
 from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.study_header import StudyPage, build_study_header
+from shared.eventstore.study_cache import load_rights
 from shared.kernel.errors import RequestError
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link, StudyHeader
@@ -109,11 +111,12 @@ async def _render_cohort(request: Request, study: str, parameters: CohortParamet
         request, study, PAGE, position=first.version, recorded_at=first.recorded_at, cut_date=first.cut_date
     )
     reader = get_container(request).get_resources(StudyResources).reader
+    rights, _ = await load_rights(reader.studies, study, request.state.caller.subject)
     return render_cohort(
         header,
         [figure.part for figure in shown],
         await _publication_part(request, study, reader, shown[0].publication),
-        [] if shown[0].publication else await cut_rows(reader, study),
+        [] if shown[0].publication else await cut_rows(reader, study, has_changes=may_see_participants(rights)),
     )
 
 
