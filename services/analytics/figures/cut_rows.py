@@ -28,12 +28,13 @@ class CutRow:
 
 
 async def cut_rows(reader: StudyReader, study_id: str, *, has_changes: bool) -> list[CutRow]:
-    """Returns the data cuts of a study, the one taken last first. `has_changes`: with links to what has changed since."""
+    """Returns the data cuts of a study, the one taken last first.
+
+    `has_changes`: with links to what has changed since.
+    """
     seals = {seal.name: seal for seal in await reader.seals.all(study_id)}
-    return [
-        _row(study_id, cut, seals.get(cut.name), has_changes=has_changes)
-        for cut in reversed(await reader.data_cuts(study_id))
-    ]
+    cuts = reversed(await reader.data_cuts(study_id))
+    return [_row(study_id, cut, seals.get(cut.name), has_changes=has_changes) for cut in cuts]
 
 
 def _row(study_id: str, cut: DataCut, seal: CutSeal | None, *, has_changes: bool) -> CutRow:
