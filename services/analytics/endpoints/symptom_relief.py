@@ -53,6 +53,17 @@ class SymptomCourse:
     dates: tuple[DatedRows, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Changes:
+    """Changes of symptoms at contacts, each of the participant at the index `subjects`."""
+
+    rows: Table
+    subjects: NDArray[np.intp]
+
+    def where(self, mask: Mask) -> _Changes:
+        return _Changes(self.rows.where(mask), self.subjects[mask])
+
+
 @dataclass(frozen=True, eq=False)
 class SymptomRelief:
     """The symptoms of the enrolled participants of a selection, by the cut-off."""
@@ -105,15 +116,17 @@ class SymptomRelief:
         rows = self.rows
         absent = severity.values[ABSENT]
         present: Mask = rows.counted & severity.is_known & ~absent
-        changes = self._changes(severity.item, present)
-        subjects = rows.snapshot.subject_indexes(changes)
-        is_relief = np.isin(changes["change"], [rows.code(change) for change in _RELIEVED])
-        last = last_days(rows.snapshot, changes, "day_on", "day_precision")
-        is_last = changes["day_on"] == last.day[subjects]
-        is_worse = changes["change"] == rows.code("worse")
+        changes = self._changes.where(
+            (self._changes.rows["symptom"] == rows.code(severity.item)) & present[self._changes.subjects]
+        )
+        subjects, change = changes.subjects, changes.rows["change"]
+        is_relief = np.isin(change, [rows.code(name) for name in _RELIEVED])
+        last = last_days(rows.snapshot, changes.rows, "day_on", "day_precision")
+        is_last = changes.rows["day_on"] == last.day[subjects]
+        is_worse = change == rows.code("worse")
         assessed, relieved = rows.with_rows(subjects), changes.where(is_relief)
         died = present & self._died_before_contact & ~assessed
-        first_relief = first_days(rows.snapshot, relieved, "day_on", "day_precision")
+        first_relief = first_days(rows.snapshot, relieved.rows, "day_on", "day_precision")
         exits = self._exits(changes, relieved)
         times = _observe_present(rows, present, exits)
         return SymptomCourse(
@@ -137,26 +150,26 @@ class SymptomRelief:
             ),
         )
 
-    def _changes(self, symptom: str, present: Mask) -> Table:
-        """Returns the changes of a symptom, in those who have it, at contacts that count by the cut-off."""
+    @cached_property
+    def _changes(self) -> _Changes:
+        """The changes at contacts that count by the cut-off, of all symptoms and participants."""
         table = self.rows.snapshot.tables["symptom"]
         subjects = self.rows.snapshot.subject_indexes(table)
-        is_change = (table["symptom"] == self.rows.code(symptom)) & (table["change"] != self.rows.code(""))
         is_later = (table["day_on"] > self._counts_after[subjects]) & (table["day_on"] <= self.rows.cut)
-        return table.where(is_change & is_later & present[subjects])
+        return _Changes(table, subjects).where(is_later & (table["change"] != self.rows.code("")))
 
-    def _exits(self, changes: Table, relieved: Table) -> Exits:
+    def _exits(self, changes: _Changes, relieved: _Changes) -> Exits:
         """Returns the ends of observation: the first relief after the origin, death, or the last assessment.
 
         Without an event time ends on the last contact that assessed the symptom after the origin; on the origin if
         there is none. A relief and a death on one day are a relief.
         """
         snapshot, origin, life = self.rows.snapshot, self._origin, self._life
-        is_event = relieved["day_on"] > origin.day[snapshot.subject_indexes(relieved)]
-        relief = first_days(snapshot, relieved.where(is_event), "day_on", "day_precision")
-        subjects = snapshot.subject_indexes(changes)
-        is_observed = (changes["day_on"] > origin.day[subjects]) & (changes["day_on"] <= life.day[subjects])
-        assessed = last_days(snapshot, changes.where(is_observed), "day_on", "day_precision")
+        is_event = relieved.rows["day_on"] > origin.day[relieved.subjects]
+        relief = first_days(snapshot, relieved.where(is_event).rows, "day_on", "day_precision")
+        day, subjects = changes.rows["day_on"], changes.subjects
+        is_observed = (day > origin.day[subjects]) & (day <= life.day[subjects])
+        assessed = last_days(snapshot, changes.where(is_observed).rows, "day_on", "day_precision")
         has_relief, has_died = relief.day <= life.day, life.cause != CENSORED
         is_assessed = assessed.day < NEVER_NUMBER
         censored_on = np.where(is_assessed, assessed.day, np.minimum(origin.day, life.day))
