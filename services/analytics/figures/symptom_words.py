@@ -31,8 +31,7 @@ def describe_symptoms(group: SymptomGroup, is_divided: bool) -> Iterator[str]:
             of_present = symptom.relieved.in_words()
             yield (
                 f"{beginning}{humanize(symptom.symptom)}: relief of those with the symptom {of_present}; of those "
-                f"assessed after baseline {symptom.relieved_of_assessed.in_words()}"
-                f"{''.join(f'; {words}' for words in _landmarks(symptom))}."
+                f"assessed after baseline {symptom.relieved_of_assessed.in_words()}."
             )
 
 
@@ -69,19 +68,24 @@ def _lines(columns: Sequence[SymptomRows], groups: Sequence[SymptomGroup]) -> It
         beginning = f"{group.name}: " if len(groups) > 1 else ""
         counts = f"present {symptom.present}, absent {symptom.absent}, not evaluable {symptom.not_evaluable}"
         yield f"{beginning}{counts}"
-        yield from _landmarks(symptom)
+        yield from _incidences(symptom)
 
 
-def _landmarks(symptom: SymptomRows) -> Iterator[str]:
-    for landmark in symptom.incidence.landmarks:
-        if landmark.estimate is not None and landmark.competing is not None:
-            limits = ""
-            if landmark.lower is not None and landmark.upper is not None:
-                limits = f" (95 % CI {percent(landmark.lower):.1f}–{percent(landmark.upper):.1f})"
-            yield (
-                f"cumulative incidence at {_months(landmark)} months {percent(landmark.estimate):.1f} %{limits}, death "
-                f"without relief {percent(landmark.competing):.1f} %"
-            )
+def _incidences(symptom: SymptomRows) -> Iterator[str]:
+    """Yields the incidences at the landmarks; nothing if there is none yet."""
+    landmarks = [
+        (_months(landmark), landmark.estimate, landmark.competing)
+        for landmark in symptom.incidence.landmarks
+        if landmark.estimate is not None and landmark.competing is not None
+    ]
+    if landmarks:
+        months, relief, death = zip(*landmarks, strict=True)
+        yield f"cumulative incidence of relief at {' / '.join(map(str, months))} months: {_percents(relief)}"
+        yield f"death without relief: {_percents(death)}"
+
+
+def _percents(values: Sequence[float]) -> str:
+    return f"{' / '.join(f'{percent(value):.1f}' for value in values)} %"
 
 
 def _months(landmark: IncidenceLandmark) -> int:
