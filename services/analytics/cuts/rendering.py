@@ -23,6 +23,7 @@ from services.analytics.snapshot.columns import PARTICIPANT_DTYPE
 from services.analytics.snapshot.seals import READERS_SCOPE, STUDY_SCOPE, SealedFile, SealScope, site_scope
 from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from shared.contracts.study import SiteActivated
+from shared.kernel.errors import ReadersSeeCuts, SmallGroups
 
 _DEFAULT_REQUEST = FigureRequest()
 
@@ -42,12 +43,14 @@ class StudyAtCut:
 
 
 def render_files(study: StudyAtCut) -> Iterator[FigureFile]:
-    """Yields the files of all figures for the whole study, each site of the study, and readers."""
+    """Yields the files of all figures for the whole study, each site of the study, and, if published, readers."""
     site_ids = sorted({site.site_id for site in study.snapshot.study.facts_of(SiteActivated)})
     for scope in (STUDY_SCOPE, *map(site_scope, site_ids), READERS_SCOPE):
         for figure_type in FIGURES.values():
-            if scope != READERS_SCOPE or not figure_type.DISCLOSURE.person_level:
+            try:
                 yield from _render_figure(study, scope, figure_type)
+            except (ReadersSeeCuts, SmallGroups):  # readers are refused the figure, at this cut or at any
+                continue
 
 
 def _render_figure(study: StudyAtCut, scope: SealScope, figure_type: type[Figure]) -> Iterator[FigureFile]:
