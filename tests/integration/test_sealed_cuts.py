@@ -30,7 +30,14 @@ from shared.version import VERSION
 from tests.conftest import MIGRATIONS, Database, PostgresServer, runtime_roles
 from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
 from tests.integration.support.analytics_database import own_analytics_database
-from tests.integration.support.sealing import due_cuts, open_sealer, seal_cuts, take_sealed_cut
+from tests.integration.support.sealing import (
+    due_cuts,
+    open_sealer,
+    page_request,
+    seal_cuts,
+    shown_figures,
+    take_sealed_cut,
+)
 from tests.polling import wait_until
 
 CUT, CUT_ON = "cut:interim", "2024-12-31"
@@ -374,17 +381,12 @@ async def test_cohort_page_lists_data_cuts_with_their_digests(study: AnalyticsSt
     assert 'id="data-cuts"' not in (await study.http.get(**page_request(study, "reader", at=None))).text
 
 
-def page_request(study: AnalyticsStudy, member: str, at: str | None = CUT, **params: str) -> dict[str, Any]:
-    """Returns the request for the cohort page."""
-    return {
-        "url": f"/analytics/studies/{study.study_id}",
-        "params": {**params, **({"at": at} if at else {})},
-        "headers": study.authorization(member),
-    }
-
-
-def shown_figures(page: str) -> list[str]:
-    """Returns the figures of a page as HTML."""
-    figures = re.findall(r"<figure .*?</figure>", page, re.DOTALL)
-    assert figures
-    return figures
+async def test_cut_is_sealed_without_a_figure_that_readers_are_refused(study: AnalyticsStudy) -> None:
+    other_dictionary = facts.protocol(toxicity={"dictionary": "ctcae-5.0"})
+    await study.project([study.study.record(facts.protocol_amended(30, other_dictionary))])
+    await study.add_participant("rome", *facts.ENROLLMENT_FACTS, facts.radiotherapy_started(40))
+    await take_sealed_cut(study, "interim", CUT_ON)
+    refused = await study.get("figures/severe-toxicity.json", "reader", at=CUT)
+    assert (refused.status_code, refused.json()["type"]) == (403, "/problems/small-groups")
+    assert (await numbers(study, "severe-toxicity", at=CUT))["sealed"] is True
+    assert (await numbers(study, member="reader", at=CUT))["sealed"] is True

@@ -87,6 +87,7 @@ def _answer(study: StudyAtCut, scope: SealScope, figure_type: type[Figure], requ
     site = None if scope.site_id is None else frozenset({scope.site_id})
     limits = ReadScope(None if is_person_level else site, site if is_person_level else None)
     snapshot = _limited_to_site(study, scope.site_id) if is_person_level else study.snapshot
+    request = request.for_figure(figure_type)
     selection = select(request, limits, cut_date, is_named_cut=True)
     filters = effective_filters(selection, limits, request)
     list_parts = [snapshot.study_id, study.epoch, figure_type.NAME, f"{study.cut.position} {cut_date}"]

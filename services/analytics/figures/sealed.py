@@ -76,7 +76,7 @@ class SealedFigures:
         if (seal := await self._requested_seal(study_id, rights, request)) is None:
             return None
         cut_date = None if request.cut_date == seal.cut_on and not rights.is_reader else request.cut_date
-        if replace(request, as_of=LATEST, cut_date=cut_date) != _DEFAULT_REQUEST:
+        if replace(request.for_figure(figure_type), as_of=LATEST, cut_date=cut_date) != _DEFAULT_REQUEST:
             return None
         require_epoch(request.as_of, await self._reader.projection_position(study_id))
         file = await self._reader.seals.file(study_id, seal.name, scope, figure_type.NAME, file_format)

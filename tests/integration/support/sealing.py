@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from services.analytics.cuts.repository import DueCut
 from services.analytics.cuts.sealer import Sealer
 from shared.kernel.clock import Clock
@@ -32,3 +35,19 @@ async def take_sealed_cut(study: AnalyticsStudy, name: str, on: str) -> int:
     position = study.position
     assert await seal_cuts(study) == [name]
     return position
+
+
+def page_request(study: AnalyticsStudy, member: str, at: str | None = "cut:interim", **params: str) -> dict[str, Any]:
+    """Returns the request for the cohort page."""
+    return {
+        "url": f"/analytics/studies/{study.study_id}",
+        "params": {**params, **({"at": at} if at else {})},
+        "headers": study.authorization(member),
+    }
+
+
+def shown_figures(page: str) -> list[str]:
+    """Returns the figures of a page as HTML."""
+    figures = re.findall(r"<figure .*?</figure>", page, re.DOTALL)
+    assert figures
+    return figures
