@@ -38,6 +38,7 @@ DOCUMENTED_READS = {
         "/{study_id}/figures/{name}.{kind}",
         "/{study_id}/live",
         "/{study_id}/operations.json",
+        "/{study_id}/changes.{kind}",
         "/{study_id}/queries.json",
         "/{study_id}/participants.json",
         "/{study_id}/worklist.json",
@@ -231,7 +232,7 @@ def test_every_read_responds_as_documented_and_honors_etags(study: StudyUnderTes
             if method != "get" or path in PATHS_WITHOUT_SCHEMA:
                 continue
             schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
-            queries = ("", "?since=") if path.endswith("/facts") else ("",)
+            queries = ("", "?since=") if path.endswith("/facts") else ("?since=1",) if "/changes." in path else ("",)
             figures = FIGURES if path.endswith("/figures/{name}.{kind}") else ("",)
             for query, figure in product(queries, figures):
                 address = path.replace("{kind}", "json").format_map({**values, "name": figure}) + query

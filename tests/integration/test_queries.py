@@ -252,7 +252,7 @@ async def test_queries_page_groups_by_site_and_links_to_participants(study: Quer
     assert (
         page.text.index("site-milan") < page.text.index(participants[1].participant_id) < page.text.index("site-rome")
     )
-    assert "query.explained" in page.text
+    assert "explain" in page.text
     rome_page = (await study.get_page("site")).text
     assert participants[0].participant_id in rome_page
     assert participants[1].participant_id not in rome_page

@@ -22,7 +22,7 @@ CAUSES: tuple[CauseOfDeath, ...] = get_args(CauseOfDeath)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Deaths:
+class CountedDeaths:
     """The enrolled participants who are dead on the cut-off, by cause, and those whose death is uncertain or late.
 
     `presumed`: it is not confirmed. `undated`: the day is not known. `after_withdrawal`: it came after the withdrawal
@@ -37,7 +37,7 @@ class Deaths:
     imputed_dates: int
 
 
-def deaths_by_cause(rows: EnrolledRows) -> Deaths:
+def deaths_by_cause(rows: EnrolledRows) -> CountedDeaths:
     """Returns the deaths by the cut-off."""
     died: Mask = rows.counted & (rows.column("dead_from") <= rows.cut)
     dates = [
@@ -47,7 +47,7 @@ def deaths_by_cause(rows: EnrolledRows) -> Deaths:
             (died, "dead_from", "died_precision"),
         )
     ]
-    return Deaths(
+    return CountedDeaths(
         died=died,
         causes={cause: died & (rows.column("death_cause") == rows.code(cause)) for cause in CAUSES},
         presumed=died & rows.column("is_death_presumed"),

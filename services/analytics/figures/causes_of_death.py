@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.disclosure.declaration import Disclosure
-from services.analytics.endpoints.causes_of_death import CauseOfDeath, Deaths, deaths_by_cause
+from services.analytics.endpoints.causes_of_death import CauseOfDeath, CountedDeaths, deaths_by_cause
 from services.analytics.endpoints.enrolled import EnrolledRows
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.figures.share_chart import ShareRow, ShareSection, draw_shares
@@ -122,7 +122,7 @@ class CausesOfDeath(Figure):
         return (group.died for group in self.groups)
 
 
-def _group(name: str, mask: Mask, deaths: Deaths) -> DeathsGroup:
+def _group(name: str, mask: Mask, deaths: CountedDeaths) -> DeathsGroup:
     died = _count(mask & deaths.died)
     return DeathsGroup(
         name=name,
