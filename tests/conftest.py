@@ -38,6 +38,7 @@ pytest_plugins = ("tests.demo",)
 pytest.register_assert_rewrite("shared.testing")
 # The time of an example depends on the machine and is not promised. `make test-unit` tries fewer examples.
 settings.register_profile("quartal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("quartal"), max_examples=25)
 settings.register_profile("quick", settings.get_profile("quartal"), max_examples=15)
 settings.load_profile("quartal")
 

@@ -81,6 +81,8 @@ class Fact(FactPart):
 
 
 F = TypeVar("F", bound=Fact)
+WITHOUT_SOURCE: Mapping[str, Any] = {"use_attribute_docstrings": False}
+"""Keywords of classes that are made at run time: pydantic would search the sources of all modules for their text."""
 F_co = TypeVar("F_co", bound=Fact, covariant=True)
 
 
@@ -227,6 +229,7 @@ def correction_model(facts: Iterable[type[Fact]]) -> type[Correction]:
         "Corrected",
         __base__=Correction,
         __doc__=Correction.__doc__,
+        __cls_kwargs__=dict(WITHOUT_SOURCE),
         replacement=(union | None, Field(description=description)),
     )
     model.type_name, model.stated_by_roles = Correction.type_name, Correction.stated_by_roles
@@ -284,7 +287,13 @@ def _typed_fact_model(fact: type[Fact], content: Any) -> type[TypedFact]:
         "data": (content, ...),
     }
     validators: Any = {"upcast_to_present": model_validator(mode="before")(upcast_value)}
-    return create_model(f"Restated{fact.__qualname__}", __base__=TypedFact, __validators__=validators, **fields)
+    return create_model(
+        f"Restated{fact.__qualname__}",
+        __base__=TypedFact,
+        __validators__=validators,
+        __cls_kwargs__=dict(WITHOUT_SOURCE),
+        **fields,
+    )
 
 
 def find_clinical_dates(value: object, pointer: str = "") -> Iterator[tuple[str, PartialDate]]:
