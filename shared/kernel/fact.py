@@ -25,13 +25,12 @@ from pydantic import (
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
-    create_model,
     model_validator,
 )
 
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.presentation import Presentation
-from shared.kernel.schema_name import NamedSchema
+from shared.kernel.schema_name import NamedSchema, make_class
 from shared.kernel.sealed_text import KEEPING_TEXTS, READING_STORED, SealedString, fields_containing
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
@@ -81,8 +80,6 @@ class Fact(FactPart):
 
 
 F = TypeVar("F", bound=Fact)
-WITHOUT_SOURCE: Mapping[str, Any] = {"use_attribute_docstrings": False}
-"""Keywords of classes that are made at run time: pydantic would search the sources of all modules for their text."""
 F_co = TypeVar("F_co", bound=Fact, covariant=True)
 
 
@@ -225,11 +222,10 @@ def correction_model(facts: Iterable[type[Fact]]) -> type[Correction]:
     classes_by_type = {fact.type_name: fact for fact in facts}
     union: Any = _union(_typed_fact_model(fact, _keeping_texts(fact)) for fact in classes_by_type.values())
     description = "Whole new content of the event, of the same type; null voids the event."
-    model = create_model(
+    model = make_class(
         "Corrected",
-        __base__=Correction,
+        Correction,
         __doc__=Correction.__doc__,
-        __cls_kwargs__=dict(WITHOUT_SOURCE),
         replacement=(union | None, Field(description=description)),
     )
     model.type_name, model.stated_by_roles = Correction.type_name, Correction.stated_by_roles
@@ -287,13 +283,7 @@ def _typed_fact_model(fact: type[Fact], content: Any) -> type[TypedFact]:
         "data": (content, ...),
     }
     validators: Any = {"upcast_to_present": model_validator(mode="before")(upcast_value)}
-    return create_model(
-        f"Restated{fact.__qualname__}",
-        __base__=TypedFact,
-        __validators__=validators,
-        __cls_kwargs__=dict(WITHOUT_SOURCE),
-        **fields,
-    )
+    return make_class(f"Restated{fact.__qualname__}", TypedFact, __validators__=validators, **fields)
 
 
 def find_clinical_dates(value: object, pointer: str = "") -> Iterator[tuple[str, PartialDate]]:

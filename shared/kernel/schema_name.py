@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class NamedSchema(BaseModel):
@@ -17,3 +19,12 @@ class NamedSchema(BaseModel):
     def __init_subclass__(cls, *, schema_name: str = "", **settings: Any) -> None:
         super().__init_subclass__(**settings)
         cls.__qualname__ = schema_name or cls.__qualname__  # pydantic takes the published name from it
+
+
+def make_class(name: str, base: type[M], **parts: Any) -> type[M]:
+    """Returns a class of a schema that is made at run time. `parts`: as for `pydantic.create_model`.
+
+    It has no source, so pydantic must not look for texts below its members: it would search every loaded module.
+    """
+    model: type[M] = create_model(name, __base__=base, __cls_kwargs__={"use_attribute_docstrings": False}, **parts)
+    return model

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import Discriminator, Field, Tag, create_model
+from pydantic import Discriminator, Field, Tag
 
 from shared.contracts.streams import MAX_BATCH_FACTS
-from shared.kernel.fact import WITHOUT_SOURCE, Fact, FactPart, Stream, fact_union
+from shared.kernel.fact import Fact, FactPart, Stream, fact_union
+from shared.kernel.schema_name import make_class
 from shared.web.entitlement import require_roles
 from shared.web.fact_recording import DryRun, FactHeaders, ParticipantIdPath, StudyIdPath, record_facts
 from shared.web.problems import MEDIA_TYPE
@@ -148,9 +149,4 @@ def batch_models(stream: Stream, name: str) -> tuple[Any, type[FactPart]]:
     """Returns the two forms of a batch: a list of `{type, data}`, and a model `name` of `{"facts": […]}`."""
     entry: Any = fact_union(stream.facts.values())
     list_model: Any = Annotated[list[entry], Field(min_length=1, max_length=MAX_BATCH_FACTS)]
-    return list_model, create_model(
-        name,
-        __base__=FactPart,
-        __cls_kwargs__=dict(WITHOUT_SOURCE),
-        facts=(list_model, Field(description="Facts, each with its type.")),
-    )
+    return list_model, make_class(name, FactPart, facts=(list_model, Field(description="Facts, each with its type.")))
