@@ -252,8 +252,10 @@ async def test_queries_page_groups_by_site_and_links_to_participants(study: Quer
     assert (
         page.text.index("site-milan") < page.text.index(participants[1].participant_id) < page.text.index("site-rome")
     )
-    assert "explain" in page.text
+    assert '<h2 id="explain">' in page.text
+    assert "Explain this data query</a>" not in page.text, "the link is for members who may explain"
     rome_page = (await study.get_page("site")).text
+    assert "Explain this data query</a>" in rome_page
     assert participants[0].participant_id in rome_page
     assert participants[1].participant_id not in rome_page
 
