@@ -25,7 +25,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         if name.startswith("QUARTAL_")
     }
     try:
-        return Settings(**members, KAFKA_BOOTSTRAP=environment.get("KAFKA_BOOTSTRAP", ""))  # type: ignore[arg-type] # parsed
+        return Settings(**members, KAFKA_BOOTSTRAP=environment.get("KAFKA_BOOTSTRAP", ""))  # type: ignore[arg-type] # texts, which Settings parses
     except ValueError as error:
         typer.echo(f"A setting is wrong: {error}", err=True)
         raise typer.Exit(2) from None

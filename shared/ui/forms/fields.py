@@ -146,10 +146,11 @@ def correction_fields(correction: type[Fact], fact: type[Fact]) -> Group:
 
 def offers_within(group: Group) -> frozenset[Offer]:
     """Returns the names of everything that the fields offer."""
-    return frozenset(member.presentation.offers for member in _members_within(group) if member.presentation.offers)
+    return frozenset(member.presentation.offers for member in members_within(group) if member.presentation.offers)
 
 
-def _members_within(node: Node) -> Iterator[Member]:
+def members_within(node: Node) -> Iterator[Member]:
+    """Yields the members of a node and of everything in it."""
     match node:
         case Group(members=members) | OneOf(options=members):
             inner = members
@@ -159,7 +160,7 @@ def _members_within(node: Node) -> Iterator[Member]:
             inner = ()
     for member in inner:
         yield member
-        yield from _members_within(member.node)
+        yield from members_within(member.node)
 
 
 def replaced_fields(correction: Group) -> Group:

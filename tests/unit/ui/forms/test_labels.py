@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,7 +10,7 @@ from shared.contracts.catalogue import STREAMS
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.treatment import RadiotherapyStarted
 from shared.kernel.fact import Fact
-from shared.ui.forms.fields import Choice, Group, Mapped, Member, Node, OneOf, Rows, fact_fields
+from shared.ui.forms.fields import Choice, Member, fact_fields, members_within
 from shared.ui.forms.labels import label_of
 from shared.ui.forms.targets import fact_explanation, fact_heading
 
@@ -23,19 +22,6 @@ MACHINE_WORDS = re.compile(
     r"|_|<",
     re.IGNORECASE,
 )
-
-
-def members_within(node: Node) -> Iterator[Member]:
-    match node:
-        case Group(members=members) | OneOf(options=members):
-            inner = members
-        case Rows(item=item) | Mapped(item=item):
-            inner = (item,)
-        case _:
-            inner = ()
-    for member in inner:
-        yield member
-        yield from members_within(member.node)
 
 
 def is_repeated(help_text: str, member: Member) -> bool:
