@@ -3,6 +3,7 @@
 PY := .venv/bin/python
 RUN := .venv/.run-$(shell cksum < requirements.lock | cut -d ' ' -f 1)
 DEV := .venv/.dev-$(shell cksum < requirements-dev.lock | cut -d ' ' -f 1)
+PEERS := .venv/.bench-$(shell cksum < requirements-bench.lock | cut -d ' ' -f 1)
 PIP_INSTALL := $(PY) -m infra.local.packages
 
 .PHONY: demo test test-unit environment lint types bench contracts lock clean chromium servers
@@ -29,7 +30,8 @@ lint: $(DEV)
 types: $(DEV)
 	nice $(PY) -m mypy
 
-bench: $(DEV) servers
+# Beside the libraries that others use: they are in a lock of their own, and a run that lacks them says so.
+bench: $(PEERS) servers
 	$(PY) -m bench
 
 # OpenAPI documents, problem types, digests of derived rows; schemas and golden files of new facts: what is published is never overwritten.
@@ -59,11 +61,18 @@ $(DEV): requirements-dev.lock | .venv/.made
 	@rm -f .venv/.dev-*
 	@touch $@
 
+$(PEERS): requirements-bench.lock | $(DEV)
+	@$(PIP_INSTALL) $<
+	@rm -f .venv/.bench-*
+	@touch $@
+
 lock:
 	@command -v uv > /dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv"; exit 1; }
 	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock pyproject.toml
 	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev \
 		-c requirements.lock -o requirements-dev.lock pyproject.toml
+	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev --extra bench \
+		-c requirements-dev.lock -o requirements-bench.lock pyproject.toml
 
 chromium:
 	@sh infra/local/chromium.sh

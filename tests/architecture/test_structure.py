@@ -232,7 +232,7 @@ def test_no_file_contains_an_external_host_or_a_local_path() -> None:
     assert forbidden == []
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "requirements-bench.lock"])
 def test_every_package_is_locked_with_version_and_hashes(lock: str) -> None:
     text = re.sub(r"\\\n\s*", "", (ROOT / lock).read_text("utf-8"))
     pins = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
