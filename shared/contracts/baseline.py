@@ -46,7 +46,7 @@ class Tnm(FactPart):
     """Stage by TNM (AJCC/UICC), as the site staged it, with the prefix. The stage group is derived, never stated."""
 
     t: Annotated[TCategory | NotReported, Presentation(label="T")]
-    """Category of the primary tumor, such as cT2a."""
+    """Category of the primary tumor, such as cT4a. The categories are those of the thyroid gland."""
     n: Annotated[NCategory | NotReported, Presentation(label="N")]
     """Category of the regional lymph nodes, such as cN1."""
     m: Annotated[MCategory | NotReported, Presentation(label="M")]

@@ -46,7 +46,7 @@ async def html_or_error(request: Request, pages: Pages, page: Awaitable[str]) ->
     except Unauthenticated:
         return _redirect_to_sign_in(request)
     except RequestError as refusal:
-        sign_in = _offered_sign_in(request)
+        sign_in = _offered_sign_in(request, refusal.status)
         response = problem_response(pages, Problem(refusal.status, refusal.title, sign_in=sign_in))
         if refusal.retry_after is not None:
             response.headers["Retry-After"] = str(refusal.retry_after)
@@ -68,7 +68,8 @@ def _with_html_errors(problem_handler: Any, pages: Pages) -> ExceptionHandler:
         may_sign_in = document.status_code == 401 and request.method == "GET"
         if may_sign_in and not _API_PATH.match(request.url.path):  # programs call the API: they get a status, no form
             return _redirect_to_sign_in(request)
-        return _as_page(document, pages, _sign_in_url(request) if may_sign_in else _offered_sign_in(request))
+        sign_in = _sign_in_url(request) if may_sign_in else _offered_sign_in(request, document.status_code)
+        return _as_page(document, pages, sign_in)
 
     return handle
 
@@ -85,9 +86,12 @@ def _redirect_to_sign_in(request: Request) -> Response:
     return RedirectResponse(_sign_in_url(request), 303)
 
 
-def _offered_sign_in(request: Request) -> str:
-    """Returns the address of the form; nothing for a caller who is known: another sign-in would change nothing."""
-    return "" if hasattr(request.state, "caller") else "/session"
+def _offered_sign_in(request: Request, status: int) -> str:
+    """Returns the address of the form; nothing where another sign-in would change nothing.
+
+    That is so for a caller who is known, and for an address without a page.
+    """
+    return "" if hasattr(request.state, "caller") or status == 404 else "/session"
 
 
 def _sign_in_url(request: Request) -> str:

@@ -78,6 +78,11 @@ async def test_sign_in_is_offered_only_to_visitors_who_are_not_signed_in(http: h
     assert ("Sign in" in visitor.text, "Sign in" in anna.text) == (True, False)
 
 
+async def test_address_without_a_page_offers_no_sign_in(http: httpx.AsyncClient) -> None:
+    page = await http.get("/enrollment/no-such-page", headers=HTML)
+    assert (page.status_code, "Sign in" in page.text, 'href="/"' in page.text) == (404, False, True)
+
+
 async def test_api_without_a_token_answers_401_with_a_page_that_links_to_the_form(http: httpx.AsyncClient) -> None:
     page = await http.get("/enrollment/v1/rows", headers=HTML)
     assert (page.status_code, "www-authenticate" in page.headers) == (401, True)
