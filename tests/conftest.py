@@ -236,20 +236,46 @@ async def analytics_database(postgres: PostgresServer, databases: Mapping[str, s
 @pytest.fixture
 async def fresh_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
     """An enrollment database for this test alone, with an outbox and a relay cursor of its own."""
-    name = f"test_{secrets.token_hex(6)}"
-    await execute_as_superuser(postgres, f"create database {name} owner quartal_enrollment_owner template template0")
+    async with (
+        database_copy(postgres, await migrated_template(postgres, "enrollment"), "enrollment") as name,
+        open_database(postgres, name, "enrollment") as database,
+    ):
+        await confirm_database(database.system)
+        yield database
+
+
+async def migrated_template(server: PostgresServer, service: str) -> str:
+    """Returns the name of an empty database with the schema of a service; it is made once for each server."""
+    name = f"{service}_template"
+    connection = await asyncpg.connect(server.url())
     try:
-        superuser_url = postgres.url(name)
-        await execute_as_superuser(
-            ServerAddress(server=superuser_url), "alter schema public owner to quartal_enrollment_owner", name
-        )
-        owner_url = database_url(superuser_url, name, "quartal_enrollment_owner", PASSWORDS["quartal_enrollment_owner"])
-        await migrate(owner_url, MIGRATIONS["enrollment"], runtime_roles("enrollment"))
-        async with open_database(postgres, name, "enrollment") as database:
-            await confirm_database(database.system)
-            yield database
+        exists = await connection.fetchval("select true from pg_database where datname = $1", name)
     finally:
-        await execute_as_superuser(postgres, f"drop database {name} with (force)")
+        await connection.close()
+    if not exists:
+        await create_database(server, name, service, "template0")
+        address = ServerAddress(server=server.url(name))
+        await execute_as_superuser(address, f"alter schema public owner to quartal_{service}_owner", name)
+        owner_url = database_url(
+            server.url(name), name, f"quartal_{service}_owner", PASSWORDS[f"quartal_{service}_owner"]
+        )
+        await migrate(owner_url, MIGRATIONS[service], runtime_roles(service))
+    return name
+
+
+async def create_database(server: PostgresServer, name: str, service: str, template: str) -> None:
+    await execute_as_superuser(server, f"create database {name} owner quartal_{service}_owner template {template}")
+
+
+@asynccontextmanager
+async def database_copy(server: PostgresServer, template: str, service: str) -> AsyncIterator[str]:
+    """Yields the name of a copy of `template`, to which nothing is connected; it is dropped afterwards."""
+    name = f"test_{secrets.token_hex(6)}"
+    await create_database(server, name, service, template)
+    try:
+        yield name
+    finally:
+        await execute_as_superuser(server, f"drop database {name} with (force)")
 
 
 async def execute_as_superuser(server: PostgresServer, statement: str, database: str = "postgres") -> None:

@@ -15,10 +15,9 @@ from shared.outbox.publisher import KafkaPublisher
 from shared.testing.builders.events import EventStream
 from shared.testing.builders.facts import lesion_registered
 from shared.testing.builders.participant_history import corrected_participant_stream, participant_stream
-from tests.conftest import Database, KafkaServer, PostgresServer, open_database
+from tests.conftest import Database, KafkaServer, PostgresServer, database_copy, migrated_template, open_database
 from tests.integration.support.analytics_database import (
     journal_rows,
-    migrated_database,
     own_analytics_database,
     stream_states,
 )
@@ -178,9 +177,10 @@ async def test_restored_database_catches_up_and_starts_a_new_epoch(
 ) -> None:
     before, after = participant_streams(study_id, 10), participant_streams(study_id, 10)
     await harness.publish(*before)
-    async with migrated_database(postgres) as original:
+    template = await migrated_template(postgres, "analytics")
+    async with database_copy(postgres, template, "analytics") as original:
         first_epoch = await project_and_read_epoch(harness, postgres, original, *before)
-        async with migrated_database(postgres, original) as restored:
+        async with database_copy(postgres, original, "analytics") as restored:
             await harness.publish(*after)
             assert await project_and_read_epoch(harness, postgres, original, *before, *after) == first_epoch
             assert await project_and_read_epoch(harness, postgres, restored, *before, *after) != first_epoch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,17 +12,8 @@ from services.analytics.projection.projector import apply_events
 from shared.inbox.batch import BatchResult, EventHandler, apply_batch
 from shared.inbox.standing_facts import StandingFactRow, load_standing
 from shared.inbox.stream_cursor import KafkaMessage
-from shared.postgres.migrations import migrate
 from shared.postgres.tenancy import Tenant, transaction
-from tests.conftest import (
-    MIGRATIONS,
-    Database,
-    PostgresServer,
-    ServerAddress,
-    execute_as_superuser,
-    open_database,
-    runtime_roles,
-)
+from tests.conftest import Database, PostgresServer, database_copy, migrated_template, open_database
 
 SELECT_FACTS_AT_POSITION = """
     select event_id, service, type, subject, site_id, version, recorded_at, schema_version, data, from_position
@@ -34,23 +24,13 @@ SELECT_FACTS_AT_POSITION = """
 
 
 @asynccontextmanager
-async def migrated_database(server: PostgresServer, template: str = "template0") -> AsyncIterator[str]:
-    """Yields the name of a migrated database, empty or a copy of `template`, to which nothing is connected."""
-    name = f"test_{secrets.token_hex(6)}"
-    await execute_as_superuser(server, f"create database {name} owner quartal_analytics_owner template {template}")
-    try:
-        address = ServerAddress(server=server.url(name))
-        await execute_as_superuser(address, "alter schema public owner to quartal_analytics_owner", name)
-        async with open_database(server, name, "analytics") as database:
-            await migrate(database.urls["owner"], MIGRATIONS["analytics"], runtime_roles("analytics"))
-        yield name
-    finally:
-        await execute_as_superuser(server, f"drop database {name} with (force)")
-
-
-@asynccontextmanager
 async def own_analytics_database(server: PostgresServer) -> AsyncIterator[Database]:
-    async with migrated_database(server) as name, open_database(server, name, "analytics") as database:
+    """Opens an empty database with the schema of analytics, for one test alone."""
+    template = await migrated_template(server, "analytics")
+    async with (
+        database_copy(server, template, "analytics") as name,
+        open_database(server, name, "analytics") as database,
+    ):
         yield database
 
 
