@@ -20,6 +20,7 @@ from bench import (
     relay,
     reminders,
     report,
+    survival,
     worklist,
 )
 from bench.ratio import Bench, Size
@@ -35,6 +36,7 @@ BENCHES: tuple[Bench, ...] = (
     cold_snapshot.BENCH,
     live_figure.BENCH,
     live_page.BENCH,
+    survival.BENCH,
     worklist.BENCH,
     reminders.BENCH,
 )
@@ -51,7 +53,7 @@ def _measure(bench: Bench, size: Size) -> None:
     load = os.getloadavg()[0]
     measured = uvloop.run(bench.run(size))
     for ratio in bench.ratios:
-        print(report.format_ratio(ratio, measured[ratio.name]), flush=True)
+        print(report.format_ratio(ratio, report.pairs_of(ratio, measured)), flush=True)
     if not size.small:
         report.store_measurements(bench, measured, load)
         report.write_page(BENCHES)

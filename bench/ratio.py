@@ -38,7 +38,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A promise: `ours` reaches at least (with `is_upper_bound`: at most) `goal` times what `against` reaches."""
+    """A promise: `ours` reaches at least (with `is_upper_bound`: at most) `goal` times what `against` reaches.
+
+    `needs`: a program that may be missing. Without it the ratio is not measured, and its row says so.
+    """
 
     name: str
     ours: str
@@ -46,6 +49,7 @@ class Ratio:
     unit: str
     goal: float
     is_upper_bound: bool = False
+    needs: str = ""
 
     def is_met(self, ratio: float) -> bool:
         return ratio <= self.goal if self.is_upper_bound else ratio >= self.goal
@@ -55,7 +59,7 @@ class Ratio:
 
 
 Measurements = Mapping[str, Sequence[Pair]]
-"""Pairs by the name of their ratio."""
+"""Pairs by the name of their ratio. One that needs a program that is missing has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,13 +53,27 @@ figures once.
 
 
 def format_ratio(ratio: Ratio, pairs: Sequence[Pair]) -> str:
+    if not pairs:
+        return f"{ratio.name:36} {_not_measured(ratio)}"
     median, least, greatest = median_and_spread(pairs)
     ours, reference = _median_pair(pairs)
     bound = "at most" if ratio.is_upper_bound else "at least"
     return (
-        f"{ratio.name:30} {median:6.2f} ({least:.2f} to {greatest:.2f}), {bound} {ratio.goal:g} is the goal: "
+        f"{ratio.name:36} {median:6.2f} ({least:.2f} to {greatest:.2f}), {bound} {ratio.goal:g} is the goal: "
         f"{_verdict(ratio, median)}; {ours:,.4g} against {reference:,.4g} {ratio.unit}"
     )
+
+
+def pairs_of(ratio: Ratio, measured: Measurements) -> Sequence[Pair]:
+    """Returns the pairs of a ratio; none of one that needs a program that is missing.
+
+    Raises KeyError for any other ratio that was not measured.
+    """
+    return measured.get(ratio.name, ()) if ratio.needs else measured[ratio.name]
+
+
+def _not_measured(ratio: Ratio) -> str:
+    return f"not measured: {ratio.needs} was not there"
 
 
 def store_measurements(bench: Bench, measured: Measurements, load: float) -> None:
@@ -67,7 +81,7 @@ def store_measurements(bench: Bench, measured: Measurements, load: float) -> Non
     results: dict[str, Any] = json.loads(RESULTS_PATH.read_text()) if RESULTS_PATH.exists() else {}
     ratios = results.setdefault("ratios", {})
     for ratio in bench.ratios:
-        pairs = [[pair.ours, pair.reference] for pair in measured[ratio.name]]
+        pairs = [[pair.ours, pair.reference] for pair in pairs_of(ratio, measured)]
         today = Clock().now().date().isoformat()
         ratios[ratio.name] = {
             "unit": ratio.unit,
@@ -116,9 +130,12 @@ def _table(benches: Sequence[Bench], stored_ratios: Mapping[str, Any]) -> Iterat
 
 
 def _row(ratio: Ratio, pairs: Sequence[Pair], load: float) -> str:
+    bound = "≤" if ratio.is_upper_bound else "≥"
+    if not pairs:
+        cells = (ratio.name, ratio.ours, ratio.against, _not_measured(ratio), f"{bound} {ratio.goal:g}", "", "", "")
+        return f"| {' | '.join(cells)} |"
     median, least, greatest = median_and_spread(pairs)
     ours, reference = _median_pair(pairs)
-    bound = "≤" if ratio.is_upper_bound else "≥"
     cells = (
         ratio.name,
         ratio.ours,

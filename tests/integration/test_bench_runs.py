@@ -28,6 +28,8 @@ async def test_bench_runs_and_prints_each_of_its_ratios(bench: Bench) -> None:
     assert code == 0, output
     for ratio in bench.ratios:
         line = next(line for line in output.splitlines() if line.startswith(f"{ratio.name} "))
+        if ratio.needs and "not measured" in line:
+            continue
         measured = float(line.removeprefix(ratio.name).split()[0])
         assert math.isfinite(measured)
         assert measured >= 0
