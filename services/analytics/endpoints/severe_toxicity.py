@@ -21,7 +21,7 @@ from services.analytics.endpoints.sensitivity import SensitivityName, sensitivit
 from services.analytics.endpoints.time_to_event import EndpointTimes, NotCountedReason, observe_endpoint
 from services.analytics.endpoints.toxicity_findings import Assessments, Findings, ToxicityClock, with_clock
 from services.analytics.endpoints.toxicity_versions import divide_by_version, graded_versions
-from services.analytics.snapshot.columns import NEVER_NUMBER, Table
+from services.analytics.snapshot.columns import NEVER_NUMBER
 from services.analytics.snapshot.flow import DayColumn, first_days, last_days
 from services.analytics.snapshot.selection import GroupNames, Origin, Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
@@ -163,8 +163,7 @@ def _grades_before(snapshot: StudySnapshot, assessments: Assessments, events: Fi
 
 
 def _first_events(snapshot: StudySnapshot, findings: Findings) -> DayColumn:
-    rows = Table({name: findings[name] for name in ("participant_id", "event_on", "event_precision")})
-    return first_days(snapshot, rows, "event_on", "event_precision")
+    return first_days(snapshot, findings.rows, "event_on", "event_precision")
 
 
 def _mask_of(snapshot: StudySnapshot, findings: Findings) -> Mask:

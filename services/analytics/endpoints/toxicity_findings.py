@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from services.analytics.endpoints.exits import Days
 from services.analytics.endpoints.origins import origin_days
 from services.analytics.endpoints.stereotactic import stereotactic_course_ends
-from services.analytics.snapshot.columns import Column, Table
+from services.analytics.snapshot.columns import Column, Table, first_of_each
 from services.analytics.snapshot.flow import DayColumn
 from services.analytics.snapshot.selection import Origin, Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
@@ -76,7 +76,8 @@ class Assessments:
     def of(cls, snapshot: StudySnapshot, clock: ToxicityClock) -> Self:
         """Returns the assessments of everybody, whenever they are dated."""
         rows = snapshot.tables["assessment"]
-        subjects, first = snapshot.subject_indexes(rows), rows.first_rows()
+        subjects = snapshot.subject_indexes(rows)
+        first = first_of_each(subjects)
         first_rows = np.zeros(len(snapshot.subjects), dtype=np.intp)
         first_rows[subjects[first]] = first
         day, started = rows["assessed_on"], clock.started.day[subjects]
@@ -86,35 +87,31 @@ class Assessments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Findings:
-    """Some findings of a cohort, at these `indexes` of the table, with the participant at the index `subjects`.
+    """Some findings of a cohort, each with the participant at the index `subjects`.
 
     `assessments`: the row of the assessment, -1 for a serious adverse event, which has none.
     """
 
-    table: Table
-    indexes: NDArray[np.intp]
+    rows: Table
     subjects: NDArray[np.intp]
     assessments: NDArray[np.intp]
 
     @classmethod
     def of(cls, snapshot: StudySnapshot, assessments: Assessments, mask: Mask) -> Self:
         """Returns the findings for which the mask is true."""
-        table = snapshot.tables["finding"]
-        indexes = np.flatnonzero(mask)
-        subjects = snapshot.subject_indexes(table)[indexes]
-        numbers = table["number"][indexes]
-        rows = np.where(numbers < 0, -1, assessments.first_rows[subjects] + numbers)
-        return cls(table, indexes, subjects, rows)
+        rows = snapshot.tables["finding"].where(mask)
+        subjects, numbers = snapshot.subject_indexes(rows), rows["number"]
+        return cls(rows, subjects, np.where(numbers < 0, -1, assessments.first_rows[subjects] + numbers))
 
     def __getitem__(self, name: str) -> Column:
         """Returns a column of the table."""
-        return self.table[name][self.indexes]
+        return self.rows[name]
 
     def where(self, mask: Mask) -> Findings:
         """Returns the findings for which the mask is true."""
         if mask.all():
             return self
-        return Findings(self.table, self.indexes[mask], self.subjects[mask], self.assessments[mask])
+        return Findings(self.rows.where(mask), self.subjects[mask], self.assessments[mask])
 
     def are_of(self, is_chosen: Mask) -> Mask:
         """Returns which findings belong to the chosen assessments; serious adverse events do not."""

@@ -71,7 +71,7 @@ def treated_lesions(snapshot: StudySnapshot, selection: Selection, *, stereotact
     rows, first = courses.rows, courses.first[chosen]
     procedure = rank_days(rows["procedure_on"][first], rows["procedure_precision"][first])
     return TreatedLesions(
-        subjects=snapshot.subject_indexes(rows, first),
+        subjects=snapshot.subject_indexes(rows)[first],
         lesions=rows["lesion"][first],
         named=DayColumn(rows["named_on"][first], rows["named_precision"][first]),
         reached=days_of_ranks(courses.reached[chosen]),

@@ -152,8 +152,8 @@ def list_targets(snapshot: StudySnapshot, selection: Selection) -> TargetList:
     targets, courses, cut = snapshot.tables["target"], snapshot.tables["course"], selection.cut_number
     enrolled = selection.subjects(snapshot) & (snapshot.subjects["enrolled_on"] <= cut)
     target_index = np.flatnonzero((targets["valid_from"] <= cut) & (cut <= targets["valid_to"]))
-    target_index = target_index[enrolled[snapshot.subject_indexes(targets, target_index)]]
-    subject_index = snapshot.subject_indexes(targets, target_index)
+    target_index = target_index[enrolled[snapshot.subject_indexes(targets)[target_index]]]
+    subject_index = snapshot.subject_indexes(targets)[target_index]
     course_index = _course_indexes(
         _course_keys(targets["course"][target_index], subject_index),
         _course_keys(courses["course"], snapshot.subject_indexes(courses)),

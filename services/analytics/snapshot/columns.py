@@ -21,6 +21,8 @@ PARTICIPANT_DTYPE = "S11"
 """The participant's number, which always has 11 characters."""
 ParticipantIds = NDArray[np.bytes_]
 """Participants' numbers, of the type `PARTICIPANT_DTYPE`."""
+SUBJECT_INDEX = "subject_index"
+"""The column that tables of a snapshot have beside those of their rows: the index of the participant in `subject`."""
 NEVER_NUMBER = 2**31 - 1
 """The number of `NEVER`: later than every cut-off."""
 _ALWAYS_NUMBER = -(2**31)
@@ -81,24 +83,38 @@ class WordCodes:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows of a table: arrays of one length by the names of the columns, sorted by participant."""
+    """The rows of a table: arrays of one length by the names of the columns, sorted by participant.
+
+    `indexes`: the chosen rows of the columns, in order; None: all of them. A column of chosen rows is made when it is
+    read, so that a choice costs nothing for the columns that an analysis does not need. The tables of a snapshot are
+    whole.
+    """
 
     columns: Mapping[str, Column]
+    indexes: NDArray[np.intp] | None = None
 
     def __getitem__(self, name: str) -> Column:
-        return self.columns[name]
+        column = self.columns[name]
+        return column if self.indexes is None else column[self.indexes]
 
     def __len__(self) -> int:
-        return len(self.columns["participant_id"])
-
-    def first_rows(self) -> NDArray[np.intp]:
-        """Returns the index of the first row of each participant who has rows."""
-        ids = self.columns["participant_id"]
-        return np.flatnonzero(np.append(len(ids) > 0, ids[1:] != ids[:-1]))
+        return len(self.columns["participant_id"] if self.indexes is None else self.indexes)
 
     def where(self, mask: NDArray[np.bool_]) -> Table:
         """Returns the rows for which the mask is true."""
-        return Table({name: column[mask] for name, column in self.columns.items()})
+        chosen = np.flatnonzero(mask)
+        return Table(self.columns, chosen if self.indexes is None else self.indexes[chosen])
+
+    def gather(self, mask: NDArray[np.bool_]) -> Table:
+        """Returns the same rows as a whole table."""
+        return Table({name: self[name][mask] for name in self.columns})
+
+
+def first_of_each(groups: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Returns the index of the first element of each group. `groups`: the number of the group of each, in order."""
+    is_first = np.ones(len(groups), dtype=bool)
+    np.not_equal(groups[1:], groups[:-1], out=is_first[1:])
+    return np.flatnonzero(is_first)
 
 
 def column_types(row: type[Row]) -> dict[str, str]:
@@ -135,7 +151,43 @@ def tables_of_participants(participants: Iterable[ParticipantRows], words: WordC
     for participant_rows in participants:
         for name, rows in rows_by_table.items():
             rows += getattr(participant_rows, name)
-    return {name: table_of_rows(row_type, rows_by_table[name], words) for name, row_type in TABLES.items()}
+    return index_subjects(
+        {name: table_of_rows(row_type, rows_by_table[name], words) for name, row_type in TABLES.items()}
+    )
+
+
+def index_subjects(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """Returns whole tables with the column `SUBJECT_INDEX`."""
+    everybody = tables["subject"]["participant_id"]
+    return {name: index_rows(table, everybody) for name, table in tables.items()}
+
+
+def index_rows(table: Table, everybody: ParticipantIds) -> Table:
+    """Returns a whole table with the column `SUBJECT_INDEX`. `everybody`: the numbers of all participants, sorted."""
+    ids = table.columns["participant_id"]
+    starts = np.flatnonzero(np.append(len(ids) > 0, ids[1:] != ids[:-1]))
+    indexes = np.repeat(np.searchsorted(everybody, ids[starts]), np.diff(np.append(starts, len(ids))))
+    return Table({**table.columns, SUBJECT_INDEX: indexes})
+
+
+def renumber_subjects(table: Table, numbers: NDArray[np.intp]) -> Table:
+    """Returns a whole table with other indexes of participants. `numbers`: the new index by the old one."""
+    return Table({**table.columns, SUBJECT_INDEX: numbers[table.columns[SUBJECT_INDEX]]})
+
+
+def replace_rows(tables: Mapping[str, Table], changed: Mapping[str, Table], ids: ParticipantIds) -> dict[str, Table]:
+    """Returns the tables of a study in which the rows of these participants are those of `changed`.
+
+    `ids`: sorted, without repetition. `changed` has rows of these participants alone, without `SUBJECT_INDEX`.
+    """
+    earlier, stated = (part["subject"]["participant_id"] for part in (tables, changed))
+    everybody = _replace_parts(earlier, stated, _slices_of(tables["subject"], ids), _slices_of(changed["subject"], ids))
+    if not np.array_equal(earlier, everybody):  # the index of a participant moves when others come before it
+        numbers = np.searchsorted(everybody, earlier)
+        tables = {name: renumber_subjects(table, numbers) for name, table in tables.items()}
+    return {
+        name: replace_participants(table, index_rows(changed[name], everybody), ids) for name, table in tables.items()
+    }
 
 
 def replace_participants(table: Table, changed: Table, participant_ids: Column) -> Table:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.analytics.cohort.participation_status import END_STATUSES, FollowUpStatus
-from services.analytics.snapshot.columns import NEVER_NUMBER, Column, Table
+from services.analytics.snapshot.columns import NEVER_NUMBER, Column, Table, first_of_each
 from services.analytics.snapshot.selection import Selection, stereotactic_targets
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 
@@ -153,8 +153,10 @@ def _of_subjects(
     snapshot: StudySnapshot, rows: Table, choose: np.ufunc, ranks: NDArray[np.int64], nobody: int
 ) -> NDArray[np.int64]:
     """Returns for each participant the chosen one of the ranks of their rows; `nobody` without rows."""
-    chosen, first_rows = np.full(len(snapshot.subjects), nobody, dtype=np.int64), rows.first_rows()
-    chosen[snapshot.subject_indexes(rows, first_rows)] = choose.reduceat(ranks, first_rows) if len(rows) else nobody
+    chosen, subjects = np.full(len(snapshot.subjects), nobody, dtype=np.int64), snapshot.subject_indexes(rows)
+    if len(rows):
+        starts = first_of_each(subjects)
+        chosen[subjects[starts]] = choose.reduceat(ranks, starts)
     return chosen
 
 

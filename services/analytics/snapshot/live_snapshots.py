@@ -13,7 +13,7 @@ import numpy as np
 from asyncpg.transaction import Transaction
 
 from services.analytics.snapshot import repository
-from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Table, WordCodes, replace_participants
+from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Table, WordCodes, index_subjects, replace_rows
 from services.analytics.snapshot.row_reader import read_table, read_words
 from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.postgres.tenancy import PooledConnection
@@ -78,12 +78,10 @@ class LiveSnapshots:
     ) -> dict[str, Table]:
         """Returns the tables of the earlier snapshot with the rows of changed participants replaced, or all anew."""
         if earlier is None or len(changed) > max(1, _MAX_CHANGED_SHARE * len(earlier.subjects)):
-            return {name: await read_table(connection, name, study_id) for name in self._tables}
+            return index_subjects({name: await read_table(connection, name, study_id) for name in self._tables})
         ids = np.unique(np.array([name.encode() for name in changed], dtype=PARTICIPANT_DTYPE))
-        return {
-            name: replace_participants(earlier.tables[name], await read_table(connection, name, study_id, changed), ids)
-            for name in self._tables
-        }
+        rows = {name: await read_table(connection, name, study_id, changed) for name in self._tables}
+        return replace_rows(earlier.tables, rows, ids)
 
 
 def _read_transaction(connection: PooledConnection) -> Transaction:

@@ -9,11 +9,10 @@ from datetime import date, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from services.analytics.snapshot.columns import ParticipantIds, Table, WordCodes
+from services.analytics.snapshot.columns import SUBJECT_INDEX, ParticipantIds, Table, WordCodes, renumber_subjects
 from shared.kernel.record import Record
 
 Mask = NDArray[np.bool_]
-_ALL_ROWS = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +49,24 @@ class StudySnapshot:
         """The participants, one row each, sorted by number."""
         return self.tables["subject"]
 
-    def subject_indexes(self, rows: Table, row_indexes: NDArray[np.intp] | slice = _ALL_ROWS) -> NDArray[np.intp]:
-        """Returns for each row, or those at `row_indexes`, the index of its participant in `subjects`."""
-        if row_indexes is not _ALL_ROWS:
-            return np.searchsorted(self.subjects["participant_id"], rows["participant_id"][row_indexes])
-        first_rows = rows.first_rows()
-        counts = np.diff(np.append(first_rows, len(rows)))
-        return np.repeat(self.subject_indexes(rows, first_rows), counts)
+    def subject_indexes(self, rows: Table) -> NDArray[np.intp]:
+        """Returns for each row the index of its participant in `subjects`."""
+        return rows[SUBJECT_INDEX]
 
     def subjects_with(self, rows: Table) -> Mask:
         """Returns which participants have any of these rows."""
         mask = np.zeros(len(self.subjects), dtype=bool)
-        mask[self.subject_indexes(rows, rows.first_rows())] = True
+        mask[rows[SUBJECT_INDEX]] = True
         return mask
 
     def limited_to(self, participant_ids: ParticipantIds) -> StudySnapshot:
         """Returns the snapshot of these participants alone."""
-        if np.array_equal(np.sort(participant_ids), self.subjects["participant_id"]):
+        is_chosen = np.isin(self.subjects["participant_id"], participant_ids)
+        if is_chosen.all():
             return self
+        numbers = np.cumsum(is_chosen) - 1
         tables = {
-            name: table.where(np.isin(table["participant_id"], participant_ids)) for name, table in self.tables.items()
+            name: renumber_subjects(table.gather(is_chosen[table[SUBJECT_INDEX]]), numbers)
+            for name, table in self.tables.items()
         }
         return replace(self, tables=tables)

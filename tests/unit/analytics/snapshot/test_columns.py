@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -17,7 +17,9 @@ from services.analytics.snapshot.columns import (
     Table,
     WordCodes,
     day_of_number,
+    index_subjects,
     replace_participants,
+    replace_rows,
     table_of_rows,
 )
 from services.analytics.snapshot.flow import DayColumn, first_days, last_days
@@ -64,6 +66,42 @@ def test_rows_of_changed_participants_are_replaced_and_no_others(
     assert as_lists(replaced) == as_lists(absences(before | changed))
 
 
+@given(ROWS, ROWS, ROWS)
+def test_rows_know_their_participants_after_others_came_before_them(
+    before: dict[str, list[Dated]], changed: dict[str, list[Dated]], days: dict[str, list[Dated]]
+) -> None:
+    """A participant who has a row in `subject` has one alone; `days` are the rows of another table."""
+
+    def tables(names: Iterable[str], days: Mapping[str, Sequence[Dated]]) -> dict[str, Table]:
+        dated = {name: rows for name, rows in days.items() if name in names}
+        return {"subject": absences({name: [(NEVER, 0)] for name in names}), "absence": absences(dated)}
+
+    ids = np.array(sorted(name.encode() for name in changed), dtype=PARTICIPANT_DTYPE)
+    replaced = replace_rows(index_subjects(tables(before, before)), tables(changed, days), ids)
+    of_changed = {name: days.get(name, []) for name in changed}
+    anew = index_subjects(tables(before | changed, before | of_changed))
+    assert {name: as_lists(table) for name, table in replaced.items()} == {
+        name: as_lists(table) for name, table in anew.items()
+    }
+
+
+@given(ROWS, st.sets(st.sampled_from(NAMES)))
+def test_snapshot_of_some_participants_is_that_of_their_rows_alone(
+    rows: dict[str, list[Dated]], chosen: set[str]
+) -> None:
+    def snapshot(names: Iterable[str]) -> StudySnapshot:
+        everybody = {name: [(NEVER, 0)] for name in names}
+        dated = {name: days for name, days in rows.items() if name in names}
+        tables = index_subjects({"subject": absences(everybody), "absence": absences(dated)})
+        return StudySnapshot("study", 1, None, Record(), tables, WordCodes())
+
+    ids = np.array(sorted(name.encode() for name in chosen), dtype=PARTICIPANT_DTYPE)
+    limited = snapshot(NAMES).limited_to(ids)
+    assert {name: as_lists(table) for name, table in limited.tables.items()} == {
+        name: as_lists(table) for name, table in snapshot(chosen).tables.items()
+    }
+
+
 def test_table_of_which_no_row_differs_is_kept() -> None:
     table = absences({NAMES[0]: [(date(2024, 1, 1), 0)], NAMES[1]: [(date(2024, 1, 2), 1)]})
     ids = np.array([NAMES[1].encode()], dtype=PARTICIPANT_DTYPE)
@@ -84,7 +122,8 @@ def test_day_of_each_participant_is_the_most_precise_of_the_first_or_last_day(
     rows: dict[str, list[Dated]],
 ) -> None:
     everybody = absences({name: [(date(2024, 1, 1), 0)] for name in NAMES})
-    snapshot = StudySnapshot("study", 1, None, Record(), {"subject": everybody}, WordCodes())
-    column = find(snapshot, absences(rows), "lost_on", "lost_precision")
+    tables = index_subjects({"subject": everybody, "absence": absences(rows)})
+    snapshot = StudySnapshot("study", 1, None, Record(), tables, WordCodes())
+    column = find(snapshot, snapshot.tables["absence"], "lost_on", "lost_precision")
     dated = [(day_of_number(day), precision) for day, precision in zip(column.day, column.precision, strict=True)]
     assert dated == [best(rows[name]) if rows.get(name) else (NEVER, 0) for name in NAMES]
