@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from services.analytics.statistics.elementary import Doubles
 from services.analytics.statistics.influence import influence_variance
-from services.analytics.statistics.intervals import UNDEFINED, Estimate, log_log_limits, optional
+from services.analytics.statistics.intervals import UNDEFINED, Estimate, limits_after_steps, optional
 from services.analytics.statistics.risk_sets import Counts, Days, Observations, RiskSets, risk_sets
 
 
@@ -63,7 +63,10 @@ def cumulative_incidence(
 
 def _with_limits(sets: RiskSets, event_free: Doubles, incidence: Doubles, standard_error: Doubles) -> IncidenceCurves:
     with np.errstate(divide="ignore", invalid="ignore"):
-        lower, upper = log_log_limits(incidence.ravel(), (standard_error / incidence).ravel())
+        relative_error = standard_error / incidence
+    is_step = sets.events > 0
+    limits = [limits_after_steps(*columns, is_step) for columns in zip(incidence.T, relative_error.T, strict=True)]
+    lower, upper = (np.stack(columns, axis=1) for columns in zip(*limits, strict=True))
     return IncidenceCurves(
         days=sets.days,
         at_risk=sets.at_risk,
@@ -72,8 +75,8 @@ def _with_limits(sets: RiskSets, event_free: Doubles, incidence: Doubles, standa
         event_free=event_free,
         incidence=incidence,
         standard_error=standard_error,
-        lower=lower.reshape(incidence.shape),
-        upper=upper.reshape(incidence.shape),
+        lower=lower,
+        upper=upper,
     )
 
 

@@ -22,7 +22,9 @@ _DECIMAL = Context(prec=60)
 _SPLITTER = 134217729.0
 _RELATIVE_ERROR = 2.0**-64
 _LN2 = Decimal(2).ln(_DECIMAL)
-_EXP_STEPS, _LOG_STEPS = 128, 256
+_EXP_BITS = 7
+_EXP_STEPS, _LOG_STEPS = 2**_EXP_BITS, 256
+_EXPONENT_BIAS, _SIGNIFICAND_BITS = 1023, 52
 _EXP_RANGE = 700.0
 """Larger arguments, whose exponential may be infinite or subnormal, go to decimal arithmetic."""
 
@@ -103,12 +105,12 @@ def _exp_in_two_doubles(x: Doubles) -> tuple[Doubles, Doubles]:
     series = square * (0.5 + r * (1 / 6 + r * (1 / 24 + r * (1 / 120 + r * (1 / 720 + r * (1 / 5040))))))
     growth, growth_rest = _add(r, series + (r_rest + r * r_rest))
     whole = steps.astype(np.int64)
-    high, low = _EXP_TABLE[:, whole % _EXP_STEPS]
+    high, low = _EXP_TABLE[:, whole & (_EXP_STEPS - 1)]
     product, product_rest = _multiply(high, growth)
     total, total_rest = _add(high, product)
     total_rest = total_rest + (product_rest + (high * growth_rest + (low + low * growth)))
-    power = whole // _EXP_STEPS
-    return np.ldexp(total, power), np.ldexp(total_rest, power)
+    power = (((whole >> _EXP_BITS) + _EXPONENT_BIAS) << _SIGNIFICAND_BITS).view(np.float64)
+    return total * power, total_rest * power
 
 
 _LN2_HIGH = _leading_bits(_LN2, 40)

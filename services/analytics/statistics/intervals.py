@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.analytics.statistics.elementary import Doubles, exp, log
 
@@ -38,6 +39,19 @@ def log_log_limits(estimate: Doubles, relative_error: Doubles) -> tuple[Doubles,
     limits = np.full((2, len(estimate)), np.nan)
     limits[:, defined] = exp(exponents)
     return limits[0], limits[1]
+
+
+def limits_after_steps(
+    estimate: Doubles, relative_error: Doubles, is_step: NDArray[np.bool_]
+) -> tuple[Doubles, Doubles]:
+    """Returns `log_log_limits` of the rows of a curve, which are computed where it has a step, and stay until the next.
+
+    NaN before the first step.
+    """
+    steps = np.flatnonzero(is_step)
+    last_step = np.cumsum(is_step)  # 0 before the first
+    lower, upper = log_log_limits(estimate[steps], relative_error[steps])
+    return np.append(np.nan, lower)[last_step], np.append(np.nan, upper)[last_step]
 
 
 def optional(value: float) -> float | None:

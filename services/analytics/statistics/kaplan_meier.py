@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.analytics.statistics.elementary import Doubles
-from services.analytics.statistics.intervals import UNDEFINED, Estimate, log_log_limits, optional
+from services.analytics.statistics.intervals import UNDEFINED, Estimate, limits_after_steps, optional
 from services.analytics.statistics.risk_sets import CENSORED, Counts, Days, Observations, risk_sets
 
 _HALF_PRECISION = 2.0**-26
@@ -56,7 +56,7 @@ def kaplan_meier(observations: Observations) -> SurvivalCurve:
         terms = np.where(events > 0, events / (at_risk * remaining.astype(np.float64)), 0.0)
         relative_error = np.sqrt(np.cumsum(terms))
         standard_error = np.where(estimate > 0, estimate * relative_error, np.nan)
-    lower, upper = log_log_limits(estimate, relative_error)
+    lower, upper = limits_after_steps(estimate, relative_error, events > 0)
     if not events[0]:
         lower[0] = upper[0] = 1.0
     if not len(observations):

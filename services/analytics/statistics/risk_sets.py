@@ -65,7 +65,7 @@ def observe(exits: ArrayLike, causes: ArrayLike, entries: ArrayLike | None = Non
 
 def _whole_numbers(values: ArrayLike, length: int | None, name: str, greatest: int) -> NDArray[np.int64]:
     given = np.asarray(values)
-    whole = given.astype(np.int64)
+    whole = given.astype(np.int64, copy=False)
     if given.ndim != 1 or (length is not None and len(given) != length):
         raise ValueError(f"{name} must be one array with an element for each observation")
     if not np.issubdtype(given.dtype, np.integer) and np.any(whole != given):
@@ -103,12 +103,14 @@ def risk_sets(observations: Observations, cause_count: int | None = None) -> Ris
 
     Raises ValueError if there is a cause above `cause_count`.
     """
-    kinds = 1 + (observations.cause_count if cause_count is None else cause_count)
-    if kinds <= observations.causes.max(initial=0):
+    greatest = int(observations.causes.max(initial=0))
+    kinds = 1 + (max(1, greatest) if cause_count is None else cause_count)
+    if kinds <= greatest:
         raise ValueError("there are causes above cause_count")
     last = int(observations.exits.max(initial=0))
-    ends = np.bincount(observations.exits * kinds + observations.causes, minlength=(last + 1) * kinds)
-    ends = ends.reshape(last + 1, kinds)
+    cells = observations.exits * kinds
+    cells += observations.causes
+    ends = np.bincount(cells, minlength=(last + 1) * kinds).reshape(last + 1, kinds)
     leaving = ends.sum(axis=1)
     at_risk = _entered_before(observations, last) - (np.cumsum(leaving) - leaving)
     leaving[0] += 1
