@@ -19,7 +19,6 @@ from services.analytics.endpoints.sensitivity import SensitivityName, sensitivit
 from services.analytics.endpoints.stereotactic import OTHER, STEREOTACTIC
 from services.analytics.endpoints.time_to_event import (
     NotCountedReason,
-    count_imputed_dates,
     masks_without_time,
 )
 from services.analytics.endpoints.treated_lesions import Indexes, TreatedLesions, treated_lesions
@@ -27,6 +26,7 @@ from services.analytics.snapshot.columns import NEVER_NUMBER, Column
 from services.analytics.snapshot.flow import DayColumn
 from services.analytics.snapshot.selection import GroupNames, Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
+from services.analytics.snapshot.subject_days import count_imputed_dates
 from services.analytics.statistics.risk_sets import CENSORED, Observations, observe
 
 FAILURE, DEATH, RETREATMENT = 1, 2, 3
@@ -60,7 +60,7 @@ class LesionTimes:
 
     @property
     def participants(self) -> int:
-        return len(np.unique(self.subjects))
+        return int(np.count_nonzero(np.bincount(self.subjects)))
 
     @property
     def first_of_lesions(self) -> Indexes:
@@ -128,12 +128,11 @@ def _times(snapshot: StudySnapshot, selection: Selection, life: Exits) -> Lesion
         not_counted={**_count_by_reason(every.subjects, is_counted, reasons), "no_origin": len(untreated)},
         lesions_not_counted=_count_by_reason(_lesion_keys(every.subjects, every.lesions), is_counted, reasons),
         imputed_dates=count_imputed_dates(
-            counted.subjects,
             [
-                (counted.named, counted.named_precision),
-                (counted.entry, counted.entry_precision),
-                (counted.end, counted.end_precision),
-            ],
+                (counted.subjects, counted.named, counted.named_precision),
+                (counted.subjects, counted.entry, counted.entry_precision),
+                (counted.subjects, counted.end, counted.end_precision),
+            ]
         ),
     )
 

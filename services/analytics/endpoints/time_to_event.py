@@ -6,7 +6,7 @@ participant reaches, the day of reaching it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -20,6 +20,7 @@ from services.analytics.snapshot.columns import NEVER_NUMBER, Column
 from services.analytics.snapshot.flow import DayColumn
 from services.analytics.snapshot.selection import GroupNames, Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
+from services.analytics.snapshot.subject_days import count_imputed_dates
 from services.analytics.statistics.risk_sets import CENSORED, Observations, observe
 
 NotCountedReason = Literal[
@@ -53,7 +54,7 @@ class EndpointTimes:
 
     @property
     def participants(self) -> int:
-        return len(np.unique(self.subjects))
+        return int(np.count_nonzero(np.bincount(self.subjects)))
 
     @property
     def events(self) -> int:
@@ -113,7 +114,7 @@ def observe_endpoint(
         observations=observe(periods.end - origins, periods.cause, entries),
         groups=periods.groups,
         not_counted={reason: int(np.sum(enrolled & mask)) for reason, mask in reasons.items()},
-        imputed_dates=count_imputed_dates(counted, [(day[counted], precision[counted]) for day, precision in imputed]),
+        imputed_dates=count_imputed_dates((counted, day[counted], precision[counted]) for day, precision in imputed),
     )
 
 
@@ -173,12 +174,3 @@ def _split(whole: _Periods, reached: Days) -> _Periods:
         cause=np.concatenate([np.where(is_split, CENSORED, whole.cause), whole.cause[later]]),
         groups=np.concatenate([groups, np.full(len(later), STEREOTACTIC, dtype=object)]),
     )
-
-
-def count_imputed_dates(subjects: NDArray[np.intp], dates: Sequence[tuple[Column, Column]]) -> int:
-    """Returns the number of distinct imputed days of participants.
-
-    `subjects`: the index of the participant of each element. `dates`: pairs of columns, the day and the precision.
-    """
-    pairs = [np.stack([subjects, day.astype(np.int64)])[:, precision > 0] for day, precision in dates]
-    return int(np.unique(np.concatenate(pairs, axis=1), axis=1).shape[1])

@@ -24,6 +24,7 @@ from services.analytics.endpoints.toxicity_versions import dictionary_of
 from services.analytics.snapshot.columns import Column
 from services.analytics.snapshot.selection import Origin, Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
+from services.analytics.snapshot.subject_days import DatedRows, count_imputed_dates
 from shared.gate.study_timeline import protocol_on, protocol_periods
 
 NOT_ASSESSED, UNGRADED = -2, -1
@@ -173,15 +174,10 @@ class _GradeTable:
 def _count_imputed_dates(clock: ToxicityClock, is_counted: Mask, periods: Sequence[_GradedPeriod]) -> int:
     """Returns the number of distinct imputed days of each participant."""
     subjects = np.flatnonzero(is_counted)
-    dates = [(subjects, clock.started.day[subjects], clock.started.precision[subjects])]
+    dates: list[DatedRows] = [(subjects, clock.started.day[subjects], clock.started.precision[subjects])]
     for period in periods:
         findings, rows, is_chosen = period.findings, period.assessments.rows, period.is_in_window
         dates.append((findings.subjects, findings["event_on"], findings["event_precision"]))
         chosen_subjects, day, precision = period.assessments.subjects, rows["assessed_on"], rows["assessed_precision"]
         dates.append((chosen_subjects[is_chosen], day[is_chosen], precision[is_chosen]))
-    pairs = [
-        np.stack([indexes[is_imputed], day[is_imputed].astype(np.int64)])
-        for indexes, day, precision in dates
-        for is_imputed in [precision > 0]
-    ]
-    return int(np.unique(np.concatenate(pairs, axis=1), axis=1).shape[1])
+    return count_imputed_dates(dates)

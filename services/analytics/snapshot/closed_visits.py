@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.analytics.cohort.date_imputation import MONTH, YEAR
-from services.analytics.snapshot.columns import NEVER_NUMBER, Column, Table
+from services.analytics.snapshot.columns import NEVER_NUMBER, Table
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
+from services.analytics.snapshot.subject_days import count_imputed_dates
 from shared.protocol.visit_status import END_REASONS
 
 ClosedVisitState = Literal["done", "done_late", "not_reported", "not_applicable"]
@@ -85,8 +86,9 @@ def _count_imputed_dates(
 ) -> int:
     """Returns how many imputed dates fixed a state: anchors, contacts, and ends that leave visits out, each once."""
     reported = states["done"] | states["done_late"]
-    anchors = _count_days(subjects, visits["anchor_on"], visits["anchor_precision"] > 0)
-    contacts = _count_days(subjects, visits["contact_on"], reported & (visits["contact_precision"] > 0))
+    anchors = count_imputed_dates([(subjects, visits["anchor_on"], visits["anchor_precision"])])
+    contact_precision = np.where(reported, visits["contact_precision"], 0)
+    contacts = count_imputed_dates([(subjects, visits["contact_on"], contact_precision)])
     ended = states["not_applicable"] & (visits["ends_on"] <= np.minimum(visits["closes"], visits["closing_on"]))
     total = anchors + contacts
     for reason, column in _PRECISIONS.items():
@@ -98,8 +100,3 @@ def _count_imputed_dates(
     imputed = absences["lost_precision"] > 0
     standing = absences.where(imputed & (absences["lost_on"] <= cut) & (cut < absences["resumed_on"]))
     return total + len(np.intersect1d(subjects[is_lost], snapshot.subject_indexes(standing)))
-
-
-def _count_days(subjects: NDArray[np.intp], days: Column, mask: Mask) -> int:
-    """Returns the number of distinct days of participants among those of the mask."""
-    return int(np.unique(np.stack([subjects[mask], days[mask]]), axis=1).shape[1])

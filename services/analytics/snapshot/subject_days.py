@@ -12,6 +12,7 @@ from services.analytics.snapshot.snapshot import StudySnapshot
 
 DatedRows = tuple[NDArray[np.intp], Column, Column]
 """Indexes of participants, with a day of each and the precision of its date."""
+_DAY_BITS = 32
 
 
 def days_of_kind(snapshot: StudySnapshot, kind: str, cut: int) -> Table:
@@ -22,7 +23,10 @@ def days_of_kind(snapshot: StudySnapshot, kind: str, cut: int) -> Table:
 
 def count_imputed_dates(dates: Iterable[DatedRows]) -> int:
     """Returns the number of distinct imputed days of each participant."""
-    imputed = [
-        np.stack([subjects[precision > 0], day[precision > 0].astype(np.int64)]) for subjects, day, precision in dates
-    ]
-    return int(np.unique(np.concatenate(imputed, axis=1), axis=1).shape[1]) if imputed else 0
+    keys = [_pair_keys(subjects[mask], day[mask]) for subjects, day, precision in dates for mask in [precision > 0]]
+    return len(np.unique(np.concatenate(keys))) if keys else 0
+
+
+def _pair_keys(subjects: NDArray[np.intp], day: Column) -> NDArray[np.int64]:
+    """Returns one number for each pair of a participant and a day, which has 32 bits."""
+    return (subjects.astype(np.int64) << _DAY_BITS) + day
