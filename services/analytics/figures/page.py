@@ -14,7 +14,7 @@ from services.analytics import urls
 from services.analytics.figures.api import FigureResources, note_figure, note_sealed_figure
 from services.analytics.figures.cut_rows import CutRow, cut_rows
 from services.analytics.figures.figure import FigureAnswer
-from services.analytics.figures.page_content import PageContent, page_content
+from services.analytics.figures.page_content import DrawnFigure, PageContent, draw_figure
 from services.analytics.figures.parameters import CohortParameters, CohortQuery, format_pages
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import PAGE_SIZE, RowPage
@@ -158,17 +158,17 @@ async def _shown_figures(request: Request, study: str, parameters: CohortParamet
         if isinstance(answer, RequestError):
             refusals.append(answer)
         else:
-            shown[answer.name] = _show_answer(request, answer)
+            shown[answer.name] = await _show_answer(request, answer)
     if not shown and refusals:
         raise refusals[0]
     return [shown[name] for name in FIGURES if name in shown]
 
 
-def _show_answer(request: Request, answer: FigureAnswer) -> ShownFigure:
+async def _show_answer(request: Request, answer: FigureAnswer) -> ShownFigure:
     """Returns a computed figure, and notes the read."""
     note_figure(request, answer)
-    cut = answer.context.requested_cut
-    return ShownFigure(build_figure_part(answer, request.query_params), cut.name if cut else None)
+    cut, drawn = answer.context.requested_cut, await _figure_service(request).drawn(answer)
+    return ShownFigure(build_drawn_part(drawn, request.query_params), cut.name if cut else None)
 
 
 def _show_sealed(request: Request, study: str, sealed: SealedPage) -> ShownFigure:
@@ -188,14 +188,19 @@ async def figure_fragment(request: Request, study: StudyIdPath, name: str, figur
     if sealed := await figures.sealed_page(name, study, member, figure_request, numbers):
         return html_response(render_figure(_show_sealed(request, study, sealed).part))
     answer = await figures.figure(name, study, member, figure_request, numbers)
-    return html_response(render_figure(_show_answer(request, answer).part))
+    return html_response(render_figure((await _show_answer(request, answer)).part))
 
 
 def build_figure_part(answer: FigureAnswer, query: Mapping[str, str] = urls.NO_QUERY) -> FigurePart:
     """Returns the part that shows a figure, with links that keep its `query`."""
-    context = answer.context
-    picture, is_live = answer.figure.draw(context), context.publication is None
-    return _figure_part(context.study_id, page_content(answer), picture, query, is_live=is_live)
+    return build_drawn_part(draw_figure(answer), query)
+
+
+def build_drawn_part(drawn: DrawnFigure, query: Mapping[str, str]) -> FigurePart:
+    """Returns what `build_figure_part` returns, of a figure that is drawn."""
+    context = drawn.answer.context
+    is_live = context.publication is None
+    return _figure_part(context.study_id, drawn.content, drawn.picture, query, is_live=is_live)
 
 
 def _figure_part(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from pydantic import BaseModel
@@ -47,3 +48,17 @@ def page_content(answer: FigureAnswer) -> PageContent:
 def render_page_content(answer: FigureAnswer) -> bytes:
     """Returns the words and the table of a figure as JSON."""
     return page_content(answer).model_dump_json().encode()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnFigure:
+    """A figure with all that takes time to show it on a page."""
+
+    answer: FigureAnswer
+    picture: str
+    content: PageContent
+
+
+def draw_figure(answer: FigureAnswer) -> DrawnFigure:
+    """Returns a figure with its picture, words and table."""
+    return DrawnFigure(answer, answer.figure.draw(answer.context), page_content(answer))

@@ -9,6 +9,7 @@ from datetime import date
 from functools import partial
 
 from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
+from services.analytics.figures.page_content import DrawnFigure, draw_figure
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.publications import Publications
 from services.analytics.figures.registry import FIGURES
@@ -38,6 +39,7 @@ class FigureService:
         self._reader, self._sealed, self._publications = reader, SealedFigures(reader), Publications(reader)
         self._answers = AsyncCache[FigureAnswer](CACHE_SIZE)
         self._whole_tables = AsyncCache[FigureAnswer](WHOLE_TABLE_CACHE_SIZE)
+        self._drawn = AsyncCache[DrawnFigure](CACHE_SIZE)
 
     async def figure(
         self,
@@ -55,6 +57,11 @@ class FigureService:
         if isinstance(answer, RequestError):
             raise answer
         return answer
+
+    async def drawn(self, answer: FigureAnswer) -> DrawnFigure:
+        """Returns an answer with its picture, words and table. Everybody who has the same answer gets the same ones."""
+        # A figure that is kept keeps its answer, so no other answer has the same id.
+        return await self._drawn.get(id(answer), lambda: asyncio.to_thread(draw_figure, answer))
 
     async def sealed_file(
         self, name: str, study_id: str, member: str, request: FigureRequest, file_format: str
@@ -169,7 +176,8 @@ class FigureService:
             return await self._reader.past_snapshot(newest.study_id, study, position, visible_to)
         if visible_to is None:
             return newest
-        return newest.limited_to(await self._reader.visible_participants(newest.study_id, visible_to))
+        visible = await self._reader.visible_participants(newest.study_id, visible_to)
+        return await asyncio.to_thread(newest.limited_to, visible)
 
     async def _resolve_cut_date(
         self, study_id: str, study: Record, request: FigureRequest, resolved: ResolvedPosition

@@ -78,10 +78,11 @@ class LiveSnapshots:
     ) -> dict[str, Table]:
         """Returns the tables of the earlier snapshot with the rows of changed participants replaced, or all anew."""
         if earlier is None or len(changed) > max(1, _MAX_CHANGED_SHARE * len(earlier.subjects)):
-            return index_subjects({name: await read_table(connection, name, study_id) for name in self._tables})
+            every_row = {name: await read_table(connection, name, study_id) for name in self._tables}
+            return await asyncio.to_thread(index_subjects, every_row)
         ids = np.unique(np.array([name.encode() for name in changed], dtype=PARTICIPANT_DTYPE))
         rows = {name: await read_table(connection, name, study_id, changed) for name in self._tables}
-        return replace_rows(earlier.tables, rows, ids)
+        return await asyncio.to_thread(replace_rows, earlier.tables, rows, ids)
 
 
 def _read_transaction(connection: PooledConnection) -> Transaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -35,7 +36,7 @@ async def read_table(
     )
     output = io.BytesIO()
     await connection.copy_from_query(query, *arguments, output=output, format="binary")
-    return _parse_copy(output.getbuffer(), row)
+    return await asyncio.to_thread(_parse_copy, output.getbuffer(), row)
 
 
 def _parse_copy(data: memoryview, row: type[Row]) -> Table:
