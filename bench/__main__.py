@@ -14,6 +14,7 @@ from bench import (
     derivation,
     end_to_end,
     fairness,
+    fan_out,
     figures,
     live_figure,
     live_page,
@@ -39,6 +40,7 @@ BENCHES: tuple[Bench, ...] = (
     live_page.BENCH,
     figures.BENCH,
     survival.BENCH,
+    fan_out.BENCH,
     worklist.BENCH,
     reminders.BENCH,
 )

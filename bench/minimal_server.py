@@ -1,4 +1,4 @@
-"""`python -m bench.minimal_server followup | toxicity | smallest PORT`: runs a server that a bench measures."""
+"""`python -m bench.minimal_server SERVICE | smallest PORT`: runs a server that a bench measures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from fastapi import FastAPI
 
+from services.analytics.app import create_app as analytics
 from services.followup.app import create_app as followup
 from services.toxicity.app import create_app as toxicity
 from shared.contracts.follow_up import FollowUpRecorded
@@ -17,7 +18,7 @@ from shared.runtime.server import serve
 from shared.runtime.startup import start_process
 from shared.settings import Settings
 
-SERVICES = {"followup": followup, "toxicity": toxicity}
+SERVICES = {"followup": followup, "toxicity": toxicity, "analytics": analytics}
 READY_PATH = "/ready"
 CREATE_TABLE = "create table smallest (id uuid primary key, participant_id text, data jsonb, recorded_at timestamptz)"
 INSERT = "insert into smallest values ($1, $2, $3, now())"
