@@ -117,6 +117,7 @@ def addresses(route: APIRoute, published: StudyForReaders) -> set[str]:
             "accrual",
             "treatments",
             "overall-survival",
+            "hazard-ratios",
             "progression-free-survival",
             "local-control",
             "locoregional-control",

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.analytics.cohort.performance import ecog_status
-from services.analytics.cohort.stage import NOT_DERIVABLE, NOT_REPORTED, STAGE_GROUPS, stage_group
+from services.analytics.cohort.stage import NOT_DERIVABLE, NOT_REPORTED, STAGE_GROUPS
 from services.analytics.derivation.rows import UNKNOWN_NUMBER
 from services.analytics.endpoints.baseline_findings import metastatic_sites, molecular_findings, symptoms
 from services.analytics.endpoints.enrolled import (
@@ -19,15 +18,13 @@ from services.analytics.endpoints.enrolled import (
     EnrolledRows,
     MissingReason,
     in_order,
-    number_combinations,
 )
-from services.analytics.snapshot.selection import GroupNames
+from services.analytics.snapshot.columns import number_combinations
+from services.analytics.snapshot.groups import ages, stage_groups
 from services.analytics.snapshot.snapshot import Mask
 from services.analytics.snapshot.subject_days import DatedRows, count_imputed_dates
 
 DELIVERY_ORDER = ("conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy")
-_FIRST_DAY = np.datetime64("2000-01-01")
-_JULY = 7
 _CENTIGRAY_PER_GRAY = 100
 _ECOG_VALUES = tuple(map(str, range(5)))
 
@@ -49,17 +46,9 @@ def characteristics(rows: EnrolledRows) -> Iterator[Characteristic]:
     yield from _index_course(rows)
 
 
-def ages(rows: EnrolledRows) -> NDArray[np.int64]:
-    """Returns the age of each participant in years: year of enrollment less year of birth, one less before July."""
-    enrolled = np.where(rows.counted, rows.column("enrolled_on"), 0)
-    months = (_FIRST_DAY + enrolled).astype("datetime64[M]").astype(np.int64)
-    years, month = 1970 + months // 12, months % 12 + 1
-    return years - rows.column("birth_year") - (month < _JULY)
-
-
 def _age(rows: EnrolledRows) -> Characteristic:
     is_unknown = rows.column("birth_year") == UNKNOWN_NUMBER
-    return Characteristic("age", {"not_reported": is_unknown}, numbers=ages(rows), unit="years")
+    return Characteristic("age", {"not_reported": is_unknown}, numbers=ages(rows.snapshot, rows.cut), unit="years")
 
 
 def _sex(rows: EnrolledRows) -> Characteristic:
@@ -70,21 +59,13 @@ def _sex(rows: EnrolledRows) -> Characteristic:
 
 
 def _stage(rows: EnrolledRows) -> Characteristic:
-    groups = stage_groups(rows)
+    groups = stage_groups(rows.snapshot, rows.cut)
     missing: dict[MissingReason, Mask] = {
         "no_baseline": ~rows.has_baseline,
         "not_reported": rows.has_baseline & (groups == NOT_REPORTED),
         "not_derivable": rows.has_baseline & (groups == NOT_DERIVABLE),
     }
     return Characteristic("stage", missing, {group: rows.has_baseline & (groups == group) for group in STAGE_GROUPS})
-
-
-def stage_groups(rows: EnrolledRows) -> GroupNames:
-    """Returns the stage group of each participant; `not_reported` without a baseline by the cut-off."""
-    names = ("t", "n", "m", "tnm_edition", "primary_site", "histology")
-    numbers, combinations = number_combinations([rows.column(name) for name in names])
-    groups = [stage_group(*(rows.word(code) for code in combination)) for combination in combinations]
-    return np.where(rows.has_baseline, np.array(groups, dtype=object)[numbers], NOT_REPORTED)
 
 
 def _performance(rows: EnrolledRows) -> Iterator[Characteristic]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
@@ -108,23 +108,6 @@ class EnrolledRows:
         """Returns the chosen participants by the word of their code, in the order of the words."""
         words = {self.word(code): code for code in np.unique(codes[chosen])}
         return {word: chosen & (codes == code) for word, code in sorted(words.items())}
-
-
-def number_combinations(columns: Sequence[Column]) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
-    """Returns the number of the combination of values in each row, and the combinations by their number.
-
-    There are few different values in each column.
-    """
-    keys, sizes, uniques = np.zeros(len(columns[0]), dtype=np.int64), list[int](), list[Column]()
-    for column in columns:
-        values, indexes = np.unique(column, return_inverse=True)
-        keys = keys * max(len(values), 1) + indexes
-        sizes.append(max(len(values), 1))
-        uniques.append(values)
-    present, numbers = np.unique(keys, return_inverse=True)
-    indexes_of_keys = np.unravel_index(present, sizes)
-    columns_of_values = [values[indexes].tolist() for values, indexes in zip(uniques, indexes_of_keys, strict=True)]
-    return numbers, list(zip(*columns_of_values, strict=True))
 
 
 def in_order(masks: Mapping[str, Mask], order: Iterable[str]) -> dict[str, Mask]:

@@ -17,7 +17,7 @@ from services.analytics.endpoints.treated_lesions import (
 )
 from services.analytics.snapshot.columns import NEVER_NUMBER, Column, Table
 from services.analytics.snapshot.flow import DayColumn
-from services.analytics.snapshot.selection import GroupNames
+from services.analytics.snapshot.groups import GroupNames
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 
 LesionStatus = Literal["controlled", "indeterminate", "necrosis", "progressed", "never_imaged"]

@@ -24,7 +24,8 @@ from services.analytics.endpoints.time_to_event import (
 from services.analytics.endpoints.treated_lesions import Indexes, TreatedLesions, treated_lesions
 from services.analytics.snapshot.columns import NEVER_NUMBER, Column
 from services.analytics.snapshot.flow import DayColumn
-from services.analytics.snapshot.selection import GroupNames, Selection
+from services.analytics.snapshot.groups import GroupNames, group_dates
+from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from services.analytics.snapshot.subject_days import count_imputed_dates
 from services.analytics.statistics.risk_sets import CENSORED, Observations, observe
@@ -128,13 +129,22 @@ def _times(snapshot: StudySnapshot, selection: Selection, life: Exits) -> Lesion
         not_counted={**_count_by_reason(every.subjects, is_counted, reasons), "no_origin": len(untreated)},
         lesions_not_counted=_count_by_reason(_lesion_keys(every.subjects, every.lesions), is_counted, reasons),
         imputed_dates=count_imputed_dates(
-            [
-                (counted.subjects, counted.named, counted.named_precision),
-                (counted.subjects, counted.entry, counted.entry_precision),
-                (counted.subjects, counted.end, counted.end_precision),
-            ]
+            (counted.subjects, day, precision)
+            for day, precision in (
+                (counted.named, counted.named_precision),
+                (counted.entry, counted.entry_precision),
+                (counted.end, counted.end_precision),
+                *_group_dates(snapshot, selection, counted.subjects),
+            )
         ),
     )
+
+
+def _group_dates(snapshot: StudySnapshot, selection: Selection, subjects: Indexes) -> Iterator[tuple[Column, Column]]:
+    """Yields the days that fix the groups of the participants at these indexes, with their precisions."""
+    if dates := group_dates(snapshot, selection.by, selection.cut_number):
+        day, precision = dates
+        yield day[subjects], precision[subjects]
 
 
 def _count_by_reason(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,10 +14,21 @@ from services.analytics.endpoints.time_to_event import EndpointTimes, observe_en
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 
+D = TypeVar("D", bound=str)
+
 
 def overall_survival(snapshot: StudySnapshot, selection: Selection) -> EndpointTimes:
     """Returns the times of the selected participants at the cut-off; the only event is death with a date."""
     return observe_endpoint(snapshot, selection, VitalStatus.of(snapshot).exits(selection.cut_number))
+
+
+def survival_by_division(
+    snapshot: StudySnapshot, selection: Selection, divisions: Iterable[D]
+) -> Iterator[tuple[D, EndpointTimes]]:
+    """Yields the times of the selected participants by each of several divisions."""
+    exits = VitalStatus.of(snapshot).exits(selection.cut_number)
+    for by in divisions:
+        yield by, observe_endpoint(snapshot, replace(selection, by=by), exits)
 
 
 def other_readings(

@@ -23,7 +23,8 @@ from services.analytics.endpoints.toxicity_findings import Assessments, Findings
 from services.analytics.endpoints.toxicity_versions import divide_by_version, graded_versions
 from services.analytics.snapshot.columns import NEVER_NUMBER
 from services.analytics.snapshot.flow import DayColumn, first_days, last_days
-from services.analytics.snapshot.selection import GroupNames, Origin, Selection
+from services.analytics.snapshot.groups import GroupNames
+from services.analytics.snapshot.selection import Origin, Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from services.analytics.statistics.risk_sets import CENSORED
 

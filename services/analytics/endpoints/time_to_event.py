@@ -7,7 +7,7 @@ participant reaches, the day of reaching it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -18,9 +18,10 @@ from services.analytics.endpoints.origins import origin_days
 from services.analytics.endpoints.stereotactic import OTHER, STEREOTACTIC, stereotactic_days
 from services.analytics.snapshot.columns import NEVER_NUMBER, Column
 from services.analytics.snapshot.flow import DayColumn
-from services.analytics.snapshot.selection import GroupNames, Selection
+from services.analytics.snapshot.groups import NO_INDEX_COURSE, GroupNames, group_dates
+from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
-from services.analytics.snapshot.subject_days import count_imputed_dates
+from services.analytics.snapshot.subject_days import ImputedDays, imputed_days
 from services.analytics.statistics.risk_sets import CENSORED, Observations, observe
 
 NotCountedReason = Literal[
@@ -41,8 +42,8 @@ class EndpointTimes:
     A participant who reaches a group while at risk has two: in the group before, censored on the day of reaching the
     other, and in that group from then on. `subjects`: the index of the participant. `origins`: the number of the day
     of the origin. `groups`: the name of the group. `not_counted`: how many participants of the selection are enrolled
-    and not counted, by reason. `imputed_dates`: how many distinct imputed dates of those counted fixed an origin, an
-    entry, an exit or a group.
+    and not counted, by reason. `imputed`: the distinct imputed dates of those counted that fixed an origin, an entry,
+    an exit or a group.
     """
 
     subjects: NDArray[np.intp]
@@ -50,7 +51,11 @@ class EndpointTimes:
     observations: Observations
     groups: GroupNames
     not_counted: Mapping[NotCountedReason, int]
-    imputed_dates: int
+    imputed: ImputedDays
+
+    @property
+    def imputed_dates(self) -> int:
+        return int(self.imputed.shape[1])
 
     @property
     def participants(self) -> int:
@@ -58,7 +63,7 @@ class EndpointTimes:
 
     @property
     def events(self) -> int:
-        return int(np.count_nonzero(self.observations.causes != CENSORED))
+        return self.observations.event_count
 
     def of_group(self, name: str) -> Observations:
         """Returns the times of one group."""
@@ -107,6 +112,7 @@ def observe_endpoint(
         (enrolled_on, np.where((entry == enrolled_on) & (entry > origin.day), _enrolled_precision(snapshot), 0)),
         (reached.day, np.where(reached.day <= cut, reached.precision, 0)),
         (exits.day, exits.precision),
+        *([dates] if (dates := group_dates(snapshot, selection.by, cut)) else []),
     ]
     return EndpointTimes(
         subjects=periods.subjects,
@@ -114,7 +120,7 @@ def observe_endpoint(
         observations=observe(periods.end - origins, periods.cause, entries),
         groups=periods.groups,
         not_counted={reason: int(np.sum(enrolled & mask)) for reason, mask in reasons.items()},
-        imputed_dates=count_imputed_dates((counted, day[counted], precision[counted]) for day, precision in imputed),
+        imputed=imputed_days((counted, day[counted], precision[counted]) for day, precision in imputed),
     )
 
 
@@ -158,19 +164,23 @@ def _periods(
     """Returns the times at risk of the counted participants; two for those who reach a group while at risk."""
     names = selection.group_names(snapshot)[counted]
     whole = _Periods(counted, entry[counted], exits.day[counted], exits.cause[counted], names)
-    return _split(whole, reached[counted]) if selection.by == "subset" else whole
+    if selection.by == "subset":
+        return _split(replace(whole, groups=np.full(len(counted), STEREOTACTIC, dtype=object)), reached[counted], OTHER)
+    if selection.by == "delivery":
+        return _split(whole, snapshot.subjects["index_started_on"][counted].astype(np.int64), NO_INDEX_COURSE)
+    return whole
 
 
-def _split(whole: _Periods, reached: Days) -> _Periods:
-    """Splits times on the day of reaching the group: until then, that day included, a participant is in the other."""
+def _split(whole: _Periods, reached: Days, earlier_group: str) -> _Periods:
+    """Splits times on the day of reaching the group: until then, that day included, a participant is in the earlier."""
     is_member = reached <= whole.start
     is_split = ~is_member & (reached < whole.end)
-    groups = np.where(is_member, STEREOTACTIC, OTHER).astype(object)
+    groups = np.where(is_member, whole.groups, earlier_group).astype(object)
     later = np.flatnonzero(is_split)
     return _Periods(
         subjects=np.concatenate([whole.subjects, whole.subjects[later]]),
         start=np.concatenate([whole.start, reached[later]]),
         end=np.concatenate([np.where(is_split, reached, whole.end), whole.end[later]]),
         cause=np.concatenate([np.where(is_split, CENSORED, whole.cause), whole.cause[later]]),
-        groups=np.concatenate([groups, np.full(len(later), STEREOTACTIC, dtype=object)]),
+        groups=np.concatenate([groups, whole.groups[later]]),
     )

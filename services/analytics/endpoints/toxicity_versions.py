@@ -10,7 +10,7 @@ import numpy as np
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.endpoints.toxicity_findings import Assessments, Findings, ToxicityClock, present_codes
 from services.analytics.snapshot.columns import NEVER_NUMBER, day_number
-from services.analytics.snapshot.selection import GroupNames
+from services.analytics.snapshot.groups import GroupNames
 from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.gate.study_timeline import protocol_periods
 

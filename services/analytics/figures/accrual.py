@@ -18,6 +18,7 @@ from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.disclosure.editions import DividedCut, Edition, Members, Membership
 from services.analytics.figures.accrual_chart import CHART_WIDTH, AccrualPlan, GroupRow, Steps, draw_accrual
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.group_names import DIVISIONS, group_names
 from services.analytics.snapshot.columns import Column, day_of_number
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
@@ -57,7 +58,7 @@ class Accrual(Figure):
 
     NAME: ClassVar[str] = "accrual"
     TITLE: ClassVar[str] = "Accrual"
-    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=frozenset({"groups.enrolled", "groups.curve.cumulative"}),
         divisible=True,
@@ -73,7 +74,7 @@ class Accrual(Figure):
         enrolled = snapshot.subjects["enrolled_on"]
         counted = cls._counted(snapshot, selection)
         names = selection.group_names(snapshot)
-        groups = sorted(set(names[counted])) if selection.by else ["all"]
+        groups = group_names(snapshot, selection, names[counted])
         return cls(
             target=protocol_on(snapshot.study, selection.cut_date).accrual_target,
             groups=tuple(_group_of_column(name, enrolled[counted & (names == name)]) for name in groups),

@@ -13,6 +13,7 @@ from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.endpoints.causes_of_death import CauseOfDeath, CountedDeaths, deaths_by_cause
 from services.analytics.endpoints.enrolled import EnrolledRows
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.group_names import DIVISIONS
 from services.analytics.figures.share_chart import ShareRow, ShareSection, draw_shares
 from services.analytics.figures.shares import SHARE_HEADINGS, Share, divide_mask, share_counts
 from services.analytics.figures.survival_numbers import Definition
@@ -61,7 +62,7 @@ class CausesOfDeath(Figure):
 
     NAME: ClassVar[str] = "causes-of-death"
     TITLE: ClassVar[str] = "Causes of death"
-    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=frozenset(f"groups.{name}" for name in _NOTES) | share_counts("groups.died", "groups.causes"),
         divisible=False,

@@ -19,6 +19,7 @@ from services.analytics.figures.characteristic_words import (
     table_rows,
 )
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.group_names import DIVISIONS
 from services.analytics.figures.share_chart import draw_shares
 from services.analytics.figures.shares import divide_mask, share_counts
 from services.analytics.figures.survival_numbers import Definition
@@ -35,7 +36,7 @@ class Characteristics(Figure):
 
     NAME: ClassVar[str] = "characteristics"
     TITLE: ClassVar[str] = "Characteristics"
-    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     TABLES: ClassVar[tuple[str, ...]] = ("course", "subject_day", "symptom")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=frozenset({"groups.n", "groups.characteristics.known", "groups.characteristics.missing.participants"})

@@ -168,6 +168,12 @@ def draw_risk_tables(axes: CurveAxes, tables: Sequence[RiskTable]) -> tuple[list
     return elements, y - _ROW_HEIGHT + 8
 
 
+def draw_notes(lines: Sequence[str], top: float) -> tuple[list[Element], float]:
+    """Returns lines of text below a picture that ends at `top`, and the height of the picture with them."""
+    texts = [secondary_text(0, top + number * _ROW_HEIGHT, line) for number, line in enumerate(lines, 1)]
+    return texts, top + len(lines) * _ROW_HEIGHT + (8 if lines else 0)
+
+
 def _fit(axes: CurveAxes, numbers: NumbersByDay) -> Iterator[tuple[float, str]]:
     """Yields the numbers that have room beside the one before."""
     free_from = 0.0

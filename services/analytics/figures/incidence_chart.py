@@ -22,6 +22,7 @@ from services.analytics.figures.curve_frame import (
     draw_axes,
     draw_legend,
     draw_nobody,
+    draw_notes,
     draw_risk_tables,
     line_styles,
 )
@@ -41,7 +42,7 @@ class IncidenceCurve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidencePicture:
-    """The words and the curves of a picture. `groups` have the numbers below the axis."""
+    """The words and the curves of a picture. `groups` have the numbers below the axis, and `notes` stand below them."""
 
     name: str
     title: str
@@ -49,6 +50,7 @@ class IncidencePicture:
     axis_title: str
     curves: Sequence[IncidenceCurve]
     groups: Sequence[IncidenceGroup]
+    notes: Sequence[str] = ()
 
 
 def event_curve(label: str, group: IncidenceGroup) -> IncidenceCurve:
@@ -81,7 +83,8 @@ def draw_incidence(picture: IncidencePicture) -> str:
     if not any(group.n for group in picture.groups):
         body.append(draw_nobody(axes))
     table, height = draw_risk_tables(axes, [_risk_table(group, len(picture.groups)) for group in picture.groups])
-    return document(picture.name, picture.title, picture.caption, (WIDTH, height), [*body, *table])
+    lines, height = draw_notes(picture.notes, height)
+    return document(picture.name, picture.title, picture.caption, (WIDTH, height), [*body, *table, *lines])
 
 
 def _curve(axes: CurveAxes, curve: IncidenceCurve, style: LineStyle, *, has_band: bool) -> Iterator[Element]:

@@ -12,7 +12,7 @@ from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.endpoints.local_control import local_control, other_control_readings
 from services.analytics.figures.curve_frame import axis_ticks
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
-from services.analytics.figures.group_names import group_names
+from services.analytics.figures.group_names import DIVISIONS, group_names
 from services.analytics.figures.incidence_chart import IncidencePicture, competing_curve, draw_incidence, event_curve
 from services.analytics.figures.incidence_numbers import IncidenceGroup, IncidenceRow, emptied_on
 from services.analytics.figures.lesion_numbers import (
@@ -68,7 +68,7 @@ class LocalControl(Figure):
 
     NAME: ClassVar[str] = "local-control"
     TITLE: ClassVar[str] = "Local control"
-    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"landmarks", "event"})
     TABLES: ClassVar[tuple[str, ...]] = ("absence", "lesion_episode", "lesion_status", "subject_day")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(

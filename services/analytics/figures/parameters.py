@@ -102,7 +102,9 @@ class FigureParameters(BaseModel):
     as_of: AsOfParameter = None
     site: Annotated[SiteId | None, Field(description="only participants enrolled at this site")] = None
     subset: Literal["all", "stereotactic"] = "all"
-    by: Annotated[Literal["site", "sex", "subset"] | None, Field(description="divide the figure by this")] = None
+    by: Annotated[
+        Literal["site", "sex", "stage", "performance", "subset"] | None, Field(description="divide the figure by this")
+    ] = None
     origin: Annotated[Origin | None, Field(description="time 0 of times to events; default: that of the protocol")] = (
         None
     )

@@ -20,7 +20,7 @@ from services.analytics.endpoints.progression_control import (
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.figures.curve_frame import axis_ticks
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
-from services.analytics.figures.group_names import group_names
+from services.analytics.figures.group_names import DIVISIONS, group_names
 from services.analytics.figures.incidence_chart import (
     IncidenceCurve,
     IncidencePicture,
@@ -99,7 +99,7 @@ class ProgressionControl(Figure):
 
     NAME: ClassVar[str] = "progression-control"
     TITLE: ClassVar[str] = "Control"
-    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"origin", "landmarks"})
     TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(

@@ -11,6 +11,7 @@ from services.analytics.figures.distant_control import DistantControl
 from services.analytics.figures.figure import Figure
 from services.analytics.figures.first_failure import FirstFailure
 from services.analytics.figures.follow_up import FollowUp
+from services.analytics.figures.hazard_ratios import HazardRatios
 from services.analytics.figures.local_control import LocalControl
 from services.analytics.figures.locoregional_control import LocoregionalControl
 from services.analytics.figures.overall_survival import OverallSurvival
@@ -29,6 +30,7 @@ _FIGURES: tuple[type[Figure], ...] = (
     Characteristics,
     Treatments,
     OverallSurvival,
+    HazardRatios,
     CausesOfDeath,
     ProgressionFreeSurvival,
     BestResponse,

@@ -14,6 +14,7 @@ from services.analytics.endpoints.best_response import OBJECTIVE_RESPONSES, Best
 from services.analytics.endpoints.enrolled import EnrolledRows
 from services.analytics.endpoints.origins import ORIGIN_WORDS, chosen_origin
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.group_names import BASELINE_DIVISIONS
 from services.analytics.figures.share_chart import ShareRow, ShareSection, draw_shares
 from services.analytics.figures.shares import SHARE_HEADINGS, Share, divide_mask, share_counts
 from services.analytics.figures.survival_numbers import Definition, NotCounted
@@ -58,7 +59,7 @@ class BestResponse(Figure):
 
     NAME: ClassVar[str] = "response"
     TITLE: ClassVar[str] = "Best response"
-    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex")
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = BASELINE_DIVISIONS
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"origin"})
     TABLES: ClassVar[tuple[str, ...]] = ("subject_day",)
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(

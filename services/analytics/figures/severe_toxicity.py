@@ -16,7 +16,7 @@ from services.analytics.endpoints.toxicity_findings import CLOCKS
 from services.analytics.endpoints.toxicity_versions import version_group
 from services.analytics.figures.curve_frame import axis_ticks
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
-from services.analytics.figures.group_names import standing_groups
+from services.analytics.figures.group_names import DIVISIONS, standing_groups
 from services.analytics.figures.incidence_chart import (
     IncidenceCurve,
     IncidencePicture,
@@ -82,7 +82,7 @@ class SevereToxicity(Figure):
 
     NAME: ClassVar[str] = "severe-toxicity"
     TITLE: ClassVar[str] = "Severe toxicity"
-    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     PARAMETERS: ClassVar[frozenset[str]] = frozenset(
         {"origin", "landmarks", "window", "late_after", "late_from", "emergent"}
     )

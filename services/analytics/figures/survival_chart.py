@@ -21,14 +21,22 @@ from services.analytics.figures.curve_frame import (
     draw_axes,
     draw_legend,
     draw_nobody,
+    draw_notes,
     draw_risk_tables,
     line_styles,
 )
 from services.analytics.figures.survival_numbers import CurveRow, RiskTableRow, SurvivalGroup
 
 
-def draw_survival(name: str, title: str, caption: str, groups: Sequence[SurvivalGroup], axis_title: str) -> str:
-    """Returns the picture as SVG text."""
+def draw_survival(
+    name: str,
+    title: str,
+    caption: str,
+    groups: Sequence[SurvivalGroup],
+    axis_title: str,
+    notes: Sequence[str] = (),
+) -> str:
+    """Returns the picture as SVG text. `notes`: lines below the numbers at risk."""
     axes = curve_axes(max((row.time for group in groups for row in group.curve), default=0), len(groups))
     styles = line_styles(len(groups))
     labels = [f"{group.name} ({group.events} / {group.n})" for group in groups]
@@ -38,7 +46,8 @@ def draw_survival(name: str, title: str, caption: str, groups: Sequence[Survival
     if not any(group.n for group in groups):
         body.append(draw_nobody(axes))
     table, height = draw_risk_tables(axes, [_risk_table(group, len(groups)) for group in groups])
-    return document(name, title, caption, (WIDTH, height), [*body, *table])
+    lines, height = draw_notes(notes, height)
+    return document(name, title, caption, (WIDTH, height), [*body, *table, *lines])
 
 
 def _curve(axes: CurveAxes, group: SurvivalGroup, style: LineStyle, *, has_band: bool) -> Iterator[Element]:

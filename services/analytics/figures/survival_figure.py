@@ -16,7 +16,9 @@ from services.analytics.endpoints.sensitivity import SensitivityName
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.figures.curve_frame import axis_ticks
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
-from services.analytics.figures.group_names import group_names
+from services.analytics.figures.group_names import DIVISIONS, group_names
+from services.analytics.figures.hazard_ratio_numbers import HazardRatio, compare_hazards
+from services.analytics.figures.hazard_ratio_words import describe_hazards, hazard_lines
 from services.analytics.figures.survival_chart import draw_survival
 from services.analytics.figures.survival_numbers import (
     Definition,
@@ -65,16 +67,16 @@ _TABLE_MEMBERS = ("time", "at_risk", "events", "censored", "estimate", "lower", 
 class SurvivalFigure(Figure):
     """A survival curve for each group, with what it depends on.
 
-    `test`: null at a live position, with the reason `live`; it stands at named data cuts alone.
+    `test` and `hazard_ratios`: null at a live position, with the reason `live`; they stand at named data cuts alone.
     """
 
     NAME: ClassVar[str] = "survival"
     TITLE: ClassVar[str] = "Survival"
-    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"origin", "landmarks"})
     DISCLOSURE: ClassVar[Disclosure] = SURVIVAL_DISCLOSURE
     HAS_TEST: ClassVar[bool] = True
-    """True if the groups of a division are tested, at named data cuts."""
+    """True if the groups of a division are compared, at named data cuts."""
     EVENT_NOUN: ClassVar[str]
     DEFINITION: ClassVar[Definition]
     DEFINITION_WORDS: ClassVar[str]
@@ -84,7 +86,10 @@ class SurvivalFigure(Figure):
     definition: Definition
     groups: tuple[SurvivalGroup, ...]
     test: GroupComparison | None = Field(default=None, description="only with `by`, at named data cuts")
-    reason: Literal["live"] | None = Field(default=None, description="the reason for no test")
+    hazard_ratios: tuple[HazardRatio, ...] | None = Field(
+        default=None, description="only with `by`, at named data cuts: of each group against the largest"
+    )
+    reason: Literal["live"] | None = Field(default=None, description="the reason for neither")
     not_counted: tuple[NotCounted, ...]
     sensitivity: tuple[SensitivityLine, ...] = ()
     warnings: tuple[Literal["risk_set_emptied"], ...] = ()
@@ -124,8 +129,7 @@ class SurvivalFigure(Figure):
             left_out=selection.count_excluded(snapshot),
         )
         if selection.by and cls.HAS_TEST:
-            test = _compare(selection, times, list(by_group))
-            figure = figure.model_copy(update={"test": test} if test else {"test": None, "reason": "live"})
+            figure = figure.model_copy(update=_compare(selection, times, list(by_group)))
         figure._late_entries = {name: late_entries(part) for name, part in by_group.items()}
         return figure
 
@@ -165,6 +169,7 @@ class SurvivalFigure(Figure):
             *describe_estimates(self.groups, self.EVENT_NOUN),
             *describe_emptied(self.groups),
             *describe_comparison(self.test),
+            *describe_hazards(self.hazard_ratios),
             *describe_not_counted(self.not_counted),
             *describe_sensitivity(self.sensitivity, self.EVENT_NOUN),
         ]
@@ -191,13 +196,21 @@ class SurvivalFigure(Figure):
     def draw(self, context: FigureContext) -> str:
         """Returns the curves as SVG text, with the numbers at risk below them."""
         axis_title = f"Months from {ORIGIN_WORDS[self.origin]}"
-        return draw_survival(self.NAME, self.TITLE, self.caption(context), self.groups, axis_title)
+        lines = hazard_lines(self.hazard_ratios)
+        return draw_survival(self.NAME, self.TITLE, self.caption(context), self.groups, axis_title, lines)
 
 
-def _compare(selection: Selection, times: EndpointTimes, names: Sequence[str]) -> GroupComparison | None:
-    """Returns the test of the groups; None at a live position."""
+def _compare(selection: Selection, times: EndpointTimes, names: Sequence[str]) -> dict[str, object]:
+    """Returns the members that compare the groups; they have no values at a live position."""
     if not selection.is_named_cut:
-        return None
+        return {"test": None, "hazard_ratios": None, "reason": "live"}
+    return {
+        "test": _test(selection, times, names),
+        "hazard_ratios": compare_hazards(times.observations, times.groups, names),
+    }
+
+
+def _test(selection: Selection, times: EndpointTimes, names: Sequence[str]) -> GroupComparison:
     codes = {name: code for code, name in enumerate(names)}
     test = log_rank(times.observations, [codes[name] for name in times.groups], len(names)).test
     return GroupComparison(

@@ -12,7 +12,7 @@ from services.analytics.endpoints.time_to_event import EndpointTimes, NotCounted
 from services.analytics.statistics.intervals import Estimate, optional
 from services.analytics.statistics.kaplan_meier import SurvivalCurve, kaplan_meier, landmark, quantile
 from services.analytics.statistics.restricted_mean import restricted_mean
-from services.analytics.statistics.risk_sets import CENSORED, Observations, risk_table
+from services.analytics.statistics.risk_sets import Observations, risk_table
 
 DAYS_OF_MONTH = 30.4375
 """Days of a month on axes and in captions, exactly 487 / 16."""
@@ -142,7 +142,7 @@ def survival_group(
     return SurvivalGroup(
         name=name,
         n=len(observations),
-        events=_count_events(observations),
+        events=observations.event_count,
         median=Interval.of(quantile(curve)),
         curve=_rows(curve),
         landmarks=landmarks(curve, months),
@@ -197,7 +197,3 @@ def _rows(curve: SurvivalCurve) -> tuple[CurveRow, ...]:
             *(column.tolist() for column in columns), strict=True
         )
     )
-
-
-def _count_events(observations: Observations) -> int:
-    return int((observations.causes != CENSORED).sum())

@@ -14,6 +14,7 @@ from services.analytics.endpoints.enrolled import EnrolledRows
 from services.analytics.endpoints.symptom_relief import SymptomCourse, SymptomRelief
 from services.analytics.figures.curve_frame import axis_ticks
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.group_names import BASELINE_DIVISIONS
 from services.analytics.figures.incidence_numbers import IncidencePlan, emptied_on
 from services.analytics.figures.incidence_publication import publish_incidence
 from services.analytics.figures.progression_control import group_counts, group_numbers
@@ -39,7 +40,7 @@ class SymptomReliefFigure(Figure):
 
     NAME: ClassVar[str] = "symptom-relief"
     TITLE: ClassVar[str] = "Symptom relief"
-    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex")
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = BASELINE_DIVISIONS
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"landmarks"})
     TABLES: ClassVar[tuple[str, ...]] = ("subject_day", "symptom")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(

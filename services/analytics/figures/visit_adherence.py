@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.group_names import DIVISIONS, group_names
 from services.analytics.figures.visit_adherence_chart import AdherenceBar, draw_adherence
 from services.analytics.snapshot.closed_visits import ClosedVisits, ClosedVisitState
 from services.analytics.snapshot.selection import Selection
@@ -65,7 +66,7 @@ class VisitAdherence(Figure):
 
     NAME: ClassVar[str] = "visit-adherence"
     TITLE: ClassVar[str] = "Visit adherence"
-    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     TABLES: ClassVar[tuple[str, ...]] = ("visit", "absence")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=frozenset(
@@ -82,7 +83,7 @@ class VisitAdherence(Figure):
     def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         closed = ClosedVisits.of(snapshot, selection)
         names = selection.group_names(snapshot)[closed.subjects]
-        groups = sorted(set(names)) if selection.by else ["all"]
+        groups = group_names(snapshot, selection, names)
         return cls(
             groups=tuple(_group(name, closed, names == name) for name in groups),
             imputed_dates=closed.imputed_dates,

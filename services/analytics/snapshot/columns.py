@@ -219,3 +219,20 @@ def _replace_parts(column: Column, changed: Column, old: Sequence[slice], new: S
         parts += [column[kept_from : old_slice.start], changed[new_slice]]
         kept_from = old_slice.stop
     return np.concatenate([*parts, column[kept_from:]])
+
+
+def number_combinations(columns: Sequence[Column]) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
+    """Returns the number of the combination of values in each row, and the combinations by their number.
+
+    There are few different values in each column.
+    """
+    keys, sizes, uniques = np.zeros(len(columns[0]), dtype=np.int64), list[int](), list[Column]()
+    for column in columns:
+        values, indexes = np.unique(column, return_inverse=True)
+        keys = keys * max(len(values), 1) + indexes
+        sizes.append(max(len(values), 1))
+        uniques.append(values)
+    present, numbers = np.unique(keys, return_inverse=True)
+    indexes_of_keys = np.unravel_index(present, sizes)
+    columns_of_values = [values[indexes].tolist() for values, indexes in zip(uniques, indexes_of_keys, strict=True)]
+    return numbers, list(zip(*columns_of_values, strict=True))

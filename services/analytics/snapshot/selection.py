@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.analytics.snapshot.columns import Table, day_number
+from services.analytics.snapshot.groups import FIXED_GROUPS, GroupNames
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from shared.gate.study_timeline import protocol_on
 
@@ -24,8 +23,6 @@ LesionEvent = Literal["failure", "necrosis"]
 """The event of a treated lesion that local control counts."""
 DEFAULT_LANDMARKS = (6, 12, 24)
 """Months at which figures of times to events state an estimate, unless a request names others."""
-GroupNames = NDArray[np.object_]
-"""The name of the group of each participant."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,9 @@ class Selection:
 
     def group_names(self, snapshot: StudySnapshot) -> GroupNames:
         """Returns the group of each participant; `all` in an undivided figure."""
-        return _GROUPS[self.by](snapshot, self.cut_date)
+        if self.by == "subset":
+            return np.where(stereotactic_subjects(snapshot, self.cut_date), "stereotactic", "other").astype(object)
+        return FIXED_GROUPS[self.by](snapshot, self.cut_number)
 
     def _at_sites(self, snapshot: StudySnapshot) -> Mask:
         if self.sites is None:
@@ -101,26 +100,3 @@ def stereotactic_targets(snapshot: StudySnapshot, cut_date: date) -> Table:
 def stereotactic_subjects(snapshot: StudySnapshot, cut_date: date) -> Mask:
     """Returns which participants have a metastasis that is treated stereotactically by the cut-off."""
     return snapshot.subjects_with(stereotactic_targets(snapshot, cut_date))
-
-
-def _words_of(column: str) -> Callable[[StudySnapshot, date], GroupNames]:
-    def names(snapshot: StudySnapshot, _: date) -> GroupNames:
-        return np.array([snapshot.words.word(code) for code in snapshot.subjects[column]], dtype=object)
-
-    return names
-
-
-def _subset_names(snapshot: StudySnapshot, cut_date: date) -> GroupNames:
-    return np.where(stereotactic_subjects(snapshot, cut_date), "stereotactic", "other").astype(object)
-
-
-def _one_group(snapshot: StudySnapshot, _: date) -> GroupNames:
-    return np.full(len(snapshot.subjects), "all", dtype=object)
-
-
-_GROUPS: Mapping[str | None, Callable[[StudySnapshot, date], GroupNames]] = {
-    None: _one_group,
-    "site": _words_of("enrolling_site"),
-    "sex": _words_of("sex"),
-    "subset": _subset_names,
-}

@@ -36,6 +36,11 @@ class Observations:
         """The greatest number of a cause; at least 1."""
         return max(1, int(self.causes.max(initial=1)))
 
+    @property
+    def event_count(self) -> int:
+        """The number of those with an event of any cause."""
+        return int(np.count_nonzero(self.causes != CENSORED))
+
     def with_causes(self, causes: ArrayLike) -> Observations:
         """Returns the same times with other causes."""
         return Observations(self.exits, _whole_numbers(causes, len(self), "causes", 1000), self.entries)

@@ -138,3 +138,18 @@ def test_episode_is_fitted_although_its_facts_were_recorded_on_different_days() 
     events = recorded("P", statements, date(2025, 3, 20), date(2025, 11, 20))
     days = days_in_cohort(events)["P"]
     assert [days[event.event_id] for event in events[-2:]] == [date(2025, 3, 15), date(2025, 3, 15)]
+
+
+@pytest.mark.parametrize(
+    ("recorded_on", "day"), [(date(2025, 3, 10), date(2025, 3, 10)), (date(2025, 2, 10), date(2025, 2, 20))]
+)
+def test_death_known_by_its_year_is_between_the_last_proof_of_life_and_the_day_of_its_recording(
+    recorded_on: date, day: date
+) -> None:
+    """W15: a stranger's fact in November moves nothing."""
+    last_seen = follow_up_facts.follow_up_recorded("2025-02-20")
+    death = recorded("P", [last_seen, follow_up_facts.participant_died("2025")], recorded_on)
+    stranger = recorded("Q", [follow_up_facts.follow_up_recorded("2025-11-03")], date(2025, 11, 3))
+    assert day_of_death(*death) == day
+    days = days_in_cohort([*death, *stranger])["P"]
+    assert days[death[-1].event_id] == day

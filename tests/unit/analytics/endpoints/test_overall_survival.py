@@ -206,6 +206,33 @@ class TestDelayedEntry:
         assert quantile(curve).value is None
         assert set(curve.estimate[1:].tolist()) == {0.0}
 
+    def test_given_two_groups_with_delayed_entry_then_curve_and_test_are_those_of_r(self) -> None:
+        """W7: a test that ignores the entries has 0.450913373609."""
+        cohort = [
+            *(treated(dead(exit_), enrolled=entry) for entry, exit_ in ((0, 25), (10, 40), (5, 18), (0, 33))),
+            treated(*alive(60), enrolled=20),
+            *(
+                treated(dead(exit_), enrolled=entry, sex="male")
+                for entry, exit_ in ((15, 33), (8, 50), (0, 12), (30, 70))
+            ),
+            treated(*alive(45), enrolled=12, sex="male"),
+        ]
+        times = overall_survival(cohort_of(cohort), selection(100, by="sex"))
+        curve = kaplan_meier(times.observations)
+        has_events = curve.events > 0
+        assert curve.days[has_events].tolist() == [12, 18, 25, 33, 40, 50, 70]
+        assert curve.at_risk[has_events].tolist() == [6, 7, 7, 7, 5, 3, 1]
+        assert curve.estimate[has_events].tolist() == pytest.approx(
+            [
+                *(0.833333333333333, 0.714285714285714, 0.612244897959, 0.437317784257),
+                *(0.349854227405, 0.233236151603, 0),
+            ],
+            abs=1e-12,
+        )
+        test = log_rank(times.observations, [["female", "male"].index(name) for name in times.groups], 2).test
+        assert test.statistic == pytest.approx(0.227502006190530, abs=1e-12)
+        assert test.p == pytest.approx(0.633382271143, abs=1e-12)
+
 
 class TestStereotacticGroup:
     """W9: no effect was built in. The time before a stereotactic course is time in the other group."""

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.endpoints.characteristics import ages
-from services.analytics.endpoints.enrolled import EnrolledRows
 from services.analytics.figures.characteristic_rows import CharacteristicRows
 from services.analytics.figures.characteristics import Characteristics
 from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.snapshot.groups import ages
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.kernel.fact import Fact
@@ -52,7 +51,7 @@ def counted(name: str, *participants: Sequence[Fact], item: str | None = None) -
 
 
 def test_cases_of_the_reference_study_have_the_ages_of_the_paper() -> None:
-    assert ages(EnrolledRows(four_cases(), selection(FOUR_CASES_CUT))).tolist() == [59, 77, 62, 56]
+    assert ages(four_cases(), selection(FOUR_CASES_CUT).cut_number).tolist() == [59, 77, 62, 56]
     figure = Characteristics.compute(four_cases(), selection(FOUR_CASES_CUT))
     quartiles = figure.groups[0].rows_of("age").quartiles
     assert quartiles is not None

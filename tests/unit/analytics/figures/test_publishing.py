@@ -96,7 +96,7 @@ class StudyHistory:
                 counted = counted_participants(edition.cut.members, group.name, step.on)
                 assert len(counted) == step.cumulative
                 self.shown_counts.setdefault(group.name, set()).add(counted)
-        counts = {group.name: group.enrolled for group in answer.figure.groups}
+        counts = Counter({group.name: group.enrolled for group in answer.figure.groups})
         assert counts == Counter(membership.group for membership in edition.cut.members.values())
         return counts
 
