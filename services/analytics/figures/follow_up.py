@@ -61,14 +61,12 @@ class FollowUp(SurvivalFigure):
     currency: FollowUpCurrency | None = None
 
     @classmethod
-    def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
-        figure = super()._compute(snapshot, selection)
+    def _own_members(cls, snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> dict[str, object]:
         recent = currency(snapshot, selection)
-        members = {
+        return {
             "completeness": completeness(snapshot, selection),
             "currency": FollowUpCurrency(living=recent.living, current=recent.current),
         }
-        return figure.model_copy(update=members)
 
     @classmethod
     def _times(cls, snapshot: StudySnapshot, selection: Selection) -> EndpointTimes:

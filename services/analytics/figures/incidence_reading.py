@@ -9,7 +9,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.endpoints.time_to_event import EndpointTimes
+from services.analytics.figures.hazard_ratio_numbers import HazardRatio, compare_hazards
 from services.analytics.figures.incidence_numbers import (
+    EVENT_CAUSE,
     IncidenceComparison,
     IncidenceGroup,
     IncidencePlan,
@@ -25,7 +27,8 @@ from services.analytics.statistics.risk_sets import Observations
 class IncidenceReading(BaseModel):
     """The incidence of an event in each group. `rate` is that of all groups; null where they are never pooled.
 
-    `test`: null at a live position, with the reason `live`; it stands at named data cuts alone.
+    `test` and `hazard_ratios`: null at a live position, with the reason `live`; they stand at named data cuts alone.
+    Hazard ratios are also null where the groups may not be compared, which `test` then says.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,7 +37,11 @@ class IncidenceReading(BaseModel):
     not_counted: tuple[NotCounted, ...]
     rate: IncidenceRate | None = Field(default=None, description="events per person-month; not for readers")
     test: IncidenceComparison | None = Field(default=None, description="only with `by`, at named data cuts")
-    reason: Literal["live"] | None = Field(default=None, description="the reason for no test")
+    hazard_ratios: tuple[HazardRatio, ...] | None = Field(
+        default=None,
+        description="only with `by`, at named data cuts: cause-specific, of each group against the largest",
+    )
+    reason: Literal["live"] | None = Field(default=None, description="the reason for neither")
 
 
 def read_incidence(
@@ -55,15 +62,23 @@ def _group(name: str, observations: Observations, plan: IncidencePlan) -> Incide
     return incidence_group(name, observations, plan).model_copy(update={"rate": rate_of(observations)})
 
 
-def with_test(
-    reading: IncidenceReading, times: EndpointTimes, *, is_named_cut: bool, is_pooled: bool
-) -> IncidenceReading:
-    """Returns the reading of a division with Gray's test of its groups, or with the reason for none."""
+def compare_groups(
+    times: EndpointTimes, names: Sequence[str], *, is_named_cut: bool, is_pooled: bool = True
+) -> dict[str, object]:
+    """Returns the members that compare the groups of a division; they have no values at a live position.
+
+    `is_pooled`: whether the groups may be compared. The hazard ratios are those of the event alone: whoever has a
+    competing one is censored on its day.
+    """
     if not is_named_cut:
-        return reading.model_copy(update={"test": None, "reason": "live"})
+        return {"test": None, "hazard_ratios": None, "reason": "live"}
     if not is_pooled:
         test = IncidenceComparison(name="Gray", statistic=None, df=0, p=None, reason="several_versions")
-        return reading.model_copy(update={"test": test})
-    numbers = {group.name: number for number, group in enumerate(reading.groups)}
+        return {"test": test, "hazard_ratios": None}
+    numbers = {name: number for number, name in enumerate(names)}
     groups = np.array([numbers[name] for name in times.groups.tolist()], dtype=np.int64)
-    return reading.model_copy(update={"test": compare_incidences(times.observations, groups, len(numbers))})
+    event_alone = times.observations.with_causes(times.observations.causes == EVENT_CAUSE)
+    return {
+        "test": compare_incidences(times.observations, groups, len(numbers)),
+        "hazard_ratios": compare_hazards(event_alone, times.groups, names),
+    }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from services.analytics.figures.comparison_words import describe_emptied_groups
 from services.analytics.figures.incidence_numbers import (
-    IncidenceComparison,
     IncidenceGroup,
     IncidenceLandmark,
     IncidenceRate,
@@ -54,21 +54,8 @@ def _landmark(landmark: IncidenceLandmark, competing_words: str) -> str:
 
 def describe_emptied(groups: Sequence[IncidenceGroup]) -> Iterator[str]:
     """Yields a sentence for each group in which nobody is left event-free before others enter."""
-    for group in groups:
-        if emptied := emptied_on(group):
-            day, later = emptied
-            beginning = f"{group.name}: " if len(groups) > 1 else ""
-            yield (
-                f"{beginning}Everybody at risk on day {day} had an event, so the incidences stay as they are; "
-                f"{count_noun(later, 'participant')} entered later."
-            )
-
-
-def describe_incidence_test(test: IncidenceComparison | None) -> Iterator[str]:
-    """Yields the test of the groups."""
-    if test and test.statistic is not None and test.p is not None:
-        p = "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
-        yield f"{test.name}'s test: chi-square {test.statistic:.2f}, {count_noun(test.df, 'degree')} of freedom, {p}."
+    emptied = {group.name: emptied_on(group) for group in groups}
+    return describe_emptied_groups(emptied, "an event", "the incidences stay as they are")
 
 
 def describe_rate(rate: IncidenceRate | None, beginning: str = "Rate") -> Iterator[str]:

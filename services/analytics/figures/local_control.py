@@ -62,8 +62,8 @@ _HEADER = (
 class LocalControl(Figure):
     """The incidence of local failure of treated lesions beside death and re-treatment, by group.
 
-    `n` of a group counts lesions. `test`: always null, with the reason `clustered`: lesions of one participant are not
-    independent, and the test takes them as such.
+    `n` of a group counts lesions. `test` and `hazard_ratios`: always null, with the reason `clustered`: lesions of one
+    participant are not independent, and both take them as such.
     """
 
     NAME: ClassVar[str] = "local-control"
@@ -99,7 +99,8 @@ class LocalControl(Figure):
     status: LesionStatusCounts
     groups: tuple[IncidenceGroup, ...]
     test: None = Field(default=None, description="only with `by`: null, because lesions of one participant are alike")
-    reason: Literal["clustered"] | None = Field(default=None, description="the reason for no test")
+    hazard_ratios: None = Field(default=None, description="only with `by`: null for the same reason")
+    reason: Literal["clustered"] | None = Field(default=None, description="the reason for neither")
     not_counted: tuple[NotCounted, ...]
     lesions_not_counted: tuple[LesionsNotCounted, ...] = ()
     sensitivity: tuple[LesionSensitivityLine, ...] = ()
@@ -139,7 +140,7 @@ class LocalControl(Figure):
             left_out=selection.count_excluded(snapshot),
         )
         if selection.by:
-            figure = figure.model_copy(update={"test": None, "reason": "clustered"})
+            figure = figure.model_copy(update={"test": None, "hazard_ratios": None, "reason": "clustered"})
         figure._tables = {name: LesionTable.of(times, name) for name in names}
         return figure
 

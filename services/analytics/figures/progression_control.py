@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import date
 from typing import ClassVar, Literal, Self
 
-import numpy as np
 from pydantic import Field, PrivateAttr
 
 from services.analytics.disclosure.declaration import Disclosure
@@ -17,10 +16,12 @@ from services.analytics.endpoints.progression_control import (
     other_progression_control_readings,
     progression_control,
 )
-from services.analytics.endpoints.time_to_event import EndpointTimes
+from services.analytics.figures.comparison_words import describe_comparison
 from services.analytics.figures.curve_frame import axis_ticks
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.figures.group_names import DIVISIONS, group_names
+from services.analytics.figures.hazard_ratio_numbers import HazardRatio
+from services.analytics.figures.hazard_ratio_words import CAUSE_SPECIFIC, describe_hazards, hazard_lines
 from services.analytics.figures.incidence_chart import (
     IncidenceCurve,
     IncidencePicture,
@@ -32,16 +33,15 @@ from services.analytics.figures.incidence_numbers import (
     IncidenceComparison,
     IncidenceGroup,
     IncidencePlan,
-    compare_incidences,
     emptied_on,
     incidence_group,
     incidence_sensitivity,
 )
 from services.analytics.figures.incidence_publication import publish_incidence
+from services.analytics.figures.incidence_reading import compare_groups
 from services.analytics.figures.incidence_table import INCIDENCE_HEADER, incidence_rows
 from services.analytics.figures.incidence_words import (
     describe_emptied,
-    describe_incidence_test,
     describe_incidences,
 )
 from services.analytics.figures.survival_numbers import Definition, NotCounted, SensitivityLine
@@ -93,7 +93,7 @@ CONTROL_COUNTS = frozenset(
 class ProgressionControl(Figure):
     """The incidence of a failure by group, with death without it competing.
 
-    `test`: null at a live position, with the reason `live`; it stands at named data cuts alone.
+    `test` and `hazard_ratios`: null at a live position, with the reason `live`; they stand at named data cuts alone.
     `deaths_without_assessment` counts deaths without a failure and with no disease assessment in the 183 days before.
     """
 
@@ -118,7 +118,11 @@ class ProgressionControl(Figure):
     definition: Definition
     groups: tuple[IncidenceGroup, ...]
     test: IncidenceComparison | None = Field(default=None, description="only with `by`, at named data cuts")
-    reason: Literal["live"] | None = Field(default=None, description="the reason for no test")
+    hazard_ratios: tuple[HazardRatio, ...] | None = Field(
+        default=None,
+        description="only with `by`, at named data cuts: cause-specific, of each group against the largest",
+    )
+    reason: Literal["live"] | None = Field(default=None, description="the reason for neither")
     not_counted: tuple[NotCounted, ...]
     sensitivity: tuple[SensitivityLine, ...] = ()
     warnings: tuple[Literal["risk_set_emptied"], ...] = ()
@@ -148,8 +152,8 @@ class ProgressionControl(Figure):
             left_out=selection.count_excluded(snapshot),
         )
         if selection.by:
-            test = _compare(times, list(by_group)) if selection.is_named_cut else None
-            figure = figure.model_copy(update={"test": test} if test else {"test": None, "reason": "live"})
+            comparison = compare_groups(times, list(by_group), is_named_cut=selection.is_named_cut)
+            figure = figure.model_copy(update=comparison)
         figure._late_entries = {name: late_entries(part) for name, part in by_group.items()}
         return figure
 
@@ -171,7 +175,8 @@ class ProgressionControl(Figure):
         sentences = [
             _DEFINITION_WORDS.format(title=self.TITLE, origin=ORIGIN_WORDS[self.origin], failure=self.EVENT_WORDS),
             *describe_incidences(self.groups, self.EVENT_NOUN, "death without it"),
-            *describe_incidence_test(self.test),
+            *describe_comparison(self.test),
+            *describe_hazards(self.hazard_ratios, CAUSE_SPECIFIC),
             *describe_emptied(self.groups),
             *describe_gap(self.deaths_without_assessment),
             *describe_not_counted(self.not_counted),
@@ -195,6 +200,7 @@ class ProgressionControl(Figure):
             axis_title=f"Months from {ORIGIN_WORDS[self.origin]}",
             curves=[*self._curves()],
             groups=self.groups,
+            notes=hazard_lines(self.hazard_ratios, CAUSE_SPECIFIC),
         )
         return draw_incidence(picture)
 
@@ -206,12 +212,6 @@ class ProgressionControl(Figure):
         (group,) = self.groups
         yield event_curve(f"{capitalize(self.EVENT_NOUN)} ({group.events} / {group.n})", group)
         yield competing_curve(f"Death without it ({group.events_by_cause['death']} / {group.n})", group)
-
-
-def _compare(times: EndpointTimes, names: list[str]) -> IncidenceComparison:
-    codes = {name: code for code, name in enumerate(names)}
-    groups = np.array([codes[name] for name in times.groups.tolist()], dtype=np.int64)
-    return compare_incidences(times.observations, groups, len(names))
 
 
 def describe_gap(deaths: int | None) -> Iterator[str]:

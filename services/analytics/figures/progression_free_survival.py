@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -48,10 +48,8 @@ class ProgressionFreeSurvival(SurvivalFigure):
     )
 
     @classmethod
-    def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
-        figure = super()._compute(snapshot, selection)
-        deaths = count_deaths_without_assessment(snapshot, selection, cls._times(snapshot, selection))
-        return figure.model_copy(update={"deaths_without_assessment": deaths})
+    def _own_members(cls, snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> dict[str, object]:
+        return {"deaths_without_assessment": count_deaths_without_assessment(snapshot, selection, times)}
 
     @classmethod
     def _times(cls, snapshot: StudySnapshot, selection: Selection) -> EndpointTimes:

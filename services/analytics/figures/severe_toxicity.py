@@ -14,9 +14,12 @@ from services.analytics.endpoints.severe_toxicity import SevereToxicityEndpoint
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.endpoints.toxicity_findings import CLOCKS
 from services.analytics.endpoints.toxicity_versions import version_group
+from services.analytics.figures.comparison_words import describe_comparison
 from services.analytics.figures.curve_frame import axis_ticks
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.figures.group_names import DIVISIONS, standing_groups
+from services.analytics.figures.hazard_ratio_numbers import HazardRatio
+from services.analytics.figures.hazard_ratio_words import CAUSE_SPECIFIC, describe_hazards, hazard_lines
 from services.analytics.figures.incidence_chart import (
     IncidenceCurve,
     IncidencePicture,
@@ -34,11 +37,10 @@ from services.analytics.figures.incidence_numbers import (
     incidence_sensitivity,
 )
 from services.analytics.figures.incidence_publication import publish_counts, publish_incidence
-from services.analytics.figures.incidence_reading import IncidenceReading, read_incidence, with_test
+from services.analytics.figures.incidence_reading import IncidenceReading, compare_groups, read_incidence
 from services.analytics.figures.incidence_table import INCIDENCE_HEADER, incidence_rows
 from services.analytics.figures.incidence_words import (
     describe_emptied,
-    describe_incidence_test,
     describe_incidences,
     describe_rate,
 )
@@ -111,7 +113,11 @@ class SevereToxicity(Figure):
     definition: Definition
     groups: tuple[IncidenceGroup, ...] = Field(description="severe toxicity of all causes")
     test: IncidenceComparison | None = Field(default=None, description="only with `by`, at named data cuts")
-    reason: Literal["live"] | None = Field(default=None, description="the reason for no test")
+    hazard_ratios: tuple[HazardRatio, ...] | None = Field(
+        default=None,
+        description="only with `by`, at named data cuts: cause-specific, of each group against the largest",
+    )
+    reason: Literal["live"] | None = Field(default=None, description="the reason for neither")
     rate: IncidenceRate | None = Field(default=None, description="events per person-month; not for readers")
     related: IncidenceReading = Field(description="severe toxicity that is related to radiotherapy")
     attribution_missing: int
@@ -174,7 +180,8 @@ class SevereToxicity(Figure):
             *describe_window(context.filters),
             *describe_incidences(self.groups, EVENT_NOUN, COMPETING_WORDS),
             *describe_rate(self.rate),
-            *describe_incidence_test(self.test),
+            *describe_comparison(self.test),
+            *describe_hazards(self.hazard_ratios, CAUSE_SPECIFIC),
             *describe_related(self.related, self.attribution_missing),
             *describe_emptied(self.groups),
             *describe_deaths(self.deaths_without_assessment),
@@ -211,6 +218,7 @@ class SevereToxicity(Figure):
                 axis_title=f"Months from {ORIGIN_WORDS[self.origin]}",
                 curves=[*self._curves()],
                 groups=self.groups,
+                notes=hazard_lines(self.hazard_ratios, CAUSE_SPECIFIC),
             )
         )
 
@@ -239,4 +247,6 @@ def _read(endpoint: SevereToxicityEndpoint, times: EndpointTimes, plan: Incidenc
     reading = read_incidence(times, sorted(groups | set(times.groups.tolist())), plan, is_pooled=is_pooled)
     if selection.by is None:
         return reading
-    return with_test(reading, times, is_named_cut=selection.is_named_cut, is_pooled=is_pooled)
+    names = [group.name for group in reading.groups]
+    comparison = compare_groups(times, names, is_named_cut=selection.is_named_cut, is_pooled=is_pooled)
+    return reading.model_copy(update=comparison)

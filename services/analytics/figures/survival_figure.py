@@ -14,6 +14,7 @@ from services.analytics.disclosure.editions import Members
 from services.analytics.endpoints.origins import ORIGIN_WORDS, chosen_origin
 from services.analytics.endpoints.sensitivity import SensitivityName
 from services.analytics.endpoints.time_to_event import EndpointTimes
+from services.analytics.figures.comparison_words import describe_comparison
 from services.analytics.figures.curve_frame import axis_ticks
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.figures.group_names import DIVISIONS, group_names
@@ -33,7 +34,6 @@ from services.analytics.figures.survival_numbers import (
 )
 from services.analytics.figures.survival_publication import LateEntries, late_entries, publish_group, survival_members
 from services.analytics.figures.survival_words import (
-    describe_comparison,
     describe_emptied,
     describe_estimates,
     describe_months,
@@ -108,6 +108,11 @@ class SurvivalFigure(Figure):
         """Yields the times by other readings that concern somebody who is counted, undivided."""
 
     @classmethod
+    def _own_members(cls, snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> dict[str, object]:
+        """Returns the members that a figure has beside those of every survival figure."""
+        return {}
+
+    @classmethod
     def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         times = cls._times(snapshot, selection)
         ticks = axis_ticks(int(times.observations.exits.max(initial=0)))
@@ -128,8 +133,8 @@ class SurvivalFigure(Figure):
             imputed_dates=times.imputed_dates,
             left_out=selection.count_excluded(snapshot),
         )
-        if selection.by and cls.HAS_TEST:
-            figure = figure.model_copy(update=_compare(selection, times, list(by_group)))
+        comparison = _compare(selection, times, list(by_group)) if selection.by and cls.HAS_TEST else {}
+        figure = figure.model_copy(update={**cls._own_members(snapshot, selection, times), **comparison})
         figure._late_entries = {name: late_entries(part) for name, part in by_group.items()}
         return figure
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from services.analytics.endpoints.sensitivity import SensitivityName
 from services.analytics.endpoints.time_to_event import NotCountedReason
+from services.analytics.figures.comparison_words import describe_emptied_groups
 from services.analytics.figures.survival_numbers import (
     DAYS_OF_MONTH,
-    GroupComparison,
     Interval,
     NotCounted,
     SensitivityLine,
@@ -91,21 +91,8 @@ def emptied_on(group: SurvivalGroup) -> tuple[int, int] | None:
 
 def describe_emptied(groups: Sequence[SurvivalGroup]) -> Iterator[str]:
     """Yields a sentence for each curve that comes down to 0 before others enter."""
-    for group in groups:
-        if emptied := emptied_on(group):
-            day, later = emptied
-            beginning = f"{group.name}: " if len(groups) > 1 else ""
-            yield (
-                f"{beginning}Everybody at risk on day {day} had the event, so the estimate stays at 0; "
-                f"{count_noun(later, 'participant')} entered later."
-            )
-
-
-def describe_comparison(test: GroupComparison | None) -> Iterator[str]:
-    """Yields the test of the groups."""
-    if test and test.statistic is not None and test.p is not None:
-        p = "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
-        yield f"{test.name} test: chi-square {test.statistic:.2f}, {count_noun(test.df, 'degree')} of freedom, {p}."
+    emptied = {group.name: emptied_on(group) for group in groups}
+    return describe_emptied_groups(emptied, "the event", "the estimate stays at 0")
 
 
 def describe_not_counted(not_counted: Sequence[NotCounted]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -10,15 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.figures.figure import FigureContext, FigureFilters
 from services.analytics.figures.hazard_ratio_numbers import HazardRatio, compare_hazards
-from services.analytics.figures.hazard_ratio_words import describe_ratio, hazard_lines
+from services.analytics.figures.hazard_ratio_words import CAUSE_SPECIFIC, describe_ratio, hazard_lines
 from services.analytics.figures.hazard_ratios import ForestRow, HazardRatios
+from services.analytics.figures.incidence_reading import compare_groups
 from services.analytics.figures.overall_survival import OverallSurvival
+from services.analytics.figures.registry import FIGURES
+from services.analytics.snapshot.groups import GroupNames
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.risk_sets import observe
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
+from shared.testing.builders.follow_up_facts import disease_progressed
 from tests.svg import parse_svg
 from tests.unit.analytics.endpoints.cohorts import (
     FOUR_CASES_CUT,
@@ -30,7 +36,7 @@ from tests.unit.analytics.endpoints.cohorts import (
     stereotactic_course,
     treated,
 )
-from tests.unit.analytics.statistics.reference_tables import assert_equal, cohorts, names, table
+from tests.unit.analytics.statistics.reference_tables import Row, assert_equal, cohorts, names, table
 from tests.unit.analytics.support import RECORDED_AT
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -46,9 +52,30 @@ def numbers(ratio: HazardRatio) -> list[float]:
 
 @pytest.mark.parametrize("name", names("hazard_ratios"))
 def test_ratios_and_limits_are_those_of_coxph(name: str) -> None:
-    observations, expected = cohorts()[name].observations, table("hazard_ratios")[name]
-    labels = np.array([str(int(row["group"])) for row in table("cohorts")[name]], dtype=object)
-    ratios = compare_hazards(observations, labels, sorted(set(labels)))
+    ratios = compare_hazards(cohorts()[name].observations, groups_of(name), sorted(set(groups_of(name))))
+    assert_ratios(ratios, table("hazard_ratios")[name])
+
+
+@pytest.mark.parametrize("name", names("cause_specific_hazard_ratios"))
+def test_ratios_of_incidences_are_those_of_coxph_with_competing_events_censored(name: str) -> None:
+    observations, groups = cohorts()[name].observations, groups_of(name)
+    times = EndpointTimes(
+        subjects=np.arange(len(groups)),
+        origins=np.zeros(len(groups), dtype=np.int64),
+        observations=observations,
+        groups=groups,
+        not_counted={},
+        imputed=np.empty((2, 0), dtype=np.int64),
+    )
+    ratios: Any = compare_groups(times, sorted(set(groups)), is_named_cut=True)["hazard_ratios"]
+    assert_ratios(ratios, table("cause_specific_hazard_ratios")[name])
+
+
+def groups_of(name: str) -> GroupNames:
+    return np.array([str(int(row["group"])) for row in table("cohorts")[name]], dtype=object)
+
+
+def assert_ratios(ratios: Sequence[HazardRatio], expected: Sequence[Row]) -> None:
     compared = [ratio for ratio in ratios if ratio.reason != "reference"]
     assert len(compared) == len(expected)
     for ratio, row in zip(compared, expected, strict=True):
@@ -147,6 +174,30 @@ def test_readers_get_no_ratio_of_a_divided_curve() -> None:
     published = figure.published(2, FOUR_CASES_CUT)
     assert "hazard_ratios" not in published.to_json()
     assert "Hazard ratio" not in published.caption(context()) + published.draw(context())
+
+
+@pytest.mark.parametrize("name", ["locoregional-control", "distant-control", "severe-toxicity"])
+def test_incidences_have_cause_specific_ratios_at_named_cuts(name: str) -> None:
+    women = [treated(disease_progressed(20 * day, kind="regional"), dead(300)) for day in range(1, 6)]
+    men = [treated(disease_progressed(31 * day, kind="distant"), dead(200), sex="male") for day in range(1, 5)]
+    cohort = cohort_of([*women, *men])
+    live: Any = FIGURES[name].compute(cohort, selection(400, by="sex"))
+    assert (live.test, live.hazard_ratios, live.reason) == (None, None, "live")
+    sealed: Any = FIGURES[name].compute(cohort, selection(400, by="sex", is_named_cut=True))
+    assert [ratio.group for ratio in sealed.hazard_ratios] == ["female", "male"]
+    assert all(f"{line}." in sealed.caption(context()) for line in hazard_lines(sealed.hazard_ratios, CAUSE_SPECIFIC))
+
+
+def test_readers_get_no_cause_specific_ratio() -> None:
+    divided = selection(400, by="subset", is_named_cut=True)
+    figure = FIGURES["distant-control"].compute(toy(), divided)
+    assert "hazard_ratios" in figure.to_json()
+    assert "hazard_ratios" not in figure.published(2, FOUR_CASES_CUT).to_json()
+
+
+def test_lesions_have_no_ratio_because_those_of_one_participant_are_alike() -> None:
+    json: Any = FIGURES["local-control"].compute(toy(), selection(400, by="sex", is_named_cut=True)).to_json()
+    assert (json["hazard_ratios"], json["reason"]) == (None, "clustered")
 
 
 @pytest.mark.parametrize("by", ["site", "sex", "stage", "performance", "subset"])

@@ -18,14 +18,17 @@ DIGITS = Context(prec=80)
 ROOT = Path(__file__).parents[4]
 DIGEST = """
 import hashlib, numpy as np
+from services.analytics.statistics.cox import fit_cox
 from services.analytics.statistics.kaplan_meier import kaplan_meier
 from services.analytics.statistics.risk_sets import observe
 days = np.arange(20_000) * 7919 % 3001
 curve = kaplan_meier(observe(days, (days % 7 < 3).astype(int)))
-numbers = (curve.estimate, curve.standard_error, curve.lower, curve.upper)
+ratio = fit_cox(observe(days, (days % 5 < 2).astype(int), days // 3), days % 2).hazard_ratio
+hazard = np.array([ratio.value, ratio.lower, ratio.upper])
+numbers = (curve.estimate, curve.standard_error, curve.lower, curve.upper, hazard)
 print(hashlib.sha256(b"".join(values.tobytes() for values in numbers)).hexdigest())
 """
-"""Prints a digest of a curve with more than two thousand rows."""
+"""Prints a digest of a curve with more than two thousand rows, and of a hazard ratio."""
 
 
 @given(st.lists(st.floats(-745, 709), min_size=1) | st.lists(st.floats(-1, 1), min_size=1))
@@ -56,12 +59,12 @@ def test_values_of_distributions_keep_twelve_digits(value: float, rounded: float
     assert twelve_digits(value) == rounded
 
 
-def test_curve_has_the_same_bytes_on_a_processor_without_vector_instructions() -> None:
+def test_curve_and_hazard_ratio_have_the_same_bytes_on_a_processor_without_vector_instructions() -> None:
     older = {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX2 FMA3", "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"}
-    assert digest_of_curve({}) == digest_of_curve(older)
+    assert digest_of_numbers({}) == digest_of_numbers(older)
 
 
-def digest_of_curve(processor: Mapping[str, str]) -> str:
+def digest_of_numbers(processor: Mapping[str, str]) -> str:
     command = [sys.executable, "-W", "ignore", "-c", DIGEST]
     environment = os.environ | processor
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -160,20 +160,24 @@ store("cox", over_cohorts(function(d) {
              likelihood_ratio = 2 * diff(fit$loglik))
 }))
 
-# Each group against the largest one, at a tie the first: a model of the two groups alone.
-store("hazard_ratios", over_cohorts(function(d) {
+# Each group against the largest one, at a tie the first: a model of the two groups alone. `cause`: "any", or the cause 1
+# alone, with others censored.
+hazard_ratios <- function(d, cause) {
+  d$event <- if (cause == "any") d$cause > 0 else d$cause == 1
   groups <- sort(unique(d$group))
   reference <- groups[which.max(sapply(groups, function(group) sum(d$group == group)))]
   do.call(rbind, lapply(setdiff(groups, reference), function(group) {
     pair <- d[d$group %in% c(group, reference), ]
-    fit <- suppressWarnings(attempt(coxph(surv(pair, pair$cause > 0) ~ I(pair$group == group), ties = "efron",
+    fit <- suppressWarnings(attempt(coxph(surv(pair, pair$event) ~ I(pair$group == group), ties = "efron",
                                           control = coxph.control(eps = 1e-12, toler.chol = 1e-14, iter.max = 30))))
     undefined <- is.null(fit) || is.na(coef(fit)) || abs(coef(fit)) > 15
     row <- if (undefined) rep(NA, 3) else summary(fit)$conf.int[1, c(1, 3, 4)]
     data.frame(cohort = d$cohort[1], group = group, reference = reference, estimate = row[[1]], lower = row[[2]],
                upper = row[[3]])
   }))
-}))
+}
+store("hazard_ratios", over_cohorts(function(d) hazard_ratios(d, "any")))
+store("cause_specific_hazard_ratios", over_cohorts(function(d) if (max(d$cause) > 1) hazard_ratios(d, "first")))
 
 counts <- expand.grid(x = c(0:6, 19, 20, 117), n = c(1, 3, 6, 20, 31, 117, 10000))
 counts <- counts[counts$x <= counts$n, ]
