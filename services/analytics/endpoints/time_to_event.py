@@ -55,7 +55,7 @@ class EndpointTimes:
 
     @property
     def imputed_dates(self) -> int:
-        return int(self.imputed.shape[1])
+        return len(self.imputed)
 
     @property
     def participants(self) -> int:

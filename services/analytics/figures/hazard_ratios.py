@@ -94,7 +94,7 @@ class HazardRatios(Figure):
             not_counted=tuple(
                 NotCounted(reason=reason, participants=count) for reason, count in times[0].not_counted.items() if count
             ),
-            imputed_dates=distinct_days(divided.imputed for divided in times).shape[1],
+            imputed_dates=len(distinct_days(divided.imputed for divided in times)),
             left_out=selection.count_excluded(snapshot),
         )
         return figure if selection.is_named_cut else figure.model_copy(update={"reason": "live"})
