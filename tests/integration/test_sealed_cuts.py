@@ -85,6 +85,7 @@ async def answers(study: AnalyticsStudy, **params: Any) -> dict[tuple[str, str, 
         for member in MEMBERS
         for name in FIGURES
         for kind in MEDIA_TYPES
+        if kind != "png" or name == "flow"
     }
 
 

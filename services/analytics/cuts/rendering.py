@@ -1,4 +1,4 @@
-"""Computes the figures of a data cut for every scope, with default parameters, and renders their files. Pure."""
+"""Computes the figures of a data cut for every scope, with default parameters, and renders their files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from services.analytics.cuts.repository import FigureFile
 from services.analytics.figures.figure import Figure, FigureAnswer
-from services.analytics.figures.files import MEDIA_TYPES, file_name_parts, render_file
+from services.analytics.figures.files import TEXT_FORMATS, file_name_parts, render_file
 from services.analytics.figures.page_content import render_page_content
 from services.analytics.figures.parameters import FigureRequest
+from services.analytics.figures.png import draw_pictures
 from services.analytics.figures.publishing import publish_at_cut
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import FIRST_PAGE
@@ -42,8 +43,20 @@ class StudyAtCut:
     sealed_later: bool
 
 
-def render_files(study: StudyAtCut) -> Iterator[FigureFile]:
-    """Yields the files of all figures for the whole study, each site of the study, and, if published, readers."""
+def render_files(study: StudyAtCut) -> list[FigureFile]:
+    """Returns the files of all figures for the whole study, each site of the study, and, if published, readers."""
+    files = list(_render_figures(study))
+    pictures = [file for file in files if file.file_format == "svg"]
+    drawn = draw_pictures([picture.file.content for picture in pictures])
+    return files + [_png_file(picture, content) for picture, content in zip(pictures, drawn, strict=True)]
+
+
+def _png_file(picture: FigureFile, content: bytes) -> FigureFile:
+    own = replace(picture.file, content=content, sha256=sha256(content).digest())
+    return replace(picture, file_format="png", file=own)
+
+
+def _render_figures(study: StudyAtCut) -> Iterator[FigureFile]:
     site_ids = sorted({site.site_id for site in study.snapshot.study.facts_of(SiteActivated)})
     for scope in (STUDY_SCOPE, *map(site_scope, site_ids), READERS_SCOPE):
         for figure_type in FIGURES.values():
@@ -56,7 +69,7 @@ def render_files(study: StudyAtCut) -> Iterator[FigureFile]:
 def _render_figure(study: StudyAtCut, scope: SealScope, figure_type: type[Figure]) -> Iterator[FigureFile]:
     answer = _answer(study, scope, figure_type, _DEFAULT_REQUEST)
     parts, participant_rows = tuple(file_name_parts(answer)), answer.figure.count_participant_rows()
-    for file_format in MEDIA_TYPES:
+    for file_format in TEXT_FORMATS:
         if file_format == "csv" and figure_type.has_pages():
             every_row = replace(_DEFAULT_REQUEST, page=replace(FIRST_PAGE, all_rows=True))
             table = _answer(study, scope, figure_type, every_row)

@@ -48,7 +48,7 @@ class Sealer:
             sites=await sites_at(self._pool, due.study_id, due.cut.position),
             sealed_later=due.sealed_later,
         )
-        files = await asyncio.to_thread(_render_all, study)
+        files = await asyncio.to_thread(render_files, study)
         return await self._new_seal(due, snapshot), files
 
     async def _snapshot(self, due: DueCut) -> StudySnapshot:
@@ -73,7 +73,3 @@ class Sealer:
             excluded=[name.decode() for name in excluded_ids.tolist()],
             software=VERSION,
         )
-
-
-def _render_all(study: StudyAtCut) -> list[FigureFile]:
-    return list(render_files(study))

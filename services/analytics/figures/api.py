@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from fastapi import Depends, Request, Response
 
 from services.analytics.figures.answers import ANY_FIGURE_ANSWER, FigureName, FigureNames
 from services.analytics.figures.figure import FigureAnswer
-from services.analytics.figures.files import MEDIA_TYPES, file_name_parts, render_file
+from services.analytics.figures.files import MEDIA_TYPES, file_name_parts
 from services.analytics.figures.parameters import OWN_PARAMETERS, FigureFileParameters, FigureFileQuery, FigureRequest
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import FigureService
@@ -72,7 +71,7 @@ async def names(request: Request, study: StudyIdPath, reader: StudyReaderDep) ->
 async def figure(
     request: Request, study: StudyIdPath, name: str, kind: str, figure_query: FigureFileQuery, service: FigureServiceDep
 ) -> Response:
-    """Returns a figure as numbers (.json), as a table (.csv) or as a picture (.svg).
+    """Returns a figure as numbers (.json), as a table (.csv) or as a picture (.svg, .png).
 
     Rows of single participants come in pages, sorted by participant; all other numbers are those of every page. Give
     `next` as `after` for the following page, with the `at`, `cut` and filters of the answer that has it. The table has
@@ -92,7 +91,7 @@ async def figure(
         figure_request = replace(figure_request, page=replace(figure_request.page, all_rows=True))
     answer = await service.figure(name, study, request.state.caller.subject, figure_request)
     note_figure(request, answer)
-    content = await asyncio.to_thread(render_file, answer, kind)
+    content = await service.render(answer, kind)
     return _file_response(
         content, kind, content_disposition(list(file_name_parts(answer)), answer.context.position, kind)
     )

@@ -1,4 +1,7 @@
-"""The files of a figure as bytes: numbers (.json), a table (.csv) and a picture (.svg). Pure."""
+"""The files of a figure as bytes: numbers (.json), a table (.csv) and a picture (.svg). Pure.
+
+The picture is also drawn from its SVG text as .png, which is not pure: see `png.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,15 @@ from services.analytics.figures.figure import FigureAnswer
 from services.analytics.figures.person_level import PersonLevelFigure
 from shared.ui.csv import to_csv
 
-MEDIA_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
+MEDIA_TYPES = {
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+}
+
+
+TEXT_FORMATS = ("json", "csv", "svg")
 
 
 def render_file(answer: FigureAnswer, file_format: str) -> bytes:

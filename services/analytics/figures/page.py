@@ -33,7 +33,7 @@ from shared.web.container import get_container
 from shared.web.fact_recording import StudyIdPath
 from shared.web.read_logging import logs_reads
 
-FILE_KINDS = {".json": "Numbers", ".csv": "Table", ".svg": "Picture"}
+FILE_KINDS = {".json": "Numbers", ".csv": "Table", ".svg": "Picture", ".png": "Picture"}
 PAGE = StudyPage(route=urls.cohort_url("{study_id}"), nav_label="Cohort", is_live=True)
 routes = create_page_router()
 pages = Pages("analytics", Path(__file__).with_name("templates"))

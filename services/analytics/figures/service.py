@@ -9,8 +9,10 @@ from datetime import date
 from functools import partial
 
 from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
+from services.analytics.figures.files import render_file
 from services.analytics.figures.page_content import DrawnFigure, draw_figure
 from services.analytics.figures.parameters import FigureRequest
+from services.analytics.figures.png import PngFiles
 from services.analytics.figures.publications import Publications
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import FIRST_PAGE, PageRequest, PageSelector
@@ -40,6 +42,7 @@ class FigureService:
         self._answers = AsyncCache[FigureAnswer](CACHE_SIZE)
         self._whole_tables = AsyncCache[FigureAnswer](WHOLE_TABLE_CACHE_SIZE)
         self._drawn = AsyncCache[DrawnFigure](CACHE_SIZE)
+        self._png_files = PngFiles()
 
     async def figure(
         self,
@@ -62,6 +65,12 @@ class FigureService:
         """Returns an answer with its picture, words and table. Everybody who has the same answer gets the same ones."""
         # A figure that is kept keeps its answer, so no other answer has the same id.
         return await self._drawn.get(id(answer), lambda: asyncio.to_thread(draw_figure, answer))
+
+    async def render(self, answer: FigureAnswer, file_format: str) -> bytes:
+        """Returns the bytes of a file of a figure, in a format of `MEDIA_TYPES`. The last pictures are kept."""
+        if file_format != "png":
+            return await asyncio.to_thread(render_file, answer, file_format)
+        return await self._png_files.get(await asyncio.to_thread(render_file, answer, "svg"))
 
     async def sealed_file(
         self, name: str, study_id: str, member: str, request: FigureRequest, file_format: str

@@ -1,0 +1,63 @@
+"""Pictures as PNG files. Other processes draw them, and those that were asked for last are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from base64 import b64decode
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from shared.async_cache import AsyncCache
+
+CACHE_SIZE, PROCESSES = 64, 2
+_WORDS = re.compile(rb"<(title|desc)\b[^>]*>.*?</\1>", re.DOTALL)
+"""The words that no picture shows. They name the position, and pictures that look alike are drawn once."""
+_PROGRAM = Path(__file__).with_name("png_program.py")
+_SECONDS = 120.0
+_PICTURES_OF_A_PROCESS = 32
+
+
+def draw_pictures(pictures: Sequence[bytes]) -> list[bytes]:
+    """Returns SVG texts as PNG files. It waits for another process, so call it in a thread.
+
+    Raises CalledProcessError for a text that is no picture, and TimeoutExpired.
+    """
+    drawings = [_WORDS.sub(b"", picture) for picture in pictures]
+    distinct, files = list(dict.fromkeys(drawings)), dict[bytes, bytes]()
+    for start in range(0, len(distinct), _PICTURES_OF_A_PROCESS):
+        part = distinct[start : start + _PICTURES_OF_A_PROCESS]
+        files |= zip(part, _draw_part(part), strict=True)
+    return [files[drawing] for drawing in drawings]
+
+
+def _draw_part(pictures: Sequence[bytes]) -> list[bytes]:
+    answer = subprocess.run(
+        [sys.executable, "-I", str(_PROGRAM)],
+        input=json.dumps([picture.decode() for picture in pictures]).encode(),
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=_SECONDS,
+    )
+    return [b64decode(png) for png in json.loads(answer.stdout)]
+
+
+class PngFiles:
+    """PNG files on request: a picture is drawn once, and at most two processes draw at a time."""
+
+    def __init__(self) -> None:
+        self._files, self._processes = AsyncCache[bytes](CACHE_SIZE), asyncio.Semaphore(PROCESSES)
+
+    async def get(self, picture: bytes) -> bytes:
+        """Returns the file of a picture, which is SVG text in UTF-8."""
+
+        async def draw() -> bytes:
+            async with self._processes:
+                (file,) = await asyncio.to_thread(draw_pictures, [picture])
+                return file
+
+        return await self._files.get(sha256(_WORDS.sub(b"", picture)).digest(), draw)
