@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import numpy as np
 
 from services.analytics.cohort.date_imputation import UNDATED
 from services.analytics.endpoints.exits import Days, VitalStatus
+from services.analytics.endpoints.observed_time import recent_since
 from services.analytics.endpoints.overall_survival import overall_survival
 from services.analytics.endpoints.time_to_event import EndpointTimes
-from services.analytics.snapshot.columns import day_number
 from services.analytics.snapshot.flow import completion_days
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.follow_up import clark_completeness
 from services.analytics.statistics.risk_sets import CENSORED
-from shared.gate.study_timeline import protocol_on
-from shared.protocol.schedule import add_months
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +61,6 @@ def _not_negative(days: Days) -> Days:
 def currency(snapshot: StudySnapshot, selection: Selection) -> RecentProofs:
     """Returns how many of the living have a proof of life within a visit interval and its window before the cut."""
     cut, subjects = selection.cut_number, snapshot.subjects
-    plan = protocol_on(snapshot.study, selection.cut_date).follow_up
-    window = timedelta(days=max(window.after for window in plan.windows))
-    since = day_number(add_months(selection.cut_date, -plan.every_months) - window)
     living = selection.subjects(snapshot) & (subjects["enrolled_on"] <= cut) & (subjects["dead_from"] > cut)
-    is_current = VitalStatus.of(snapshot).alive.day >= since
+    is_current = VitalStatus.of(snapshot).alive.day >= recent_since(snapshot, selection)
     return RecentProofs(living=int(np.sum(living)), current=int(np.sum(living & is_current)))

@@ -13,6 +13,7 @@ from services.analytics.charts.axes import LinearScale
 from services.analytics.charts.svg import (
     AttributeValue,
     Element,
+    element,
     grid_line,
     line,
     secondary_text,
@@ -20,7 +21,7 @@ from services.analytics.charts.svg import (
     svg_number,
     text,
 )
-from services.analytics.charts.theme import ACCENT, INK, MUTED, SECOND
+from services.analytics.charts.theme import ACCENT, INK, MUTED, SECOND, SHADE
 from services.analytics.figures.survival_numbers import DAYS_OF_MONTH
 from services.analytics.wording.phrasing import format_number
 
@@ -125,6 +126,30 @@ def draw_axes(axes: CurveAxes, title: str) -> Iterator[Element]:
         yield secondary_text(x, base + 19, format_number(round(day / DAYS_OF_MONTH)), "middle")
     yield line(f"M{LEFT} {svg_number(base)}H{RIGHT}", stroke=MUTED, class_="stroke-muted")
     yield secondary_text((LEFT + RIGHT) / 2, base + 37, title, "middle")
+
+
+def draw_shades(axes: CurveAxes, spans: Sequence[tuple[float, float]]) -> Iterator[Element]:
+    """Yields a ground over the whole height for each span of days."""
+    for start, end in spans:
+        x, top = axes.days.at(start), axes.shares.end_at
+        yield element(
+            "rect", x=x, y=top, width=max(axes.days.at(end) - x, 1), height=PLOT_HEIGHT, fill=SHADE, class_="shade"
+        )
+
+
+def draw_key(words: Sequence[str]) -> Iterator[Element]:
+    """Yields what marks of the picture mean, above the axis."""
+    if words:
+        yield secondary_text(RIGHT, 12, "; ".join(words), "end")
+
+
+def draw_steps(points: Sequence[tuple[float, float]], thin_from: float, style: LineStyle) -> Iterator[Element]:
+    """Yields a curve of steps, which is thin to the right of the x coordinate `thin_from`."""
+    end, before = points[-1][0], [point for point in points if point[0] <= thin_from]
+    yield line(step_path(before, min(end, thin_from)), **style.stroke(stroke_width=2))
+    if thin_from < end:
+        after = [(thin_from, before[-1][1]), *points[len(before) :]]
+        yield line(step_path(after, end), **style.stroke(stroke_width=0.75))
 
 
 def draw_nobody(axes: CurveAxes) -> Element:

@@ -20,7 +20,7 @@ class OverallSurvival(SurvivalFigure):
 
     NAME: ClassVar[str] = "overall-survival"
     TITLE: ClassVar[str] = "Overall survival"
-    TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day")
+    TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day", "visit")
     DISCLOSURE: ClassVar[Disclosure] = SURVIVAL_DISCLOSURE
     EVENT_NOUN: ClassVar[str] = "death"
     DEFINITION: ClassVar[Definition] = Definition(id="overall-survival", version=1)

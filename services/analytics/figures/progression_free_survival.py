@@ -28,7 +28,7 @@ class ProgressionFreeSurvival(SurvivalFigure):
 
     NAME: ClassVar[str] = "progression-free-survival"
     TITLE: ClassVar[str] = "Progression-free survival"
-    TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day")
+    TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day", "visit")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=SURVIVAL_DISCLOSURE.counts | {"deaths_without_assessment"},
         divisible=True,

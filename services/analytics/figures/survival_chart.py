@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from services.analytics.charts.svg import Element, document, element, line, step_path, svg_number
+from services.analytics.charts.svg import Element, document, element, line, svg_number
 from services.analytics.charts.theme import MUTED
 from services.analytics.figures.curve_frame import (
     LEFT,
@@ -19,13 +20,24 @@ from services.analytics.figures.curve_frame import (
     censor_marks,
     curve_axes,
     draw_axes,
+    draw_key,
     draw_legend,
     draw_nobody,
     draw_notes,
     draw_risk_tables,
+    draw_shades,
+    draw_steps,
     line_styles,
 )
-from services.analytics.figures.survival_numbers import CurveRow, RiskTableRow, SurvivalGroup
+from services.analytics.figures.survival_numbers import CurveRow, RiskTableRow, SurvivalGroup, TimeSpan
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """The marks of curves: they are thin after the day `planned_until`, and shaded in the times `not_current`."""
+
+    planned_until: int | None = None
+    not_current: Sequence[TimeSpan] = ()
 
 
 def draw_survival(
@@ -34,15 +46,27 @@ def draw_survival(
     caption: str,
     groups: Sequence[SurvivalGroup],
     axis_title: str,
+    support: Support,
     notes: Sequence[str] = (),
 ) -> str:
     """Returns the picture as SVG text. `notes`: lines below the numbers at risk."""
-    axes = curve_axes(max((row.time for group in groups for row in group.curve), default=0), len(groups))
+    last_day = max((row.time for group in groups for row in group.curve), default=0)
+    axes = curve_axes(last_day, len(groups))
     styles = line_styles(len(groups))
     labels = [f"{group.name} ({group.events} / {group.n})" for group in groups]
-    body = [*draw_legend("Share without event", labels, styles), *draw_axes(axes, axis_title)]
+    planned = last_day if support.planned_until is None else min(support.planned_until, last_day)
+    marks = [
+        *(["shaded: most not seen lately"] if support.not_current else []),
+        *(["thin: after planned follow-up"] if planned < last_day else []),
+    ]
+    body = [
+        *draw_shades(axes, [(span.start, span.end) for span in support.not_current]),
+        *draw_legend("Share without event", labels, styles),
+        *draw_axes(axes, axis_title),
+        *draw_key(marks),
+    ]
     for group, style in zip(groups, styles, strict=True):
-        body += _curve(axes, group, style, has_band=len(groups) <= MOST_BANDS)
+        body += _curve(axes, group, style, planned, has_band=len(groups) <= MOST_BANDS)
     if not any(group.n for group in groups):
         body.append(draw_nobody(axes))
     table, height = draw_risk_tables(axes, [_risk_table(group, len(groups)) for group in groups])
@@ -50,7 +74,9 @@ def draw_survival(
     return document(name, title, caption, (WIDTH, height), [*body, *table, *lines])
 
 
-def _curve(axes: CurveAxes, group: SurvivalGroup, style: LineStyle, *, has_band: bool) -> Iterator[Element]:
+def _curve(
+    axes: CurveAxes, group: SurvivalGroup, style: LineStyle, planned: int, *, has_band: bool
+) -> Iterator[Element]:
     rows = [row for row in group.curve if row.estimate is not None]
     if not rows:
         return
@@ -58,7 +84,7 @@ def _curve(axes: CurveAxes, group: SurvivalGroup, style: LineStyle, *, has_band:
         yield element("path", d=band, fill=style.color, fill_opacity=0.16, class_=style.name)
     yield from _median(axes, group)
     points = [axes.point(0, 1), *(axes.point(row.time, row.estimate or 0) for row in rows)]
-    yield line(step_path(points, points[-1][0]), **style.stroke(stroke_width=2))
+    yield from draw_steps(points, axes.days.at(planned), style)
     if marks := censor_marks([axes.point(row.time, row.estimate or 0) for row in rows if row.censored]):
         yield line(marks, stroke=style.color, class_=f"stroke-{style.name}", stroke_width=1.5)
 

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.disclosure.editions import Members
+from services.analytics.endpoints.observed_time import LivingByDay, living_by_day, planned_until
 from services.analytics.endpoints.origins import ORIGIN_WORDS, chosen_origin
 from services.analytics.endpoints.sensitivity import SensitivityName
 from services.analytics.endpoints.time_to_event import EndpointTimes
@@ -20,7 +21,7 @@ from services.analytics.figures.figure import Figure, FigureContext, FigureTable
 from services.analytics.figures.group_names import DIVISIONS, group_names
 from services.analytics.figures.hazard_ratio_numbers import HazardRatio, compare_hazards
 from services.analytics.figures.hazard_ratio_words import describe_hazards, hazard_lines
-from services.analytics.figures.survival_chart import draw_survival
+from services.analytics.figures.survival_chart import Support, draw_survival
 from services.analytics.figures.survival_numbers import (
     Definition,
     GroupComparison,
@@ -29,22 +30,32 @@ from services.analytics.figures.survival_numbers import (
     SensitivityLine,
     SurvivalGroup,
     TimedInterval,
+    TimeSpan,
     sensitivity_line,
     survival_group,
 )
-from services.analytics.figures.survival_publication import LateEntries, late_entries, publish_group, survival_members
+from services.analytics.figures.survival_publication import (
+    LateEntries,
+    late_entries,
+    publish_day,
+    publish_group,
+    publish_spans,
+    survival_members,
+)
 from services.analytics.figures.survival_words import (
     describe_emptied,
     describe_estimates,
     describe_months,
     describe_not_counted,
     describe_sensitivity,
+    describe_support,
     emptied_on,
 )
 from services.analytics.snapshot.selection import Origin, Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.log_rank import log_rank
 
+_SUPPORT = frozenset({"planned_until", "not_current.start", "not_current.end"})
 SURVIVAL_DISCLOSURE = Disclosure(
     counts=frozenset(
         {
@@ -59,7 +70,7 @@ SURVIVAL_DISCLOSURE = Disclosure(
     ),
     divisible=True,
     person_level=False,
-    other_numbers=frozenset({"groups.curve.time", "groups.curve.month", "definition.version", "test.df"}),
+    other_numbers=frozenset({"groups.curve.time", "groups.curve.month", "definition.version", "test.df", *_SUPPORT}),
 )
 _TABLE_MEMBERS = ("time", "at_risk", "events", "censored", "estimate", "lower", "upper")
 
@@ -77,6 +88,8 @@ class SurvivalFigure(Figure):
     DISCLOSURE: ClassVar[Disclosure] = SURVIVAL_DISCLOSURE
     HAS_TEST: ClassVar[bool] = True
     """True if the groups of a division are compared, at named data cuts."""
+    IS_OF_LIFE: ClassVar[bool] = True
+    """True if the curve shows too many events where the living are not seen: it is then marked."""
     EVENT_NOUN: ClassVar[str]
     DEFINITION: ClassVar[Definition]
     DEFINITION_WORDS: ClassVar[str]
@@ -93,6 +106,17 @@ class SurvivalFigure(Figure):
     not_counted: tuple[NotCounted, ...]
     sensitivity: tuple[SensitivityLine, ...] = ()
     warnings: tuple[Literal["risk_set_emptied"], ...] = ()
+    planned_until: int | None = Field(
+        default=None,
+        description="day by which planned follow-up has ended for more than half of those counted; for readers the "
+        "last day of a month; null if it has no end for half of them",
+    )
+    not_current: tuple[TimeSpan, ...] = Field(
+        default=(),
+        description="times in which more than half of those not known dead, whose origin is as long ago, have no proof "
+        "of life within one visit interval and its window before the day, or later",
+    )
+    _living: LivingByDay | None = PrivateAttr(default=None)
     _late_entries: dict[str, LateEntries] = PrivateAttr(default_factory=dict)
 
     @classmethod
@@ -136,6 +160,15 @@ class SurvivalFigure(Figure):
         comparison = _compare(selection, times, list(by_group)) if selection.by and cls.HAS_TEST else {}
         figure = figure.model_copy(update={**cls._own_members(snapshot, selection, times), **comparison})
         figure._late_entries = {name: late_entries(part) for name, part in by_group.items()}
+        return figure._with_support(snapshot, selection, times) if cls.IS_OF_LIFE else figure
+
+    def _with_support(self, snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> Self:
+        """Returns the figure with the times that follow-up supports less, of all groups together."""
+        living, last = living_by_day(snapshot, selection, times), int(times.observations.exits.max(initial=0))
+        not_current = tuple(TimeSpan(start=start, end=end) for start, end in living.spans(last))
+        members = {"planned_until": planned_until(snapshot, selection, times), "not_current": not_current}
+        figure = self.model_copy(update=members)
+        figure._living = living
         return figure
 
     @classmethod
@@ -144,16 +177,23 @@ class SurvivalFigure(Figure):
 
     def published(self, minimum: int, cut_date: date) -> Self:
         """Returns life tables in place of the curves, without tests, bands, and other readings."""
-        return type(self)(
+        groups = tuple(publish_group(group, self._late_entries.get(group.name, ()), minimum) for group in self.groups)
+        figure = type(self)(
             origin=self.origin,
             definition=self.definition,
-            groups=tuple(
-                publish_group(group, self._late_entries.get(group.name, ()), minimum) for group in self.groups
-            ),
+            groups=groups,
             not_counted=self.not_counted,
             imputed_dates=self.imputed_dates,
             left_out=self.left_out,
         )
+        if self._living is None:
+            return figure
+        is_enough = sum(group.n for group in groups) >= minimum
+        support = {
+            "planned_until": publish_day(self.planned_until) if is_enough else None,
+            "not_current": publish_spans(self._living, groups, minimum),
+        }
+        return figure.model_copy(update=support)
 
     def narrowed_to(self, group: str) -> Self:
         """Returns the group as the only one, under the name of an undivided figure."""
@@ -173,6 +213,7 @@ class SurvivalFigure(Figure):
             self.DEFINITION_WORDS.format(origin=ORIGIN_WORDS[self.origin]),
             *describe_estimates(self.groups, self.EVENT_NOUN),
             *describe_emptied(self.groups),
+            *describe_support(self.planned_until, self.not_current, self._last_day()),
             *describe_comparison(self.test),
             *describe_hazards(self.hazard_ratios),
             *describe_not_counted(self.not_counted),
@@ -201,8 +242,12 @@ class SurvivalFigure(Figure):
     def draw(self, context: FigureContext) -> str:
         """Returns the curves as SVG text, with the numbers at risk below them."""
         axis_title = f"Months from {ORIGIN_WORDS[self.origin]}"
-        lines = hazard_lines(self.hazard_ratios)
-        return draw_survival(self.NAME, self.TITLE, self.caption(context), self.groups, axis_title, lines)
+        support, lines = Support(self.planned_until, self.not_current), hazard_lines(self.hazard_ratios)
+        return draw_survival(self.NAME, self.TITLE, self.caption(context), self.groups, axis_title, support, lines)
+
+    def _last_day(self) -> int:
+        """Returns the last day of the curves; 0 without one."""
+        return max((group.curve[-1].time for group in self.groups if group.curve), default=0)
 
 
 def _compare(selection: Selection, times: EndpointTimes, names: Sequence[str]) -> dict[str, object]:

@@ -68,6 +68,15 @@ class RiskTableRow(BaseModel):
     censored: int
 
 
+class TimeSpan(BaseModel):
+    """Days from the origin, both ends inclusive."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: int
+    end: int
+
+
 class SurvivalGroup(BaseModel):
     """The survival of one group; `all` is the group of an undivided figure.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 
 from services.analytics.disclosure.editions import Members, Membership
 from services.analytics.disclosure.life_table import DAYS_OF_MONTH, LifeTable, TimeAtRisk, life_table
+from services.analytics.endpoints.observed_time import LivingByDay
 from services.analytics.endpoints.time_to_event import EndpointTimes
-from services.analytics.figures.survival_numbers import CurveRow, Interval, SurvivalGroup, TimedInterval
+from services.analytics.figures.survival_numbers import CurveRow, Interval, SurvivalGroup, TimedInterval, TimeSpan
 from services.analytics.snapshot.columns import day_of_number
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.risk_sets import CENSORED, Observations
@@ -39,6 +40,23 @@ def publish_group(group: SurvivalGroup, entries: LateEntries, minimum: int) -> S
         curve=_rows(table),
         landmarks=tuple(_landmark(table, landmark.time) for landmark in group.landmarks),
     )
+
+
+def publish_day(day: int | None) -> int | None:
+    """Returns the last day of the last month that is over by a day."""
+    return None if day is None else last_day_of_month(int((day + 1) / DAYS_OF_MONTH))
+
+
+def publish_spans(living: LivingByDay, groups: Sequence[SurvivalGroup], minimum: int) -> tuple[TimeSpan, ...]:
+    """Returns the published blocks at whose end more than half of the living are not_current.
+
+    Both counts are rounded down to multiples of `minimum`, as the numbers at risk are.
+    """
+    days = sorted({row.time for group in groups for row in group.curve})
+    not_current = [(start, end) for start, end in pairwise([0, *days]) if living.at(end, multiple=minimum)]
+    starts = [start for start, _ in not_current if start not in {end for _, end in not_current}]
+    ends = [end for _, end in not_current if end not in {start for start, _ in not_current}]
+    return tuple(TimeSpan(start=start, end=end) for start, end in zip(starts, ends, strict=True))
 
 
 def _times_at_risk(group: SurvivalGroup, entries: LateEntries) -> list[TimeAtRisk]:

@@ -1,0 +1,99 @@
+"""The part of a survival curve that planned follow-up and recent proofs of life support. Pure.
+
+A curve is drawn from the deaths, which are reported at once, and from proofs of life, which come with visits. Where the
+living were not seen lately, or are not to be seen any more, it shows more deaths than there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.analytics.endpoints.exits import Days, VitalStatus
+from services.analytics.endpoints.time_to_event import EndpointTimes
+from services.analytics.snapshot.columns import NEVER_NUMBER, day_number
+from services.analytics.snapshot.flow import completion_days
+from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.statistics.risk_sets import CENSORED
+from shared.gate.study_timeline import protocol_on
+from shared.protocol.schedule import add_months
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LivingByDay:
+    """Counts by the day from the origin, of the participants who are not known dead at the data cut-off.
+
+    `living`: those whose origin is as many days or more before the cut-off. `not_current`: those of them without
+    a proof of life within one visit interval and its window before that day, or later.
+    """
+
+    living: Counts
+    not_current: Counts
+
+    @classmethod
+    def count(cls, possible: Days, alive: Days, recent: int) -> Self:
+        """Returns the counts. `possible`: days from each origin to the cut-off. `alive`: to the last proof of life."""
+        last = int(possible.max(initial=0))
+        leaving = np.bincount(possible + 1, minlength=last + 2)
+        late = alive + recent < possible
+        from_day, until = alive[late] + recent + 1, possible[late] + 1
+        changes = np.bincount(from_day, minlength=last + 2) - np.bincount(until, minlength=last + 2)
+        return cls(living=(len(possible) - np.cumsum(leaving))[: last + 1], not_current=np.cumsum(changes)[: last + 1])
+
+    def at(self, day: int, multiple: int = 1) -> bool:
+        """Returns whether more than half of the living are not_current on a day, by counts in multiples of a number."""
+        if day >= len(self.living):
+            return False
+        living, not_current = (
+            int(self.living[day]) // multiple * multiple,
+            int(self.not_current[day]) // multiple * multiple,
+        )
+        return 2 * not_current > living
+
+    def spans(self, last: int) -> Iterator[tuple[int, int]]:
+        """Yields the first and the last day of each time in which most are not current, up to the `last` day."""
+        is_marked = np.concatenate([[False], 2 * self.not_current[: last + 1] > self.living[: last + 1], [False]])
+        changes = np.flatnonzero(is_marked[1:] != is_marked[:-1])
+        yield from zip(changes[::2].tolist(), (changes[1::2] - 1).tolist(), strict=True)
+
+
+def living_by_day(snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> LivingByDay:
+    """Returns the counts of the participants whom `times` count, by the plan in force on the cut-off.
+
+    Participants who have withdrawn, are lost or have completed follow-up are living, as in the currency of follow-up.
+    """
+    cut = selection.cut_number
+    subjects, first = np.unique(times.subjects, return_index=True)
+    exits = VitalStatus.of(snapshot).exits(cut)
+    is_living = (snapshot.subjects["dead_from"][subjects] > cut) & (exits.cause[subjects] == CENSORED)
+    origins, alive = times.origins[first][is_living], exits.day[subjects][is_living]
+    return LivingByDay.count(cut - origins, np.maximum(alive - origins, 0), cut - recent_since(snapshot, selection))
+
+
+def recent_since(snapshot: StudySnapshot, selection: Selection) -> int:
+    """Returns the number of the day one visit interval and its window before the cut-off."""
+    plan = protocol_on(snapshot.study, selection.cut_date).follow_up
+    window = timedelta(days=max(window.after for window in plan.windows))
+    return day_number(add_months(selection.cut_date, -plan.every_months) - window)
+
+
+def planned_until(snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> int | None:
+    """Returns the day from the origin by which planned follow-up has ended for more than half of those counted.
+
+    None if it has no end for half of them, since their index course has not ended.
+    """
+    subjects, first = np.unique(times.subjects, return_index=True)
+    if not len(subjects):
+        return None
+    ends = completion_days(snapshot, selection.cut_number).day.astype(np.int64)[subjects]
+    days = np.where(ends >= NEVER_NUMBER, NEVER_NUMBER, ends - times.origins[first])
+    middle = int(np.sort(days)[len(days) // 2])
+    return None if middle >= NEVER_NUMBER else max(middle, 0)

@@ -1,0 +1,110 @@
+"""The marks of a survival curve: thin beyond planned follow-up, shaded without recent proofs of life."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.overall_survival import OverallSurvival
+from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
+from services.analytics.figures.survival_figure import SurvivalFigure
+from services.analytics.figures.survival_publication import last_day_of_month
+from shared.kernel.fact import Fact
+from shared.testing.builders import facts
+from tests.unit.analytics.endpoints.cohorts import FOUR_CASES_CUT, alive, cohort_of, dead, selection, treated
+from tests.unit.analytics.support import RECORDED_AT
+
+CUT = 1200
+CONTEXT = FigureContext(
+    study_id="s", position=1, recorded_at=RECORDED_AT, cut_date=FOUR_CASES_CUT, filters=FigureFilters()
+)
+
+
+def followed(*more: Fact) -> list[Fact]:
+    """A participant whose follow-up is planned for two years from day 10."""
+    return treated(facts.radiotherapy_completed(10), *more)
+
+
+def compute(figure: type[SurvivalFigure], *participants: list[Fact], **changes: Any) -> Any:
+    return figure.compute(cohort_of(participants), selection(CUT, **changes))
+
+
+def heavy_and_thin(picture: str) -> tuple[int, int]:
+    """Returns the number of heavy and of thin curves."""
+    return picture.count('stroke-width="2"'), picture.count('stroke-width="0.75"')
+
+
+def test_curve_is_thin_beyond_the_planned_follow_up_of_more_than_half() -> None:
+    figure = compute(OverallSurvival, followed(*alive(CUT)), followed(*alive(CUT)), treated(dead(900)))
+    planned = figure.to_json()["planned_until"]
+    assert 10 + 730 < planned < 10 + 730 + 91  # the slot of the last visit ends within an interval
+    picture = figure.draw(CONTEXT)
+    assert heavy_and_thin(picture) == (1, 1)
+    assert "thin: after planned follow-up" in picture
+    words = f"Thin after month {planned / 30.4375:.1f}: by then planned follow-up has ended for more than half."
+    assert words in figure.caption(CONTEXT)
+    assert words in picture
+
+
+@pytest.mark.parametrize("endings", [0, 1])
+def test_curve_has_no_planned_end_while_half_of_the_index_courses_go_on(endings: int) -> None:
+    going_on = [treated(*alive(CUT)) for _ in range(2 - endings)]
+    figure = compute(OverallSurvival, *going_on, *[followed(*alive(CUT)) for _ in range(endings)])
+    assert figure.to_json()["planned_until"] is None
+    assert heavy_and_thin(figure.draw(CONTEXT)) == (1, 0)
+
+
+@pytest.mark.parametrize("figure_type", [OverallSurvival, ProgressionFreeSurvival])
+def test_curve_is_shaded_while_most_of_the_living_have_no_recent_proof_of_life(
+    figure_type: type[SurvivalFigure],
+) -> None:
+    contact = alive(300)
+    figure = compute(figure_type, followed(*contact), followed(*contact), followed(*alive(CUT)), followed(dead(900)))
+    (span,) = figure.to_json()["not_current"]
+    assert 300 + 91 < span["start"] < 300 + 91 + 20  # three months and a window of 14 days later
+    assert span["end"] == max(row.time for row in figure.groups[0].curve)
+    picture = figure.draw(CONTEXT)
+    assert picture.count('class="shade"') == 1
+    assert "shaded: most not seen lately" in picture
+    start, end = span["start"] / 30.4375, span["end"] / 30.4375
+    assert f"Shaded in months {start:.1f} to {end:.1f}: more than half of those not known dead" in picture
+
+
+def test_cohort_that_was_seen_lately_and_cohort_of_nobody_have_no_marks() -> None:
+    for participants in ([followed(*alive(400, CUT))], []):
+        figure = OverallSurvival.compute(cohort_of(participants), selection(500))
+        assert figure.not_current == ()
+        assert "shade" not in figure.draw(CONTEXT)
+
+
+def test_division_has_the_marks_of_the_whole() -> None:
+    participants = [*[followed(*alive(300))] * 2, treated(dead(900), sex="male"), followed(*alive(CUT))]
+    whole = compute(OverallSurvival, *participants)
+    divided = compute(OverallSurvival, *participants, by="sex")
+    assert (divided.planned_until, divided.not_current) == (whole.planned_until, whole.not_current)
+    assert divided.draw(CONTEXT).count("shaded: ") == 1
+
+
+def test_readers_get_marks_at_ends_of_months_and_by_rounded_counts() -> None:
+    deaths = [followed(dead(day)) for day in range(400, 1000, 30)]
+    figure = compute(OverallSurvival, *deaths, *[followed(*alive(300)) for _ in range(6)])
+    published = figure.published(5, FOUR_CASES_CUT)
+    ends = {row.time for row in published.groups[0].curve}
+    assert published.not_current
+    assert {span.end for span in published.not_current} <= ends
+    assert published.planned_until in {last_day_of_month(month) for month in range(20, 30)}
+    assert published.planned_until <= figure.planned_until
+    few = compute(OverallSurvival, *deaths, *[followed(*alive(300)) for _ in range(4)]).published(5, FOUR_CASES_CUT)
+    assert few.not_current == ()
+    assert compute(OverallSurvival, *deaths[:4]).published(5, FOUR_CASES_CUT).planned_until is None
+
+
+def test_day_of_one_proof_of_life_between_two_points_does_not_show_to_readers() -> None:
+    deaths = [followed(dead(day)) for day in range(400, 1000, 30)]
+    studies = [
+        [*deaths, *[followed(*alive(300)) for _ in range(5)], followed(*alive(last))] for last in (300, 302, 304)
+    ]
+    published = [compute(OverallSurvival, *study).published(5, FOUR_CASES_CUT).to_json() for study in studies]
+    assert published[0] == published[1] == published[2]
