@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from infra.callbacks import TokenFor
 from infra.cli.files import UnwritableFile, check_folder, write_atomically
 from infra.cli.installation import http_client, token_source
 from infra.cli.progress import progress
+from infra.cli.settings_source import command_environment, read_settings
 from infra.client.study_client import StudyClient
 from infra.exchange.decoding import ENCODINGS, decode_text
 from infra.exchange.import_line import NumberedLine, UnreadableFile, read_json_lines
@@ -20,7 +22,8 @@ from infra.exchange.import_report import ImportReport
 from infra.exchange.importing import import_facts
 from infra.exchange.table import column_at, read_rows
 from infra.exchange.target_study import NO_STUDY, ExchangeAborted, TargetStudy
-from infra.exchange.template import UnknownFactType, render_template
+from infra.exchange.template import UnknownFactType, render_template, suggest_cut_day
+from shared.contracts.study import CutTaken
 
 JSON_LINES = {".jsonl", ".ndjson", ".json"}
 MAX_PRINTED_REFUSALS = 200  # on the terminal; `--report` writes all
@@ -101,13 +104,23 @@ def command(
 
 def _print_template(type_name: str, study: str | None, token: str | None) -> None:
     try:
-        typer.echo(render_template(type_name, asyncio.run(_facts_of(study, token)) if study else ()), nl=False)
+        facts = asyncio.run(_facts_of(study, token)) if study else []
+        typer.echo(render_template(type_name, facts), nl=False)
     except UnknownFactType:
         raise _exit_with("There is no fact of that type: /enrollment/docs lists them.", 2) from None
     except (ExchangeAborted, httpx.TransportError) as aborted:
         raise _exit_with(str(aborted) if isinstance(aborted, ExchangeAborted) else NO_ANSWER_MESSAGE, 1) from None
     if not study:
         typer.echo(TEMPLATE_HINT, err=True)
+    elif type_name == CutTaken.type_name:
+        _suggest_cut_day(study, facts)
+
+
+def _suggest_cut_day(study: str, facts: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Prints the suggested data cut-off beside the template, which does not have it: the day must be stated."""
+    today = read_settings(command_environment()).study_clock().today(study)
+    if day := suggest_cut_day(facts, today):
+        typer.echo(f"Suggested cut_on: {day}, one visit interval and its window before today.", err=True)
 
 
 async def _facts_of(study_id: str, token: str | None) -> list[tuple[str, dict[str, Any]]]:

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +22,8 @@ from shared.contracts import catalogue
 from shared.contracts.json_schemas import CONTRACTS_FOLDER, golden_path
 from shared.kernel.fact import Correction, Fact, Stream
 from shared.kernel.sealed_text import READING_STORED, insert_texts
+from shared.protocol.protocol import FollowUpPlan
+from shared.protocol.schedule import one_visit_before
 
 _CRITERIA = "criteria"
 _GENERAL_FAILURE_REASONS = {"refused", "died", "other"}
@@ -46,6 +49,18 @@ def render_template(type_name: str, study: Sequence[tuple[str, dict[str, Any]]] 
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows([list(filled_cells), list(filled_cells.values())])
     return buffer.getvalue()
+
+
+def suggest_cut_day(facts: Sequence[tuple[str, dict[str, Any]]], today: date) -> date | None:
+    """Returns the data cut-off that a study's follow-up plan suggests: one visit interval and its window before today.
+
+    `facts`: those of the study. None before it is opened.
+    """
+    plans = {data.get("effective_on", ""): data["protocol"]["follow_up"] for _, data in facts if "protocol" in data}
+    in_force = [day for day in plans if day <= today.isoformat()]
+    if not in_force:
+        return None
+    return one_visit_before(FollowUpPlan.model_validate(plans[max(in_force)], context=READING_STORED), today)
 
 
 def _adapt_to_study(cells: Mapping[str, str], facts: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, str]:

@@ -96,6 +96,14 @@ def add_months(day: date, months: int) -> date:
     return date(year, month, min(day.day, monthrange(year, month)[1]))
 
 
+def one_visit_before(plan: FollowUpPlan, day: date) -> date:
+    """Returns the day that is one visit interval and its longest window before another.
+
+    A participant who lives and is seen as planned has a proof of life since then.
+    """
+    return add_months(day, -plan.every_months) - timedelta(days=max(window.after for window in plan.windows))
+
+
 @lru_cache(maxsize=4096)
 def _visits_from(plans: tuple[PlanPeriod, ...], anchor: date) -> tuple[Visit, ...]:
     """Computes `planned_visits`. Many participants of a study share an anchor, and several rules ask for each."""

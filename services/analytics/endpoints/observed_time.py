@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Self
 
 import numpy as np
@@ -22,7 +21,7 @@ from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.risk_sets import CENSORED
 from shared.gate.study_timeline import protocol_on
-from shared.protocol.schedule import add_months
+from shared.protocol.schedule import one_visit_before
 
 Counts = NDArray[np.int64]
 
@@ -81,8 +80,7 @@ def living_by_day(snapshot: StudySnapshot, selection: Selection, times: Endpoint
 def recent_since(snapshot: StudySnapshot, selection: Selection) -> int:
     """Returns the number of the day one visit interval and its window before the cut-off."""
     plan = protocol_on(snapshot.study, selection.cut_date).follow_up
-    window = timedelta(days=max(window.after for window in plan.windows))
-    return day_number(add_months(selection.cut_date, -plan.every_months) - window)
+    return day_number(one_visit_before(plan, selection.cut_date))
 
 
 def planned_until(snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> int | None:

@@ -34,7 +34,8 @@ class FormContext:
     state the fact; None: every one. `hides_texts`: the caller does not see the sealed texts of the fact that the form
     corrects. `current_values`: the values that a report changes, by member. `kept_texts`: names of the fields of sealed
     texts that must be stated, and stay as they are unless others are given. `site_notes`: what a form says of a site.
-    `standing_values`: those of the fact that the form corrects, by the names of its fields.
+    `suggestions`: sentences by the member that they suggest a value for. `standing_values`: those of the fact that the
+    form corrects, by the names of its fields.
     """
 
     study: Record
@@ -49,6 +50,7 @@ class FormContext:
     chosen_dictionary: str = ""
     sites: frozenset[str] | None = None
     current_values: Mapping[str, Any] = field(default_factory=dict)
+    suggestions: Mapping[str, str] = field(default_factory=dict)
     hides_texts: bool = False
     kept_texts: frozenset[str] = frozenset()
     site_notes: Mapping[str, str] = field(default_factory=dict)

@@ -65,7 +65,8 @@ class Controls:
         )
         if name in self.constants:
             return replace(view, kind="fixed", value=self.constants[name], note=self._fixed_note(presentation, name))
-        view = replace(view, hint=self.present_value(member))
+        suggestion = self.context.suggestions.get(member.name, "")
+        view = replace(view, hint=f"{self.present_value(member)} {suggestion}".strip())
         if presentation.offers in TERM_OFFERS:
             return self._term(view, entries)
         if member.node == Leaf("time"):

@@ -26,6 +26,7 @@ from shared.ui.forms.current_values import current_values
 from shared.ui.forms.entries import Entries, Pair
 from shared.ui.forms.fields import Group, fact_fields
 from shared.ui.forms.presets import Preset
+from shared.ui.forms.suggestions import suggestions
 from shared.ui.forms.words import FactLine
 from shared.web.read_access import TextsByVersion, load_caller_rights, load_visible_stream
 from shared.web.service import get_service
@@ -243,6 +244,7 @@ def with_typed_day(context: FormContext, fact: type[Fact], entries: Entries) -> 
         country=entries.last_value("country"),
         chosen_dictionary=toxicity.last_value("dictionary"),
         current_values=current_values(context.own, fact, entries.last_value("serious_event_id")),
+        suggestions=suggestions(context, fact),
     )
 
 

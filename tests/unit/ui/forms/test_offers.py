@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.analytics.cohort.serious_events import serious_events
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
-from shared.contracts.study import MemberRevoked
+from shared.contracts.study import CutTaken, MemberRevoked
 from shared.contracts.toxicity import SeriousEventUpdated
 from shared.kernel.fact import Fact
 from shared.kernel.record import Record
@@ -118,6 +118,14 @@ def test_report_shows_the_present_value_of_what_it_may_change() -> None:
     assert views["seriousness"].hint == "At present: Hospital admission or a longer stay."
     assert "Dysphagia" in views["term"].hint
     assert current_values(record_of(*own), SeriousEventUpdated, "SAE9") == {}
+
+
+def test_data_cut_suggests_a_day_one_visit_interval_and_window_ago_and_fills_nothing_in() -> None:
+    context = with_typed_day(context_of(), CutTaken, PostedForm().entries)
+    view = views_of(STUDY.declared_facts[CutTaken.type_name], context)["cut_on"]
+    assert "Suggestion: 2024-08-18, one visit interval and its window before today." in view.hint  # 3 months, 14 days
+    assert view.value == ""
+    assert with_typed_day(context_of(), SeriousEventUpdated, PostedForm().entries).suggestions == {}
 
 
 def attributed(**levels: str) -> list[dict[str, str]]:
