@@ -182,6 +182,11 @@ READS: dict[str, tuple[str, str, set[str]]] = {
         "figures/treatments.json",
         STUDY_WIDE_READERS | users_of_site("rome") | users_of_site("milan"),
     ),
+    "swimmer": (
+        "analytics",
+        "figures/swimmer.json",
+        STUDY_WIDE_READERS | users_of_site("rome") | users_of_site("milan"),
+    ),
     "queries": ("analytics", "queries.json", STUDY_WIDE_READERS | users_of_site("rome") | users_of_site("milan")),
     "worklist": ("analytics", "worklist.json", STUDY_WIDE_READERS | users_of_site("rome") | users_of_site("milan")),
 }
@@ -220,6 +225,7 @@ def test_site_reads_only_its_own_participants(study: StudyUnderTest, rome_partic
         for user in users_of_site(site):
             row_lists = [study.get(path, user).json()["rows"] for path in ("participants", "facts")]
             row_lists.append(study.get_analytics("figures/treatments.json", user).json()["targets"])
+            row_lists.append(study.get_analytics("figures/swimmer.json", user).json()["lanes"])
             for rows in row_lists:
                 participant_ids = {row["participant_id"] for row in rows}
                 assert own_number in participant_ids
@@ -239,7 +245,7 @@ def test_site_filter_reveals_nothing_of_another_site(study: StudyUnderTest, rome
         existing_site, unknown_site = (study.get(path, "site@milan", site=site) for site in ("rome", "nowhere"))
         assert existing_site.status_code == 403
         assert is_indistinguishable(existing_site, unknown_site)
-    for figure in ("flow", "treatments"):
+    for figure in ("flow", "treatments", "swimmer"):
         existing_site, unknown_site = (
             study.get_analytics(f"figures/{figure}.json", "site@milan", site=site) for site in ("rome", "nowhere")
         )

@@ -50,6 +50,7 @@ READS = [
     ("analytics", "figures/treatments.json", "treatments"),
     ("analytics", "figures/treatments.csv", "treatments"),
     ("analytics", "figures/treatments.svg", "treatments"),
+    ("analytics", "figures/swimmer.json", "swimmer"),
     ("analytics", "queries.json", "queries"),
     ("analytics", "worklist.json", "worklist"),
     ("analytics", "worklist.csv", "worklist"),
@@ -59,7 +60,7 @@ READS = [
     ("analytics", "operations.json", "operations"),
 ]
 PAGES = [
-    ("", "treatments"),
+    ("", "treatments, swimmer"),
     ("/figures/treatments", "treatments"),
     ("/participants", "participants"),
     ("/participants/{}", "queries, timeline"),

@@ -125,6 +125,7 @@ def addresses(route: APIRoute, published: StudyForReaders) -> set[str]:
             "first-failure",
             "toxicity-grades",
             "severe-toxicity",
+            "swimmer",
             "follow-up",
             "visit-adherence",
         ],
@@ -174,7 +175,7 @@ def test_no_answer_to_a_reader_has_a_day_of_a_participant(published: StudyForRea
             statuses[method, address] = status
     prefix = f"/analytics/v1/studies/{published.study.study_id}/figures"
     assert {statuses["GET", f"{prefix}/{name}.svg"] for name in ("flow", "accrual", "overall-survival")} == {200}
-    assert statuses["GET", f"{prefix}/treatments.json"] == 403
+    assert {statuses["GET", f"{prefix}/{name}.json"] for name in ("treatments", "swimmer")} == {403}
 
 
 def test_days_of_participants_are_there_for_others(published: StudyForReaders) -> None:
@@ -222,7 +223,7 @@ def test_reader_is_refused_every_other_address_of_the_study(published: StudyForR
         "operations.json",
         "reads",
     )
-    for path in (*lists, "figures/treatments.svg"):
+    for path in (*lists, "figures/treatments.svg", "figures/swimmer.svg"):
         answer = published.study.get_analytics(path, "reader")
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/readers-see-cuts")
 

@@ -107,9 +107,9 @@ async def test_readers_are_refused_any_other_state_and_any_other_address(study: 
     )
     lists = ("queries.json", "participants.json", "worklist.json", "operations.json", "reads")
     timeline = f"participants/{participant.participant_id}/timeline.json"
-    treatments = ("figures/treatments.json", "figures/treatments.csv")
+    rows = ("figures/treatments.json", "figures/treatments.csv", "figures/swimmer.json", "figures/swimmer.svg")
     answers = [await study.get("figures/flow.json", "reader", **params) for params in parameters]
-    answers += [await study.get(path, "reader") for path in (*lists, *treatments, timeline)]
+    answers += [await study.get(path, "reader") for path in (*lists, *rows, timeline)]
     assert {problem(answer) for answer in answers} == {(403, "/problems/readers-see-cuts")}
     for path in ("participants", "queries", "worklist", "operations", f"participants/{participant.participant_id}"):
         page = await study.get_page(path, "reader")

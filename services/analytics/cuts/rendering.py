@@ -104,7 +104,7 @@ def _answer(study: StudyAtCut, scope: SealScope, figure_type: type[Figure], requ
     selection = select(request, limits, cut_date, is_named_cut=True)
     filters = effective_filters(selection, limits, request)
     list_parts = [snapshot.study_id, study.epoch, figure_type.NAME, f"{study.cut.position} {cut_date}"]
-    rows = request.page.selector([*list_parts, filters.model_dump_json()])
+    rows = request.page.selector([*list_parts, filters.model_dump_json(exclude_none=True)])
     return compute_answer(figure_type, snapshot, selection, filters, rows).with_seal(seal)
 
 

@@ -18,7 +18,14 @@ from services.analytics.disclosure.declaration import Disclosure, require_declar
 from services.analytics.disclosure.editions import DividedCut, Edition, Members
 from services.analytics.figures.row_pages import ALL_ROWS, PageSelector
 from services.analytics.figures.seal_state import SealState
-from services.analytics.snapshot.selection import LateFrom, LesionEvent, Origin, Selection, ToxicityWindow
+from services.analytics.snapshot.selection import (
+    LaneOrder,
+    LateFrom,
+    LesionEvent,
+    Origin,
+    Selection,
+    ToxicityWindow,
+)
 from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from services.analytics.wording.phrasing import count_noun, humanize
 from shared.kernel.errors import SmallGroups
@@ -49,6 +56,7 @@ class FigureFilters(BaseModel):
     late_after: int | None = Field(default=None, description="days to late toxicity that the request asked for")
     late_from: LateFrom | None = Field(default=None, description="day of the course that the request asked for")
     emergent: bool | None = Field(default=None, description="whether the request asked for emergent toxicity alone")
+    sort: LaneOrder | None = Field(default=None, description="order of lanes that the request asked for")
 
     def active(self) -> dict[str, str]:
         """Returns the filters that are set, in the order of their names; the default subset is not one."""

@@ -14,6 +14,7 @@ from services.analytics import urls
 from services.analytics.figures.api import FigureResources, note_figure, note_sealed_figure
 from services.analytics.figures.cut_rows import CutRow, cut_rows
 from services.analytics.figures.figure import FigureAnswer
+from services.analytics.figures.order_links import order_links
 from services.analytics.figures.page_content import DrawnFigure, PageContent, draw_figure
 from services.analytics.figures.parameters import CohortParameters, CohortQuery, format_pages
 from services.analytics.figures.registry import FIGURES
@@ -27,7 +28,7 @@ from services.analytics.study_header import StudyPage, build_study_header
 from shared.eventstore.study_cache import load_rights
 from shared.kernel.errors import RequestError
 from shared.ui.html_errors import html_or_error
-from shared.ui.navigation import Link, StudyHeader
+from shared.ui.navigation import Link, NavLink, StudyHeader
 from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router, html_response
 from shared.web.container import get_container
 from shared.web.fact_recording import StudyIdPath
@@ -54,7 +55,7 @@ class FigurePart:
     """A figure on a page: `version` is the position it shows, `source` the address of this part alone.
 
     A figure that `is_live` follows the record by itself. A publication is replaced as a whole. `row_pages`: None for a
-    figure whose rows fit one page.
+    figure whose rows fit one page. `orders`: of the lanes of a figure that has lanes.
     """
 
     name: str
@@ -71,6 +72,7 @@ class FigurePart:
     downloads: Sequence[Link]
     is_live: bool
     row_pages: RowPagesPart | None
+    orders: Sequence[NavLink]
 
     @property
     def rows_shown(self) -> Sequence[Sequence[str]]:
@@ -221,6 +223,7 @@ def _figure_part(
         downloads=_downloads(study, content, query),
         is_live=is_live,
         row_pages=_row_pages(study, content, query),
+        orders=order_links(study, content.name, query),
     )
 
 

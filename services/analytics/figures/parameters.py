@@ -16,6 +16,7 @@ from services.analytics.snapshot.as_of import LATEST, AsOf
 from services.analytics.snapshot.as_of_parameters import AsOfParameter, AtParameter, EpochParameter
 from services.analytics.snapshot.selection import (
     ALL_TOXICITY,
+    LaneOrder,
     LateFrom,
     LesionEvent,
     Origin,
@@ -26,7 +27,7 @@ from shared.kernel.ids import SiteId
 from shared.kernel.partial_date import Day
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 
-_CURSOR_PATTERN = explain_pattern(r"^([0-9A-Z-]{1,11}\.[0-9]{1,9}\.[0-9a-f]{16})?$", NEXT_SENTENCE)
+_CURSOR_PATTERN = explain_pattern(r"^([0-9A-Z-]{1,11}\.[0-9]{1,9}(\.-?[0-9]{1,9})?\.[0-9a-f]{16})?$", NEXT_SENTENCE)
 _PAGES_PATTERN = explain_pattern(
     r"^([a-z-]{1,32}\.[1-9][0-9]{0,5}(,[a-z-]{1,32}\.[1-9][0-9]{0,5}){0,15})?$",
     "Give figures and numbers of pages, such as treatments.2, separated by commas.",
@@ -36,7 +37,7 @@ _LANDMARKS_PATTERN = explain_pattern(
 )
 
 
-OWN_PARAMETERS = ("origin", "landmarks", "event", "window", "late_after", "late_from", "emergent")
+OWN_PARAMETERS = ("origin", "landmarks", "event", "window", "late_after", "late_from", "emergent", "sort")
 """Parameters that some figures have and others do not."""
 
 
@@ -46,8 +47,8 @@ class FigureRequest:
 
     `as_of` selects the state of the study, `cut_date` is the data cut-off, `site` and `subset` select participants, and
     `by` divides the figure into groups. `origin` and `landmarks`, in months, are of figures of times to events, and
-    `event` of local control, `window`, `late_after`, in days, `late_from` and `emergent` of those of toxicity. `page`
-    selects rows of a figure that has pages.
+    `event` of local control, `window`, `late_after`, in days, `late_from` and `emergent` of those of toxicity. `sort`
+    is the order of lanes. `page` selects rows of a figure that has pages.
     """
 
     cut_date: date | None = None
@@ -62,6 +63,7 @@ class FigureRequest:
     late_after: int | None = None
     late_from: LateFrom | None = None
     emergent: bool | None = None
+    sort: LaneOrder | None = None
     page: PageRequest = FIRST_PAGE
 
     def for_figure(self, figure: type[Figure]) -> FigureRequest:
@@ -76,6 +78,7 @@ class FigureRequest:
             late_after=self.late_after if "late_after" in own else None,
             late_from=self.late_from if "late_from" in own else None,
             emergent=self.emergent if "emergent" in own else None,
+            sort=self.sort if "sort" in own else None,
         )
 
     @property
@@ -126,6 +129,12 @@ class FigureParameters(BaseModel):
         bool | None,
         Field(description="only severe toxicity above the term's own grade at baseline, of everybody"),
     ] = None
+    sort: Annotated[
+        LaneOrder | None,
+        Field(
+            description="order of lanes: the longest first, by day of the origin, by number, by site; default: first"
+        ),
+    ] = None
     epoch: EpochParameter = None
 
     def to_request(self) -> FigureRequest:
@@ -135,6 +144,7 @@ class FigureParameters(BaseModel):
             late_after=self.late_after,
             late_from=self.late_from,
             emergent=self.emergent,
+            sort=self.sort,
             landmarks=tuple(sorted({int(month) for month in self.landmarks.split(",")})) if self.landmarks else None,
             event=self.event,
             cut_date=self.cut,

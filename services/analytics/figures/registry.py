@@ -19,6 +19,7 @@ from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
 from services.analytics.figures.response import BestResponse
 from services.analytics.figures.severe_toxicity import SevereToxicity
+from services.analytics.figures.swimmer import Swimmer
 from services.analytics.figures.symptom_relief import SymptomReliefFigure
 from services.analytics.figures.toxicity_grades import ToxicityGradesFigure
 from services.analytics.figures.treatments import Treatments
@@ -41,6 +42,7 @@ _FIGURES: tuple[type[Figure], ...] = (
     SevereToxicity,
     ToxicityGradesFigure,
     SymptomReliefFigure,
+    Swimmer,
     FollowUp,
     VisitAdherence,
 )

@@ -1,8 +1,9 @@
 """Pages of rows about single participants: the rows that a request selects, and the cursor of the next page. Pure.
 
-Rows are in the order of the participants' numbers. A cursor names the last row of a page by its participant and its
-number among the rows of that participant. It is valid for one list alone: that of a study, figure, position, data
-cut-off and filters.
+Rows are in the order of whole numbers, their keys, and within one key of the participants' numbers; without keys they
+are in the order of the participants alone. A cursor names the last row of a page by its key, its participant and its
+number among the rows of both. It is valid for one list alone: that of a study, figure, position, data cut-off and
+filters.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class PageSelector:
     """Selects the rows of a page; by default all rows.
 
     `limit`: rows of a page; None: all. `number`: which page, from 1. `participant_id` and `ordinal`, in its stead: the
-    last row of the page before. `list_digest`: identifies the list in cursors.
+    last row of the page before, with its `key`. `list_digest`: identifies the list in cursors.
     """
 
     limit: int | None = None
@@ -61,31 +62,36 @@ class PageSelector:
     participant_id: str = ""
     ordinal: int = 0
     list_digest: str = ""
+    key: int = 0
 
-    def select(self, participant_ids: Column) -> SelectedRows:
-        """Returns the page of a list, whose rows have these participants, sorted. Past its end it is the last page."""
+    def select(self, participant_ids: Column, keys: Column | None = None) -> SelectedRows:
+        """Returns the page of a list, whose rows have these participants, sorted. Past its end it is the last page.
+
+        `keys`: by which the list is sorted, before the participants; None: by the participants alone.
+        """
         total = len(participant_ids)
         limit = self.limit or max(total, 1)
-        first = self._first_row(participant_ids, limit)
+        keys = np.zeros(total, dtype=np.int64) if keys is None else keys
+        first = self._first_row(participant_ids, keys, limit)
         stop = min(first + limit, total)
         return SelectedRows(
             places=slice(first, stop),
             page=RowPage(first=first + 1, rows=stop - first, total=total),
-            next=self._cursor_after(participant_ids, stop - 1) if stop < total else None,
+            next=self._cursor_after(participant_ids, keys, stop - 1) if stop < total else None,
         )
 
-    def _first_row(self, participant_ids: Column, limit: int) -> int:
+    def _first_row(self, participant_ids: Column, keys: Column, limit: int) -> int:
         if not self.participant_id:
             last_page = max(len(participant_ids) - 1, 0) // limit
             return min(self.number - 1, last_page) * limit
-        name = self.participant_id.encode()
-        first, stop = (int(np.searchsorted(participant_ids, name, side)) for side in ("left", "right"))
-        return min(first + self.ordinal, stop)
+        name, has_key = self.participant_id.encode(), keys == self.key
+        first = int(np.sum((keys < self.key) | (has_key & (participant_ids < name))))
+        return first + min(self.ordinal, int(np.sum(has_key & (participant_ids == name))))
 
-    def _cursor_after(self, participant_ids: Column, last: int) -> str:
-        name = bytes(participant_ids[last])
-        ordinal = last + 1 - int(np.searchsorted(participant_ids, name))
-        return f"{name.decode()}.{ordinal}.{self.list_digest}"
+    def _cursor_after(self, participant_ids: Column, keys: Column, last: int) -> str:
+        name, key = bytes(participant_ids[last]), int(keys[last])
+        ordinal = int(np.sum((participant_ids[: last + 1] == name) & (keys[: last + 1] == key)))
+        return ".".join([name.decode(), str(ordinal), *([str(key)] if key else []), self.list_digest])
 
 
 ALL_ROWS = PageSelector()
@@ -109,12 +115,12 @@ class PageRequest:
             return PageSelector(self.limit, self.number, list_digest=digest)
         if self.number > 1:
             raise parameter_error("page", "Give `page` or `after`, but not both.")
-        participant_id, ordinal, list_digest = self.after.split(".")
+        participant_id, ordinal, *key, list_digest = self.after.split(".")
         if list_digest != digest:
             raise parameter_error(
                 "after", f"{NEXT_SENTENCE} Give that page's position (`at`), data cut-off (`cut`) and filters too."
             )
-        return PageSelector(self.limit, 1, participant_id, int(ordinal), digest)
+        return PageSelector(self.limit, 1, participant_id, int(ordinal), digest, int(key[0]) if key else 0)
 
 
 FIRST_PAGE = PageRequest()

@@ -145,7 +145,13 @@ class FigureService:
         named_cut = cut_name(request.as_of.at) if request.as_of.at else None
         seal = await self._sealed.find_seal(study_id, named_cut)
         rows = request.page.selector(
-            [study_id, newest.epoch, figure.NAME, f"{resolved.position} {cut_date}", filters.model_dump_json()]
+            [
+                study_id,
+                newest.epoch,
+                figure.NAME,
+                f"{resolved.position} {cut_date}",
+                filters.model_dump_json(exclude_none=True),
+            ]
         )
         visible_tenants = tuple(readable_tenants(rights)) if visible_to else ()
         key = (
@@ -243,6 +249,7 @@ def select(request: FigureRequest, scope: ReadScope, cut_date: date, *, is_named
         toxicity=request.toxicity,
         is_named_cut=is_named_cut,
         event=request.event or "failure",
+        sort=request.sort or "duration",
     )
 
 
@@ -278,6 +285,7 @@ def effective_filters(selection: Selection, scope: ReadScope, request: FigureReq
         late_after=request.late_after,
         late_from=request.late_from,
         emergent=request.emergent,
+        sort=request.sort,
     )
 
 

@@ -21,6 +21,8 @@ LateFrom = Literal["start", "end"]
 """The day of a course from which late toxicity is counted."""
 LesionEvent = Literal["failure", "necrosis"]
 """The event of a treated lesion that local control counts."""
+LaneOrder = Literal["duration", "origin", "participant", "site"]
+"""The order of lanes of participants: the longest first, by the day of the origin, by number, or by enrolling site."""
 DEFAULT_LANDMARKS = (6, 12, 24)
 """Months at which figures of times to events state an estimate, unless a request names others."""
 
@@ -48,7 +50,7 @@ class Selection:
     `sites`: enrolling sites; None: all. `subset`: `all` or `stereotactic`. `by`: the stratification; None: none.
     `origin`: time 0 of times to events; None: that of the protocol. `landmarks`: the months at which such figures
     state an estimate. `toxicity`: the toxicity that figures of it count. `is_named_cut`: whether the cut-off is that of
-    a named data cut, whose figures have tests. `event`: what local control counts.
+    a named data cut, whose figures have tests. `event`: what local control counts. `sort`: the order of lanes.
     """
 
     cut_date: date
@@ -60,6 +62,7 @@ class Selection:
     toxicity: ToxicitySelection = ALL_TOXICITY
     is_named_cut: bool = False
     event: LesionEvent = "failure"
+    sort: LaneOrder = "duration"
 
     @property
     def cut_number(self) -> int:

@@ -61,7 +61,7 @@ def test_figure_has_pages_exactly_if_it_is_declared_as_person_level() -> None:
     for base, person_level in ((Figure, True), (PersonLevelFigure, False)):
         with pytest.raises(TypeError, match="person-level exactly if it derives from PersonLevelFigure"):
             define_figure(str, disclosure(person_level=person_level), base)
-    assert [name for name, figure in FIGURES.items() if figure.has_pages()] == ["treatments"]
+    assert [name for name, figure in FIGURES.items() if figure.has_pages()] == ["treatments", "swimmer"]
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,4 @@ def test_figures_name_their_counts_as_the_answer_has_them(name: str) -> None:
     for path in figure.DISCLOSURE.counts | figure.DISCLOSURE.other_numbers:
         assert path.partition(".")[0] in figure.model_fields
     assert figure.DISCLOSURE.divisible is (name in ("accrual", "overall-survival", "progression-free-survival"))
-    assert figure.DISCLOSURE.person_level is (name == "treatments")
+    assert figure.DISCLOSURE.person_level is (name in ("treatments", "swimmer"))

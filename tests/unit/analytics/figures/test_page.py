@@ -6,7 +6,12 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
+from services.analytics.figures.figure import FigureFilters
 from services.analytics.figures.page import build_figure_part, render_cohort, render_figure
+from services.analytics.figures.row_pages import ALL_ROWS
+from services.analytics.figures.service import compute_answer
+from services.analytics.figures.swimmer import Swimmer
+from services.analytics.snapshot.selection import Selection
 from shared.ui.navigation import StudyHeader
 from tests.unit.analytics.figures.example_answers import (
     COMMON,
@@ -19,6 +24,7 @@ from tests.unit.analytics.figures.example_answers import (
     target,
     treatments,
 )
+from tests.unit.analytics.support import TODAY, snapshot_of
 
 
 def test_proportions_intervals_and_dates_do_not_wrap() -> None:
@@ -115,3 +121,14 @@ def test_last_page_of_rows_links_to_the_page_before_it_if_a_later_one_was_chosen
 def test_rows_that_fit_one_page_have_no_links_to_pages() -> None:
     html = render_figure(build_figure_part(answer_of(example_treatments()), {"pages": "treatments.2"}))
     assert "<nav" not in html
+
+
+def test_lanes_have_a_link_to_each_order_that_begins_on_the_first_page() -> None:
+    answer = compute_answer(Swimmer, snapshot_of({}), Selection(TODAY), FigureFilters(), ALL_ROWS)
+    part = build_figure_part(answer, {"sort": "site", "subset": "all", "pages": "swimmer.2"})
+    assert [(link.href, link.is_current) for link in part.orders] == [
+        (f"/analytics/studies/s?sort={order}&subset=all#swimmer", order == "site")
+        for order in ("duration", "origin", "participant", "site")
+    ]
+    assert 'aria-current="true">Enrolling site</a>' in render_figure(part)
+    assert not build_figure_part(answer_of(flow())).orders

@@ -77,6 +77,26 @@ def test_participant_excluded_between_two_pages_neither_hides_nor_repeats_rows_o
     assert [row for row in rows if row != name] == [*after]
 
 
+@given(
+    keys=st.lists(st.integers(-3, 3), min_size=2, max_size=12), excluded=st.integers(0, 11), limit=st.integers(1, 11)
+)
+def test_participant_excluded_from_a_list_in_another_order_moves_nobody_to_another_page(
+    keys: list[int], excluded: int, limit: int
+) -> None:
+    ordered = sorted((key, f"P-{number:03}".encode()) for number, key in enumerate(keys))
+    remaining = [row for row in ordered if row[1] != f"P-{excluded:03}".encode()]
+
+    def select_of(rows: list[tuple[int, bytes]], request: PageRequest) -> SelectedRows:
+        names = np.array([name for _, name in rows], dtype=PARTICIPANT_DTYPE)
+        return request.selector(LIST_PARTS).select(names, np.array([key for key, _ in rows], dtype=np.int64))
+
+    first = select_of(ordered, PageRequest(limit=limit))
+    shown = ordered[first.places]
+    if first.next:
+        shown += remaining[select_of(remaining, PageRequest(after=first.next, limit=100)).places]
+    assert [row for row in shown if row in remaining] == remaining
+
+
 @pytest.mark.parametrize("other", OTHER_LISTS)
 def test_cursor_of_another_study_epoch_figure_or_position_is_refused(other: tuple[str, ...]) -> None:
     cursor = select(PageRequest(limit=2), participant_column([1, 2, 3])).next
