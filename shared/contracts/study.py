@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
 from shared.contracts.streams import STUDY
-from shared.kernel.fact import Fact, Role
+from shared.kernel.fact import Fact, Role, add_no_member
 from shared.kernel.ids import Code, SiteId
 from shared.kernel.partial_date import Day
 from shared.kernel.patterns import explain_pattern
@@ -68,7 +68,7 @@ ROLES_IN_WORDS = {
 }
 
 
-@STUDY.fact("study.opened", by="administrator")
+@STUDY.fact("study.opened", by="administrator", version=2, upcasts={1: add_no_member})
 class StudyOpened(Fact, schema_name="Opened"):
     """Opening of a study, with its first protocol. The person who opens it becomes its administrator."""
 
@@ -82,7 +82,13 @@ class StudyOpened(Fact, schema_name="Opened"):
     """First version of the protocol."""
 
 
-@STUDY.fact("study.protocol_amended", on="effective_on", by="administrator investigator")
+@STUDY.fact(
+    "study.protocol_amended",
+    on="effective_on",
+    by="administrator investigator",
+    version=2,
+    upcasts={1: add_no_member},
+)
 class ProtocolAmended(Fact):
     """Amendment: the whole protocol that is in force from a day on. Facts recorded before it stay recorded."""
 

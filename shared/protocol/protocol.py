@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from shared.kernel.fact import FactPart
-from shared.kernel.ids import Code
+from shared.kernel.ids import Code, SiteId
 from shared.kernel.partial_date import Day
 from shared.kernel.patterns import explain_pattern
 from shared.kernel.presentation import Presentation
+from shared.kernel.schema_name import make_class
 from shared.kernel.text import LongText
 
 _TIME_OF_DAY = explain_pattern("^([01][0-9]|2[0-3]):[0-5][0-9]$", "Give a time of day as HH:MM, such as 08:00.")
@@ -178,6 +180,46 @@ class StereotacticDefinition(FactPart, schema_name="Stereotactic"):
     """Kinds of delivery that count as stereotactic."""
 
 
+_RegistryLinkMembers: Any = make_class(
+    "RegistryLinkMembers",
+    FactPart,
+    **{
+        "site_id": (
+            Annotated[SiteId, Presentation(label="Site", offers="sites", type_in=True)],
+            Field(description="Id of the site in the study."),
+        ),
+        "from": (
+            Annotated[Day, Presentation(label="First day")],
+            Field(description="First day on which the registry reports."),
+        ),
+        "until": (
+            Annotated[
+                Day | None,
+                Presentation(label="Last day", help="Left empty, the registry reports until further notice."),
+            ],
+            Field(default=None, description="Last day on which the registry reports; left out while it does."),
+        ),
+    },
+)
+"""The members of a registry link. `from` is a word of Python, so no statement of a class can declare it."""
+
+
+class RegistryLink(_RegistryLinkMembers):  # type: ignore[misc] # a class that is made at run time
+    """Link of a site to a registry that reports the deaths and the lives of its participants."""
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """The first and the last day on which the registry reports."""
+        return getattr(self, "from"), self.until or date.max
+
+    @model_validator(mode="after")
+    def _require_days_in_order(self) -> RegistryLink:
+        first, last = self.days
+        if last < first:
+            raise ValueError("The last day is before the first day. Give a later one, or none.")
+        return self
+
+
 class Protocol(FactPart):
     """The protocol of a study: its plan, as far as the software follows it.
 
@@ -214,6 +256,15 @@ class Protocol(FactPart):
         Presentation(label="Smallest count shown", help="Readers of published figures see no smaller count."),
     ] = 5
     """Least count that readers of figures see; smaller counts are suppressed."""
+    registry_links: Annotated[
+        tuple[Annotated[RegistryLink, Presentation(label="Registry link")], ...],
+        Field(max_length=500),
+        Presentation(
+            label="Links to death registries",
+            help="At these sites, everybody who is not known dead counts as alive. Name none without such a link.",
+        ),
+    ] = ()
+    """Sites whose deaths and lives a registry reports. There, analyses take everybody alive who is not known dead."""
 
     @model_validator(mode="after")
     def _require_unique_names(self) -> Protocol:

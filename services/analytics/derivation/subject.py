@@ -20,6 +20,7 @@ from shared.contracts.enrollment import (
     ConsentWithdrawn,
     ParticipantEnrolled,
     ParticipantScreened,
+    ParticipantTransferred,
     ScreeningFailed,
 )
 from shared.contracts.follow_up import (
@@ -179,7 +180,14 @@ def derive_subject_days(participant: Participant) -> Iterator[SubjectDayRow]:
         SubjectDayRow(participant.participant_id, kind, *analysis_day(participant, fact), code)
         for fact, kind, code in _coded_facts(participant)
     }
-    yield from sorted(rows | set(_life_by_withdrawal(participant)))
+    yield from sorted(rows | set(_registry_days(participant)) | set(_life_by_withdrawal(participant)))
+
+
+def _registry_days(participant: Participant) -> Iterator[SubjectDayRow]:
+    """Yields the withdrawal of consent of those whose consent to registries stands."""
+    if participant.withdrawn_on < date.max and _registry_is_allowed(participant):
+        withdrawn = analysis_day(participant, first(participant, ConsentWithdrawn))
+        yield SubjectDayRow(participant.participant_id, "registry_consent_stands", *withdrawn, "")
 
 
 def _life_by_withdrawal(participant: Participant) -> Iterator[SubjectDayRow]:
@@ -206,6 +214,8 @@ def _coded_facts(participant: Participant) -> Iterator[CodedFact]:
     for baseline in participant.counted(BaselineRecorded)[:1]:
         yield from ((baseline, "metastatic_site", site) for site in baseline.metastatic_sites)
         yield from ((baseline, "molecular_finding", code) for code in _molecular_codes(baseline))
+    for transfer in participant.counted(ParticipantTransferred):
+        yield transfer, "transfer", transfer.to_site
     for progression in participant.counted(DiseaseProgressed):
         yield progression, "progression", _progression_code(participant, progression.kind, progression.lesion_id)
     for contact in participant.counted(FollowUpRecorded):

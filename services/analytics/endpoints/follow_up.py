@@ -62,5 +62,5 @@ def currency(snapshot: StudySnapshot, selection: Selection) -> RecentProofs:
     """Returns how many of the living have a proof of life within a visit interval and its window before the cut."""
     cut, subjects = selection.cut_number, snapshot.subjects
     living = selection.subjects(snapshot) & (subjects["enrolled_on"] <= cut) & (subjects["dead_from"] > cut)
-    is_current = VitalStatus.of(snapshot).alive.day >= recent_since(snapshot, selection)
+    is_current = VitalStatus.of(snapshot).proved.alive.day >= recent_since(snapshot, selection)
     return RecentProofs(living=int(np.sum(living)), current=int(np.sum(living & is_current)))

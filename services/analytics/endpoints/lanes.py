@@ -93,11 +93,11 @@ def _of_subjects(column: DayColumn, subjects: Indexes) -> DayColumn:
 
 def _ends(snapshot: StudySnapshot, cut: int) -> GroupNames:
     """Returns how the observation of each participant ends. After a withdrawal of consent no death is known."""
-    subjects, status = snapshot.subjects, VitalStatus.of(snapshot)
-    exits = status.exits(cut)
+    subjects, status = snapshot.subjects, VitalStatus.of(snapshot).at(cut)
+    exits, withdrawn = status.exits(cut), subjects["participation_ends_on"]
     choices: tuple[tuple[LaneEnd, Mask], ...] = (
         ("death", exits.cause != CENSORED),
-        ("withdrawal", status.withdrawn <= cut),
+        ("withdrawal", (withdrawn <= cut) & (status.withdrawn == withdrawn)),
         ("undated_death", (subjects["died_precision"] == UNDATED) & (subjects["dead_from"] <= cut)),
         ("cut_off", exits.day == cut),
     )

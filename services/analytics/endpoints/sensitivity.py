@@ -14,7 +14,9 @@ from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from services.analytics.statistics.risk_sets import CENSORED
 
-SensitivityName = Literal["presumed_censored", "undated_as_event", "deaths_after_leaving", "lost_censored"]
+SensitivityName = Literal[
+    "presumed_censored", "undated_as_event", "deaths_after_leaving", "lost_censored", "without_registry_links"
+]
 
 
 class SensitivityReading(NamedTuple):
@@ -27,7 +29,8 @@ class SensitivityReading(NamedTuple):
 
 def sensitivity_readings(snapshot: StudySnapshot, selection: Selection) -> Iterator[SensitivityReading]:
     """Yields every reading of the vital status at the cut-off, whether it applies to somebody or not."""
-    cut, status, subjects = selection.cut_number, VitalStatus.of(snapshot), snapshot.subjects
+    cut, subjects, known = selection.cut_number, snapshot.subjects, VitalStatus.of(snapshot)
+    status = known.at(cut)
     is_presumed = subjects["is_death_presumed"] & (status.died.day <= cut)
     yield SensitivityReading("presumed_censored", status.without_deaths(is_presumed).exits(cut), is_presumed)
     is_undated = (subjects["died_precision"] == UNDATED) & (subjects["dead_from"] <= cut)
@@ -38,6 +41,9 @@ def sensitivity_readings(snapshot: StudySnapshot, selection: Selection) -> Itera
     every_death = status.with_deaths(np.where(status.withdrawn < died, died, status.died.day))
     yield SensitivityReading("deaths_after_leaving", every_death.exits(cut), has_left)
     yield _lost_censored(snapshot, status, cut)
+    if known.reports:
+        exits, proved = status.exits(cut), known.proved.exits(cut)
+        yield SensitivityReading("without_registry_links", proved, exits.day != proved.day)
 
 
 def _lost_censored(snapshot: StudySnapshot, status: VitalStatus, cut: int) -> SensitivityReading:

@@ -102,7 +102,7 @@ class SwimmerLane(BaseModel):
     entry: int
     exit: int
     event: bool
-    end: LaneEnd = Field(description="what ends the lane; `cut_off`: known to live on the data cut-off or later")
+    end: LaneEnd = Field(description="what ends the lane; `cut_off`: alive on the data cut-off")
     courses: tuple[LaneCourse, ...]
     lines: tuple[LaneLine, ...]
     progressions: tuple[LaneProgression, ...]

@@ -30,6 +30,7 @@ READING_WORDS: Mapping[SensitivityName, str] = {
     "presumed_censored": "presumed deaths censored on the last proof of life",
     "undated_as_event": "deaths without a date on the day after the last proof of life",
     "deaths_after_leaving": "deaths after a withdrawal of consent counted",
+    "without_registry_links": "everybody censored on the last proof of life, also at sites with a registry link",
     "lost_censored": "participants lost to follow-up censored on the last proof of life before the loss",
 }
 _MOST_GROUPS = 6

@@ -121,6 +121,25 @@ def test_registry_confirms_life_after_a_withdrawal_only_with_consent_to_registri
     assert rows_of(*TREATED, renewed, withdrawn, confirmed).subject[0].alive_on == day(300)
 
 
+def test_withdrawal_after_which_registries_may_be_asked_has_a_row() -> None:
+    renewed, withdrawn = facts.consent_signed(1, options={"registry": True}), facts.consent_withdrawn(60)
+    kinds = {
+        asked: [row.day_on for row in rows_of(*stated).subject_day if row.kind == "registry_consent_stands"]
+        for asked, stated in {
+            "without consent": (*TREATED, withdrawn),
+            "with consent": (*TREATED, renewed, withdrawn),
+            "without withdrawal": (*TREATED, renewed),
+        }.items()
+    }
+    assert kinds == {"without consent": [], "with consent": [day(60)], "without withdrawal": []}
+
+
+def test_transfers_have_rows_with_the_other_site() -> None:
+    moved = rows_of(*TREATED, facts.participant_transferred("milan", 60), facts.participant_transferred("rome", 90))
+    transfers = [(row.day_on, row.code) for row in moved.subject_day if row.kind == "transfer"]
+    assert transfers == [(day(60), "milan"), (day(90), "rome")]
+
+
 def test_progression_by_histology_proves_life_unless_a_death_precedes_it() -> None:
     progression = follow_up.disease_progressed(150, "L1", basis="histology")
     assert rows_of(*TREATED, progression).subject[0].alive_on == day(150)

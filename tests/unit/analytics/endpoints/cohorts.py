@@ -11,6 +11,7 @@ from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.kernel.fact import Fact
+from shared.kernel.record import Record
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
 from shared.testing.builders.participant_history import participant_events
@@ -48,7 +49,9 @@ def stereotactic_course(day: int, name: str = "SRT") -> Fact:
 
 
 def cohort_of(
-    participants: Mapping[str, Sequence[Fact]] | Sequence[Sequence[Fact]], excluded: Sequence[str] = ()
+    participants: Mapping[str, Sequence[Fact]] | Sequence[Sequence[Fact]],
+    excluded: Sequence[str] = (),
+    study: Record = STUDY,
 ) -> StudySnapshot:
     """Returns the snapshot of participants, who are named P00, P01, … if they have no names."""
     if not isinstance(participants, Mapping):
@@ -56,7 +59,7 @@ def cohort_of(
     events = [
         event for name, stated in participants.items() for event in participant_events(stated, name, known_on=KNOWN_ON)
     ]
-    return snapshot_of_events(events, STUDY, excluded=excluded)
+    return snapshot_of_events(events, study, excluded=excluded)
 
 
 def four_cases() -> StudySnapshot:

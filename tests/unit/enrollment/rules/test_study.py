@@ -270,6 +270,9 @@ def test_closure_refuses_only_dates_entirely_after_its_day(closure: Any) -> None
         lambda: protocol(toxicity={"dictionary": "ctcae-2"}),
         lambda: protocol(follow_up={"window_days": [{"before": 14, "after": 14}]}),
         lambda: protocol(follow_up={"every_months": 3, "for_months": 2}),
+        lambda: protocol(registry_links=[{"site_id": "rome"}]),
+        lambda: protocol(registry_links=[{"site_id": "rome", "from": "2024"}]),
+        lambda: protocol(registry_links=[{"site_id": "rome", "from": "2024-03-02", "until": "2024-03-01"}]),
     ],
 )
 def test_invalid_study_facts_are_refused_by_their_schema(wrong: Any) -> None:
@@ -281,6 +284,14 @@ def test_protocol_requires_criteria_consent_toxicity_and_follow_up() -> None:
     content = protocol().model_dump()
     required = {name: content[name] for name in ("criteria", "consent_versions", "toxicity", "follow_up")}
     assert protocol().model_validate(required).small_cell == 5
+    assert protocol().model_validate(required).registry_links == ()
     for name in required:
         with pytest.raises(ValidationError):
             protocol().model_validate({other: value for other, value in required.items() if other != name})
+
+
+def test_a_registry_link_lasts_from_its_first_day_until_its_last_or_on() -> None:
+    ended = {"site_id": "rome", "from": "2022-01-01", "until": "2022-01-01"}
+    ended_link, open_link = protocol(registry_links=[ended, {"site_id": "rome", "from": "2024-01-01"}]).registry_links
+    assert ended_link.days == (date(2022, 1, 1), date(2022, 1, 1))
+    assert open_link.days == (date(2024, 1, 1), date.max)

@@ -58,7 +58,7 @@ FORMS = {
         f"checklist+[0 f]], symptoms+[0 t], follow_up*[every_months* #, for_months* #, {WINDOWS}, "
         "anchor_policy* r], reminders[steps c, digest_at* t, escalate_after_days* #], "
         "accrual_target[participants* #, by* D], stereotactic[deliveries c], survival_origin* r, "
-        "small_cell* #]"
+        "small_cell* #, registry_links+[site_id* t~, from* D, until D]]"
     ),
     "study.protocol_amended": (
         "amendment* t, effective_on* D, reason* T, protocol*[criteria*+[id* t, text* T, kind* r], "
@@ -66,7 +66,7 @@ FORMS = {
         f"checklist+[0 f]], symptoms+[0 t], follow_up*[every_months* h, for_months* #, {WINDOWS}, "
         "anchor_policy* h], reminders[steps c, digest_at* t, escalate_after_days* #], "
         "accrual_target[participants* #, by* D], stereotactic[deliveries c], survival_origin* r, "
-        "small_cell* #]"
+        "small_cell* #, registry_links+[site_id* t~, from* D, until D]]"
     ),
     "study.site_activated": "site_id* t, name* t, country* t~, time_zone* t~, on* D",
     "study.site_closed": "site_id* r, on* D",
@@ -136,7 +136,8 @@ FORMS = {
 }
 """Fields of each form, in the order of the page."""
 ADDED_ROWS = {
-    "study.opened": ("protocol.toxicity.checklist.0", "protocol.symptoms.0"),
+    "study.opened": ("protocol.toxicity.checklist.0", "protocol.symptoms.0", "protocol.registry_links.0.site_id"),
+    "study.protocol_amended": ("protocol.registry_links.0.site_id",),
     "participant.baseline_recorded": ("molecular_findings.0.gene",),
 }
 """Names in rows that a person adds by a button."""
