@@ -57,6 +57,8 @@ def value_of(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str, *, p
         return int(cell)
     if types & {"integer", "number"} and "string" not in types and cell != "null":
         return _parse_number(cell, pointer, whole="number" not in types, point_is_plain=point_is_plain)
+    if {"number", "string"} <= types and _DECIMAL.fullmatch(cell):
+        return _parse_number(cell, pointer, whole=False, point_is_plain=point_is_plain)
     if cell == "null" and _may_be_null(schemas, types):
         return None
     if "boolean" in types and "string" not in types:

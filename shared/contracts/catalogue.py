@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from shared.contracts import enrollment, follow_up, reminders, study, toxicity, treatment
+from shared.contracts import enrollment, follow_up, literature, reminders, study, toxicity, treatment
 from shared.contracts.streams import FOLLOWUP, PARTICIPANT, REMINDERS, STUDY, TOXICITY
 from shared.kernel.fact import Fact, Stream
 
@@ -26,7 +26,7 @@ __all__ = [
 STREAMS = (STUDY, PARTICIPANT, TOXICITY, FOLLOWUP)
 """The streams of facts that sites state."""
 PUBLISHED_STREAMS = (*STREAMS, REMINDERS)
-FACT_MODULES = (study, enrollment, treatment, toxicity, follow_up, reminders)
+FACT_MODULES = (study, literature, enrollment, treatment, toxicity, follow_up, reminders)
 """The modules that declare facts. Importing them fills the streams."""
 
 

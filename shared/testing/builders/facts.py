@@ -22,6 +22,7 @@ from shared.contracts.enrollment import (
     ProcedurePerformed,
     ScreeningFailed,
 )
+from shared.contracts.literature import PublishedStudyRecorded
 from shared.contracts.study import (
     AccrualClosed,
     CutTaken,
@@ -109,6 +110,11 @@ def study_closed(when: DateSpec = 0) -> StudyClosed:
 
 def cut_taken(name: str = "first", when: DateSpec = 0) -> CutTaken:
     return CutTaken.model_validate({"name": name, "cut_on": day(when)})
+
+
+def literature_recorded(ref_id: str = "LEE2022", **changes: Any) -> PublishedStudyRecorded:
+    content = {"ref_id": ref_id, "first_author": "Lee NY", "year": 2022}
+    return PublishedStudyRecorded.model_validate({**content, **changes})
 
 
 # A participant's

@@ -23,7 +23,7 @@ from shared.kernel.sealed_text import SealedText
 _CORRECTION_LABELS = {"reason_code": "Reason for the correction", "reason": "Reason in your words"}
 MAX_LISTED_NUMBERS = 12
 """Whole numbers that are offered as a choice."""
-LeafKind = Literal["text", "sealed", "integer", "decimal", "boolean", "date", "day", "time"]
+LeafKind = Literal["text", "sealed", "integer", "decimal", "number_or_text", "boolean", "date", "day", "time"]
 _KINDS: dict[Any, LeafKind] = {
     str: "text",
     UUID: "text",
@@ -231,10 +231,9 @@ def _parse_union(union: Any) -> Member:
     if len(options) == 1:
         return replace(options[0], may_be_null=may_be_null)
     words = {code: word for option in options for code, word in option.presentation.words.items()}
-    choice = _joined_choice(options)
     return Member(
         name="",
-        node=choice or OneOf(tuple(options)),
+        node=_joined_choice(options) or _joined_leaf(options) or OneOf(tuple(options)),
         presentation=Presentation(words=words),
         annotation=union,
         may_be_null=may_be_null,
@@ -251,6 +250,13 @@ def _joined_choice(options: Sequence[Member]) -> Choice | None:
             case _:
                 return None
     return Choice(tuple(values))
+
+
+def _joined_leaf(options: Sequence[Member]) -> Leaf | None:
+    """Returns one text for a number that may be stated in words."""
+    kinds = {option.node.kind for option in options if isinstance(option.node, Leaf)}
+    is_number_or_text = len(options) == 2 and "text" in kinds and bool(kinds & {"integer", "decimal"})
+    return Leaf("number_or_text") if is_number_or_text else None
 
 
 def number_range(annotation: Any) -> range | None:

@@ -232,6 +232,13 @@ def _read_decimal(text: str, unit: str) -> Any:
     return float(number.replace(",", ".")) if _DECIMAL.fullmatch(number) else number
 
 
+def _read_number_or_text(text: str, unit: str) -> Any:
+    number = _without_unit(text, unit)
+    if _INTEGER.fullmatch(number):
+        return int(number)
+    return float(number.replace(",", ".")) if _DECIMAL.fullmatch(number) else _read_text(text, unit)
+
+
 def _without_unit(text: str, unit: str) -> str:
     stripped = text.strip()
     return stripped.removesuffix(unit).rstrip() if unit else stripped
@@ -271,6 +278,7 @@ _READERS: dict[LeafKind, Callable[[str, str], Any]] = {
     "sealed": _read_text,
     "integer": _read_integer,
     "decimal": _read_decimal,
+    "number_or_text": _read_number_or_text,
     "boolean": _read_boolean,
     "date": _read_line,
     "day": _read_line,

@@ -16,6 +16,7 @@ from shared.testing.builders.facts import (
     correction,
     cut_taken,
     lesion_registered,
+    literature_recorded,
     member_granted,
     member_revoked,
     participant_enrolled,
@@ -74,6 +75,7 @@ STUDY_FACT_MEMBERS: list[tuple[Fact, str]] = [
     (accrual_closed(), "ada ivan"),
     (study_closed(), "ada ivan"),
     (cut_taken(), "ada ivan"),
+    (literature_recorded(), "ada ivan"),
 ]
 
 

@@ -75,6 +75,10 @@ FORMS = {
     "study.accrual_closed": "on* D",
     "study.closed": "on* D",
     "study.cut_taken": "name* t, cut_on* D",
+    "literature.study_recorded": (
+        "ref_id* t, first_author* t, year* t, doi_or_pmid t, design t, population t, n #, n_atc #, treatment t, "
+        "dose t, median_os t, os_unit t, os_anchor t, os_1y_pct t, other_outcome t, toxicity t, verified t, note t"
+    ),
     "participant.screened": (
         "site_id* r, screened_on* d, sex* r, birth_year* #, criteria*[histology-row[histology* r, "
         "histology t], rt-indicated-row[rt-indicated* r, rt-indicated t]], local_reference t"

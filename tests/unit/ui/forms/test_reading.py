@@ -116,6 +116,13 @@ def test_number_may_have_a_point_or_a_comma_and_no_thousands(typed: str, value: 
     assert read("lesion.registered", [("size_mm", typed)]).body == {"size_mm": value}
 
 
+@pytest.mark.parametrize(
+    ("typed", "value"), [("14.5", 14.5), ("14,5", 14.5), ("14", 14), ("3-5", "3-5"), (" 35 / 47 ", "35 / 47")]
+)
+def test_number_that_may_be_in_words_is_read_as_a_number_where_it_is_one(typed: str, value: object) -> None:
+    assert read("literature.study_recorded", [("median_os", typed)]).body == {"median_os": value}
+
+
 @pytest.mark.parametrize("typed", ["2,5", "30.0", "3O", "٣", "1" * 40])
 def test_text_that_is_no_whole_number_is_objected_to_at_its_field(typed: str) -> None:
     name = "targets.0.fractions"
