@@ -10,7 +10,7 @@ import httpx
 
 from infra.callbacks import Report, ReportProgress, TokenFor
 from infra.client.study_client import StudyClient
-from infra.reference import published_cases
+from infra.reference import publications, published_cases
 from infra.reference.study import OPENING_DATA, SITE, SITE_ID, STUDY_ID, ReferenceFact, default_grants
 from infra.services import Service
 from infra.synthetic import cohort
@@ -45,8 +45,12 @@ async def load_reference_study(
     await study_client.record_study_fact("study.site_activated", SITE, f"{STUDY_ID}/site/{SITE_ID}")
     grants = default_grants(STUDY_ID, [SITE_ID])
     await study_client.record_grants(grants)
+    publication_facts = publications.literature_facts()
+    for publication in publication_facts:
+        key = f"{STUDY_ID}/literature/{publication['ref_id']}"
+        await study_client.record_study_fact("literature.study_recorded", publication, key)
     participants = reference_participants()
-    recorded = OPENING_FACT_COUNT + len(grants)
+    recorded = OPENING_FACT_COUNT + len(grants) + len(publication_facts)
     fact_count = recorded + sum(map(len, participants))
     slots = asyncio.Semaphore(MAX_CONCURRENT_REGISTRATIONS)
 
@@ -71,6 +75,7 @@ async def load_reference_study(
     )
     published_numbers = ", ".join(participant_ids[participant.key] for participant in participants[:case_count])
     report(f"{STUDY_ID}: the published cases are {published_numbers}; all others are synthetic")
+    report(f"{STUDY_ID}: {len(publication_facts)} publications stand beside the cohort")
     return fact_count
 
 

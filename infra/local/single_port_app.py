@@ -25,7 +25,8 @@ from infra.local.development_session import COOKIE_SECONDS, DevelopmentSessions
 from infra.local.outbox.kept_mails import KeptMails
 from infra.local.outbox.mail_server import run_mail_server
 from infra.local.outbox.page import OUTBOX_LINK, outbox_routes
-from infra.reference.study import subject
+from infra.reference.publications import comparison_table
+from infra.reference.study import STUDY_ID, subject
 from services.analytics.app import create_app as create_analytics
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
@@ -103,7 +104,13 @@ def _create_analytics(settings: Settings, traffic: Traffic) -> FastAPI:
     if settings.outbox_port:
         study_links["Messages of this installation"] = [OUTBOX_LINK]
     notes = {link.study: link.notes for link in links}
-    return create_analytics(settings, traffic=traffic, study_links=study_links, study_notes=notes)
+    return create_analytics(
+        settings,
+        traffic=traffic,
+        study_links=study_links,
+        study_notes=notes,
+        comparison_tables={STUDY_ID: comparison_table()},
+    )
 
 
 def _create_sessions(settings: Settings, folder: Path) -> DevelopmentSessions:

@@ -16,6 +16,9 @@ from services.analytics.cuts.service import ChangeService
 from services.analytics.figures import api as figures_api
 from services.analytics.figures.registry import FIGURE_TABLES
 from services.analytics.figures.service import FigureService
+from services.analytics.literature import api as literature_api
+from services.analytics.literature.comparison import ComparisonTable
+from services.analytics.literature.service import LiteratureService
 from services.analytics.live import api as live_api
 from services.analytics.live.change_listener import listen
 from services.analytics.live.parts import LIVE_PARTS
@@ -63,11 +66,15 @@ from shared.web.traffic import Traffic
 
 _NO_LINKS: Mapping[str, Sequence[Link]] = MappingProxyType({})
 _NO_NOTES: Mapping[str, Sequence[str]] = MappingProxyType({})
+_NO_TABLES: Mapping[str, ComparisonTable] = MappingProxyType({})
 
 
 @asynccontextmanager
 async def _open_resources(
-    settings: Settings, live_updates: LiveUpdates, study_notes: Mapping[str, Sequence[str]]
+    settings: Settings,
+    live_updates: LiveUpdates,
+    study_notes: Mapping[str, Sequence[str]],
+    comparison_tables: Mapping[str, ComparisonTable],
 ) -> AsyncIterator[Analytics]:
     clock, system_url = settings.study_clock(), settings.database_url("analytics", "system")
     mailing = _mailing(settings)
@@ -94,6 +101,7 @@ async def _open_resources(
                 reader=reader,
                 figures=figures,
                 changes=ChangeService(reader, figures),
+                literature=LiteratureService(reader, figures, comparison_tables),
                 queries=queries,
                 participants=ParticipantService(reader, queries),
                 worklist=WorklistService(reader, load_next_reminders),
@@ -140,17 +148,19 @@ def create_app(
     traffic: Traffic | None = None,
     study_links: Mapping[str, Sequence[Link]] = _NO_LINKS,
     study_notes: Mapping[str, Sequence[str]] = _NO_NOTES,
+    comparison_tables: Mapping[str, ComparisonTable] = _NO_TABLES,
 ) -> FastAPI:
     """Creates the application.
 
     `study_links` are the links of the start page by their headings. `study_notes` are notes by study id, which every
-    page of the study shows.
+    page of the study shows. `comparison_tables` are published tables by the id of the study that is compared with them.
     """
     pages = Pages("analytics")
     api_routers = [
         snapshot_api.routes,
         figures_api.routes,
         cuts_api.routes,
+        literature_api.routes,
         live_api.routes,
         timeline_api.routes,
         queries_api.routes,
@@ -172,7 +182,7 @@ def create_app(
     live_updates = LiveUpdates()
     app = create_service_app(
         "analytics",
-        partial(_open_resources, settings, live_updates, study_notes),
+        partial(_open_resources, settings, live_updates, study_notes, comparison_tables),
         [*api_routers, *page_routers],
         settings,
         traffic=traffic,

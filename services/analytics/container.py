@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.analytics.cuts.api import ChangeResources
 from services.analytics.figures.api import FigureResources
+from services.analytics.literature.api import LiteratureResources
 from services.analytics.live.api import LiveResources
 from services.analytics.participants.api import ParticipantResources
 from services.analytics.queries.api import QueryResources
@@ -22,6 +23,7 @@ class Analytics(
     PageResources,
     FigureResources,
     ChangeResources,
+    LiteratureResources,
     QueryResources,
     ParticipantResources,
     WorklistResources,

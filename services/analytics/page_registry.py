@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from services.analytics.cuts import page as changes_page
 from services.analytics.figures import page as cohort_page
+from services.analytics.literature import page as literature_page
 from services.analytics.operations import page as operations_page
 from services.analytics.participants import page as participants_page
 from services.analytics.queries import page as queries_page
@@ -35,6 +36,7 @@ class PageModule(Protocol):
 
 PAGE_MODULES: Sequence[PageModule] = (
     cohort_page,
+    literature_page,
     changes_page,
     worklist_page,
     participants_page,

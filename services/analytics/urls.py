@@ -32,6 +32,15 @@ def changes_file_url(study: str, extension: str, since: str) -> str:
     return _with_query(f"{_api_url(study)}/changes{extension}", {"since": since})
 
 
+def literature_url(study: str, query: Query = NO_QUERY) -> str:
+    """The publications beside a study."""
+    return _with_query(f"{cohort_url(study)}/literature", query)
+
+
+def literature_file_url(study: str, extension: str, query: Query = NO_QUERY) -> str:
+    return _with_query(f"{_api_url(study)}/literature{extension}", query)
+
+
 def participants_url(study: str, query: Query = NO_QUERY) -> str:
     return _with_query(f"{cohort_url(study)}/participants", query)
 

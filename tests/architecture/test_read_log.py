@@ -22,6 +22,8 @@ READS_WITHOUT_PARTICIPANTS = {
     "/analytics/v1/studies/{study_id}/position",
     "/analytics/v1/studies/{study_id}/figures",
     "/analytics/v1/studies/{study_id}/live",
+    "/analytics/v1/studies/{study_id}/literature.{kind}",
+    "/analytics/studies/{study_id}/literature",
     "/analytics/v1/studies/{study_id}/subscription",
     "/analytics/v1/studies/{study_id}/subscription/digest",
     "/analytics/v1/studies/{study_id}/subscription/calendar",

@@ -102,6 +102,7 @@ ALLOWED_HOSTS = {
     "https://docs.astral.sh",
     "https://elsewhere.example",
     "https://x.example",
+    "https://doi.org",  # links to publications
     "https://quartal.hospital.example",
     "http://keycloak.localhost",  # this machine
 }

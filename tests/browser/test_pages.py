@@ -40,8 +40,11 @@ PAGES = {
         f"{ANALYTICS}/{{participant}}",
         f"{ANALYTICS}/queries?state=all",
         f"{ANALYTICS}/operations",
+        f"{ANALYTICS}/literature",
+        f"{ANALYTICS}?literature=true&origin=diagnosed",
         f"{ENROLLMENT}/facts/study.accrual_closed",
         f"{ENROLLMENT}/facts/study.cut_taken",
+        f"{ENROLLMENT}/facts/literature.study_recorded",
     ],
     "administrator": [
         "/enrollment/studies/new",

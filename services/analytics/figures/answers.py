@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, create_model
 
 from services.analytics.figures.figure import Figure, FigureFilters, Publication
+from services.analytics.figures.literature_marks import LiteratureMark
 from services.analytics.figures.registry import FIGURES
 
 
@@ -44,6 +45,9 @@ class FigureEnvelope(BaseModel):
     excluded_since: int | None = Field(
         default=None,
         description="participants whom the sealed figures count, and who are in no analysis any more; absent if none",
+    )
+    literature: list[LiteratureMark] | None = Field(
+        default=None, description="only with `literature=true`: estimates of publications, which are not of this study"
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.analytics.disclosure.declaration import Disclosure, require_declared_numbers
 from services.analytics.disclosure.editions import DividedCut, Edition, Members
+from services.analytics.figures.literature_marks import LiteratureMark
 from services.analytics.figures.row_pages import ALL_ROWS, PageSelector
 from services.analytics.figures.seal_state import SealState
 from services.analytics.snapshot.selection import (
@@ -29,6 +30,7 @@ from services.analytics.snapshot.selection import (
 from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from services.analytics.wording.phrasing import count_noun, humanize
 from shared.kernel.errors import SmallGroups
+from shared.kernel.record import Record
 
 FigureTable = tuple[list[str], list[list[str]]]
 """A header, and rows of as many cells."""
@@ -57,6 +59,7 @@ class FigureFilters(BaseModel):
     late_from: LateFrom | None = Field(default=None, description="day of the course that the request asked for")
     emergent: bool | None = Field(default=None, description="whether the request asked for emergent toxicity alone")
     sort: LaneOrder | None = Field(default=None, description="order of lanes that the request asked for")
+    literature: bool | None = Field(default=None, description="true if the request asked for marks of publications")
 
     def active(self) -> dict[str, str]:
         """Returns the filters that are set, in the order of their names; the default subset is not one."""
@@ -91,7 +94,7 @@ class FigureContext:
 
     `cut_date`: the last day that it counts. `publication`: the publication that a reader sees, with the data cut
     that was asked for in `requested_cut`; both are None for all others. `seal`: None but at a named data cut.
-    """
+    `literature`: marks of publications; None but at request."""
 
     study_id: str
     position: int
@@ -101,6 +104,7 @@ class FigureContext:
     publication: Publication | None = None
     requested_cut: DataCut | None = None
     seal: SealState | None = None
+    literature: tuple[LiteratureMark, ...] | None = None
 
 
 class Figure(BaseModel, ABC):
@@ -223,6 +227,10 @@ class Figure(BaseModel, ABC):
     def draw(self, context: FigureContext) -> str:
         """Returns the picture as SVG text."""
 
+    def literature_marks(self, study: Record) -> tuple[LiteratureMark, ...]:
+        """Returns the marks of the publications beside the study. `study`: the study's own facts."""
+        return ()
+
     def count_participant_rows(self) -> int:
         """Returns how many of the rows show a single participant."""
         return 0
@@ -279,10 +287,13 @@ class FigureAnswer:
         """Returns the answer with its relation to the seal of its data cut."""
         return replace(self, context=replace(self.context, seal=seal))
 
+    def with_literature(self, study: Record) -> FigureAnswer:
+        """Returns the answer with marks of the publications beside the study; its numbers stay as they are."""
+        return replace(self, context=replace(self.context, literature=self.figure.literature_marks(study)))
+
     def to_json(self) -> dict[str, JsonValue]:
         """Returns the `.json` answer."""
-        context = self.context
-        publication = context.publication
+        context, publication, literature = self.context, self.context.publication, self.context.literature
         return {
             "figure": self.name,
             "study_id": context.study_id,
@@ -292,5 +303,6 @@ class FigureAnswer:
             "parameters": context.filters.to_json(),
             **({"publication": publication.model_dump(mode="json")} if publication else {}),
             **(context.seal.to_json() if context.seal else {}),
+            **({} if literature is None else {"literature": [mark.model_dump(mode="json") for mark in literature]}),
             **self.figure.to_json(),
         }

@@ -9,10 +9,13 @@ from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.endpoints.overall_survival import other_readings, overall_survival
 from services.analytics.endpoints.sensitivity import SensitivityName
 from services.analytics.endpoints.time_to_event import EndpointTimes
+from services.analytics.figures.literature_marks import LiteratureMark, literature_marks
 from services.analytics.figures.survival_figure import SURVIVAL_DISCLOSURE, SurvivalFigure
 from services.analytics.figures.survival_numbers import Definition
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
+from shared.contracts.literature import literature
+from shared.kernel.record import Record
 
 
 class OverallSurvival(SurvivalFigure):
@@ -21,6 +24,7 @@ class OverallSurvival(SurvivalFigure):
     NAME: ClassVar[str] = "overall-survival"
     TITLE: ClassVar[str] = "Overall survival"
     TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day", "visit")
+    PARAMETERS: ClassVar[frozenset[str]] = SurvivalFigure.PARAMETERS | {"literature"}
     DISCLOSURE: ClassVar[Disclosure] = SURVIVAL_DISCLOSURE
     EVENT_NOUN: ClassVar[str] = "death"
     DEFINITION: ClassVar[Definition] = Definition(id="overall-survival", version=1)
@@ -28,6 +32,10 @@ class OverallSurvival(SurvivalFigure):
         "Overall survival from {origin} to death of any cause (Kaplan-Meier). Without a death by the data cut-off, "
         "time ends on the cut-off for those known to live later, and on the last proof of life for all others."
     )
+
+    def literature_marks(self, study: Record) -> tuple[LiteratureMark, ...]:
+        """Returns the published medians and survivals at one year of publications with the origin of the figure."""
+        return literature_marks(literature(study), self.origin)
 
     @classmethod
     def _times(cls, snapshot: StudySnapshot, selection: Selection) -> EndpointTimes:

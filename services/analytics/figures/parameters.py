@@ -37,7 +37,7 @@ _LANDMARKS_PATTERN = explain_pattern(
 )
 
 
-OWN_PARAMETERS = ("origin", "landmarks", "event", "window", "late_after", "late_from", "emergent", "sort")
+OWN_PARAMETERS = ("origin", "landmarks", "event", "window", "late_after", "late_from", "emergent", "sort", "literature")
 """Parameters that some figures have and others do not."""
 
 
@@ -48,7 +48,8 @@ class FigureRequest:
     `as_of` selects the state of the study, `cut_date` is the data cut-off, `site` and `subset` select participants, and
     `by` divides the figure into groups. `origin` and `landmarks`, in months, are of figures of times to events, and
     `event` of local control, `window`, `late_after`, in days, `late_from` and `emergent` of those of toxicity. `sort`
-    is the order of lanes. `page` selects rows of a figure that has pages.
+    is the order of lanes. `literature` asks for marks of publications: true or None. `page` selects rows of a figure
+    that has pages.
     """
 
     cut_date: date | None = None
@@ -64,6 +65,7 @@ class FigureRequest:
     late_from: LateFrom | None = None
     emergent: bool | None = None
     sort: LaneOrder | None = None
+    literature: bool | None = None
     page: PageRequest = FIRST_PAGE
 
     def for_figure(self, figure: type[Figure]) -> FigureRequest:
@@ -79,6 +81,7 @@ class FigureRequest:
             late_from=self.late_from if "late_from" in own else None,
             emergent=self.emergent if "emergent" in own else None,
             sort=self.sort if "sort" in own else None,
+            literature=self.literature if "literature" in own else None,
         )
 
     @property
@@ -135,6 +138,10 @@ class FigureParameters(BaseModel):
             description="order of lanes: the longest first, by day of the origin, by number, by site; default: first"
         ),
     ] = None
+    literature: Annotated[
+        bool | None,
+        Field(description="mark overall survival as published, of publications that count from the same day"),
+    ] = None
     epoch: EpochParameter = None
 
     def to_request(self) -> FigureRequest:
@@ -145,6 +152,7 @@ class FigureParameters(BaseModel):
             late_from=self.late_from,
             emergent=self.emergent,
             sort=self.sort,
+            literature=self.literature or None,
             landmarks=tuple(sorted({int(month) for month in self.landmarks.split(",")})) if self.landmarks else None,
             event=self.event,
             cut_date=self.cut,

@@ -171,6 +171,7 @@ class FigureService:
         async def compute() -> FigureAnswer:
             snapshot = await self._snapshot(figure.limit_tables(newest), study.record, resolved.position, visible_to)
             answer = await asyncio.to_thread(compute_answer, figure, snapshot, selection, filters, rows)
+            answer = answer.with_literature(snapshot.study) if request.literature else answer
             return answer.with_seal(computed_state(seal, snapshot, selection)) if named_cut else answer
 
         return await (self._whole_tables if request.page.all_rows else self._answers).get(key, compute)
@@ -286,6 +287,7 @@ def effective_filters(selection: Selection, scope: ReadScope, request: FigureReq
         late_from=request.late_from,
         emergent=request.emergent,
         sort=request.sort,
+        literature=request.literature,
     )
 
 

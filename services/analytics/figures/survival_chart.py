@@ -29,49 +29,51 @@ from services.analytics.figures.curve_frame import (
     draw_steps,
     line_styles,
 )
+from services.analytics.figures.literature_chart import draw_literature
+from services.analytics.figures.literature_marks import LiteratureMark
 from services.analytics.figures.survival_numbers import CurveRow, RiskTableRow, SurvivalGroup, TimeSpan
 
 
 @dataclass(frozen=True, slots=True)
-class Support:
-    """The marks of curves: they are thin after the day `planned_until`, and shaded in the times `not_current`."""
+class CurveMarks:
+    """The marks of curves: they are thin after the day `planned_until`, and shaded in the times `not_current`.
+
+    `literature`: estimates of publications, which have a legend of their own. `notes`: lines below the numbers at risk.
+    """
 
     planned_until: int | None = None
     not_current: Sequence[TimeSpan] = ()
+    literature: Sequence[LiteratureMark] = ()
+    notes: Sequence[str] = ()
 
 
 def draw_survival(
-    name: str,
-    title: str,
-    caption: str,
-    groups: Sequence[SurvivalGroup],
-    axis_title: str,
-    support: Support,
-    notes: Sequence[str] = (),
+    name: str, title: str, caption: str, groups: Sequence[SurvivalGroup], axis_title: str, marks: CurveMarks
 ) -> str:
-    """Returns the picture as SVG text. `notes`: lines below the numbers at risk."""
+    """Returns the picture as SVG text."""
     last_day = max((row.time for group in groups for row in group.curve), default=0)
     axes = curve_axes(last_day, len(groups))
     styles = line_styles(len(groups))
     labels = [f"{group.name} ({group.events} / {group.n})" for group in groups]
-    planned = last_day if support.planned_until is None else min(support.planned_until, last_day)
-    marks = [
-        *(["shaded: most not seen lately"] if support.not_current else []),
+    planned = last_day if marks.planned_until is None else min(marks.planned_until, last_day)
+    key = [
+        *(["shaded: most not seen lately"] if marks.not_current else []),
         *(["thin: after planned follow-up"] if planned < last_day else []),
     ]
     body = [
-        *draw_shades(axes, [(span.start, span.end) for span in support.not_current]),
+        *draw_shades(axes, [(span.start, span.end) for span in marks.not_current]),
         *draw_legend("Share without event", labels, styles),
         *draw_axes(axes, axis_title),
-        *draw_key(marks),
+        *draw_key(key),
     ]
     for group, style in zip(groups, styles, strict=True):
         body += _curve(axes, group, style, planned, has_band=len(groups) <= MOST_BANDS)
     if not any(group.n for group in groups):
         body.append(draw_nobody(axes))
     table, height = draw_risk_tables(axes, [_risk_table(group, len(groups)) for group in groups])
-    lines, height = draw_notes(notes, height)
-    return document(name, title, caption, (WIDTH, height), [*body, *table, *lines])
+    notes, height = draw_notes(marks.notes, height)
+    literature, height = draw_literature(axes, marks.literature, height)
+    return document(name, title, caption, (WIDTH, height), [*body, *table, *notes, *literature])
 
 
 def _curve(

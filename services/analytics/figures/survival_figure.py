@@ -21,7 +21,8 @@ from services.analytics.figures.figure import Figure, FigureContext, FigureTable
 from services.analytics.figures.group_names import DIVISIONS, group_names
 from services.analytics.figures.hazard_ratio_numbers import HazardRatio, compare_hazards
 from services.analytics.figures.hazard_ratio_words import describe_hazards, hazard_lines
-from services.analytics.figures.survival_chart import Support, draw_survival
+from services.analytics.figures.literature_marks import describe_literature
+from services.analytics.figures.survival_chart import CurveMarks, draw_survival
 from services.analytics.figures.survival_numbers import (
     Definition,
     GroupComparison,
@@ -218,6 +219,7 @@ class SurvivalFigure(Figure):
             *describe_hazards(self.hazard_ratios),
             *describe_not_counted(self.not_counted),
             *describe_sensitivity(self.sensitivity, self.EVENT_NOUN),
+            *describe_literature(context.literature, self.origin),
         ]
         return " ".join([*sentences, self.provenance(context)])
 
@@ -242,8 +244,13 @@ class SurvivalFigure(Figure):
     def draw(self, context: FigureContext) -> str:
         """Returns the curves as SVG text, with the numbers at risk below them."""
         axis_title = f"Months from {ORIGIN_WORDS[self.origin]}"
-        support, lines = Support(self.planned_until, self.not_current), hazard_lines(self.hazard_ratios)
-        return draw_survival(self.NAME, self.TITLE, self.caption(context), self.groups, axis_title, support, lines)
+        marks = CurveMarks(
+            planned_until=self.planned_until,
+            not_current=self.not_current,
+            literature=context.literature or (),
+            notes=hazard_lines(self.hazard_ratios),
+        )
+        return draw_survival(self.NAME, self.TITLE, self.caption(context), self.groups, axis_title, marks)
 
     def _last_day(self) -> int:
         """Returns the last day of the curves; 0 without one."""

@@ -119,6 +119,10 @@ class StudyReader:
             return today
         return min(await repository.day_of_position(self._system_pool, study_id, position) or today, today)
 
+    async def study_record(self, study_id: str, position: int) -> Record:
+        """Returns the study's own facts that were current at a position."""
+        return await repository.study_record_at(self._system_pool, study_id, position)
+
     async def newest_snapshot(self, study_id: str) -> StudySnapshot:
         """Returns the newest rows of all participants of a study."""
         return await self._live_snapshots.newest_snapshot(study_id)
@@ -148,7 +152,7 @@ class StudyReader:
         were in none at the position; None: those who are in none today. Raises UnreadableFacts.
         """
         recorded_at = await self.recorded_at(study_id, position)
-        study_at_position = await repository.study_record_at(self._system_pool, study_id, position)
+        study_at_position = await self.study_record(study_id, position)
         facts = StudyFacts(
             study_id=study_id,
             position=position,

@@ -21,11 +21,11 @@ def labels_for(*grants: Grant) -> list[str]:
 @pytest.mark.parametrize(
     ("grant", "labels"),
     [
-        (Grant("reader", None), ["Cohort"]),
-        (Grant("administrator", None), ["Cohort", "Operations"]),
-        (Grant("site", "rome"), ["Cohort", *PARTICIPANT_PAGES, "Digest"]),
-        (Grant("investigator", None), ["Cohort", *PARTICIPANT_PAGES, "Operations"]),
-        (Grant("monitor", "rome"), ["Cohort", *PARTICIPANT_PAGES]),
+        (Grant("reader", None), ["Cohort", "Literature"]),
+        (Grant("administrator", None), ["Cohort", "Literature", "Operations"]),
+        (Grant("site", "rome"), ["Cohort", "Literature", *PARTICIPANT_PAGES, "Digest"]),
+        (Grant("investigator", None), ["Cohort", "Literature", *PARTICIPANT_PAGES, "Operations"]),
+        (Grant("monitor", "rome"), ["Cohort", "Literature", *PARTICIPANT_PAGES]),
     ],
 )
 def test_navigation_has_the_pages_that_the_member_may_see(grant: Grant, labels: list[str]) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from infra.client.reference_loader import ParticipantBatches, reference_participants
-from infra.reference import published_cases
+from infra.reference import publications, published_cases
 from infra.reference.study import (
     CHECKLIST,
     FROZEN_TODAY,
@@ -52,6 +52,7 @@ def stated_facts(facts: list[Fact]) -> list[StatedFact[Fact]]:
 def study_record() -> Record:
     bodies: list[tuple[str, Any]] = [("study.opened", OPENING_DATA), ("study.site_activated", SITE)]
     bodies += [("study.member_granted", grant) for grant in default_grants(STUDY_ID, [SITE_ID])]
+    bodies += [("literature.study_recorded", content) for content in publications.literature_facts()]
     bodies += [("study.cut_taken", PAPER_CUT)]
     facts = stated_facts([catalogue.fact_class("enrollment", name).model_validate(body) for name, body in bodies])
     return decide([], facts, study.objections, partial(study.gate_objections, date.max))
@@ -79,7 +80,29 @@ def dated_pointers(case: published_cases.PublishedCase) -> list[tuple[str, str]]
 
 
 def test_reference_study_passes_the_rules() -> None:
-    assert len(study_record().stated_facts) == 3 + len(default_grants(STUDY_ID, [SITE_ID]))
+    assert len(study_record().stated_facts) == 3 + 21 + len(default_grants(STUDY_ID, [SITE_ID]))
+
+
+def test_literature_has_its_numbers_as_numbers_and_its_empty_cells_left_out() -> None:
+    contents = {content["ref_id"]: content for content in publications.literature_facts()}
+    assert len(contents) == 21
+    assert contents["SUBB2022"]["os_1y_pct"] == 51.7
+    assert [type(contents["LEE2022"][name]) for name in ("year", "n", "median_os")] == [int, int, float]
+    assert (contents["NAGA-LIM"]["year"], contents["NAGA-LIM"]["median_os"]) == ("2011; 2012", "3-5")
+    assert "" not in {value for content in contents.values() for value in content.values()}
+    assert contents["KASM2024"].keys() == {"ref_id", "first_author", "year", "doi_or_pmid", "design", "population"} | {
+        "verified",
+        "note",
+    }
+
+
+def test_every_contradiction_is_about_references_of_the_compared_table() -> None:
+    table = publications.comparison_table()
+    ref_ids = {content["ref_id"] for content in publications.literature_facts()}
+    assert set(table.ref_ids) <= ref_ids
+    assert {ref_id for row in table.contradictions for ref_id in row.ref_ids} == set(table.ref_ids)
+    assert all(row.statement and row.against and row.where and row.where_against for row in table.contradictions)
+    assert [row.id for row in table.contradictions_of("LEE2022")] == ["K02", "K04", "K05"]
 
 
 @pytest.mark.parametrize("facts", ALL_PEOPLE, ids=lambda facts: str(facts[0]["data"]["local_reference"]))
