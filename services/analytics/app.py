@@ -13,6 +13,8 @@ from fastapi import FastAPI
 from services.analytics.container import Analytics
 from services.analytics.cuts import api as cuts_api
 from services.analytics.cuts.service import ChangeService
+from services.analytics.datasets import api as datasets_api
+from services.analytics.datasets.service import DataSetService
 from services.analytics.figures import api as figures_api
 from services.analytics.figures.registry import FIGURE_TABLES
 from services.analytics.figures.service import FigureService
@@ -102,6 +104,7 @@ async def _open_resources(
                 figures=figures,
                 changes=ChangeService(reader, figures),
                 literature=LiteratureService(reader, figures, comparison_tables),
+                data_sets=DataSetService(reader),
                 queries=queries,
                 participants=ParticipantService(reader, queries),
                 worklist=WorklistService(reader, load_next_reminders),
@@ -161,6 +164,7 @@ def create_app(
         figures_api.routes,
         cuts_api.routes,
         literature_api.routes,
+        datasets_api.routes,
         live_api.routes,
         timeline_api.routes,
         queries_api.routes,

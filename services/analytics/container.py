@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.analytics.cuts.api import ChangeResources
+from services.analytics.datasets.api import DataSetResources
 from services.analytics.figures.api import FigureResources
 from services.analytics.literature.api import LiteratureResources
 from services.analytics.live.api import LiveResources
@@ -24,6 +25,7 @@ class Analytics(
     FigureResources,
     ChangeResources,
     LiteratureResources,
+    DataSetResources,
     QueryResources,
     ParticipantResources,
     WorklistResources,

@@ -98,6 +98,7 @@ ALLOWED_HOSTS = {
     "https://json-schema.org",
     "http://www.w3.org",
     "http://www.apache.org",
+    "http://www.cdisc.org",
     "https://keepachangelog.com",
     "https://docs.astral.sh",
     "https://elsewhere.example",

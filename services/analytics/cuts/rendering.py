@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
-
-import numpy as np
 
 from services.analytics.cuts.repository import FigureFile
 from services.analytics.figures.figure import Figure, FigureAnswer
@@ -20,27 +18,12 @@ from services.analytics.figures.row_pages import FIRST_PAGE
 from services.analytics.figures.seal_state import SealState
 from services.analytics.figures.service import compute_answer, effective_filters, select
 from services.analytics.snapshot.access import ReadScope
-from services.analytics.snapshot.columns import PARTICIPANT_DTYPE
 from services.analytics.snapshot.seals import READERS_SCOPE, STUDY_SCOPE, SealedFile, SealScope, site_scope
-from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
+from services.analytics.snapshot.study_at_cut import StudyAtCut
 from shared.contracts.study import SiteActivated
 from shared.kernel.errors import ReadersSeeCuts, SmallGroups
 
 _DEFAULT_REQUEST = FigureRequest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyAtCut:
-    """A study at the position of a data cut. `sites`: the site that followed each participant there.
-
-    `epoch`: that of positions. `sealed_later`: the cut was taken under a version that did not seal.
-    """
-
-    cut: DataCut
-    epoch: str
-    snapshot: StudySnapshot
-    sites: Mapping[str, str]
-    sealed_later: bool
 
 
 def render_files(study: StudyAtCut) -> list[FigureFile]:
@@ -99,18 +82,10 @@ def _answer(study: StudyAtCut, scope: SealScope, figure_type: type[Figure], requ
     cut_date, is_person_level = study.cut.cut_on, figure_type.DISCLOSURE.person_level
     site = None if scope.site_id is None else frozenset({scope.site_id})
     limits = ReadScope(None if is_person_level else site, site if is_person_level else None)
-    snapshot = _limited_to_site(study, scope.site_id) if is_person_level else study.snapshot
+    snapshot = study.snapshot_of_site(scope.site_id) if is_person_level else study.snapshot
     request = request.for_figure(figure_type)
     selection = select(request, limits, cut_date, is_named_cut=True)
     filters = effective_filters(selection, limits, request)
     list_parts = [snapshot.study_id, study.epoch, figure_type.NAME, f"{study.cut.position} {cut_date}"]
     rows = request.page.selector([*list_parts, filters.model_dump_json(exclude_none=True)])
     return compute_answer(figure_type, snapshot, selection, filters, rows).with_seal(seal)
-
-
-def _limited_to_site(study: StudyAtCut, site_id: str | None) -> StudySnapshot:
-    """Returns the snapshot of the participants whom a site followed at the cut; that of all without a site."""
-    if site_id is None:
-        return study.snapshot
-    own = [participant_id.encode() for participant_id, site in study.sites.items() if site == site_id]
-    return study.snapshot.limited_to(np.array(sorted(own), dtype=PARTICIPANT_DTYPE))

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,6 @@ from services.analytics.cuts.changes import FactDifference
 from services.analytics.derivation.derive import DERIVATION_VERSION
 from services.analytics.snapshot.seals import SealedFile, SealScope
 from services.analytics.snapshot.snapshot import DataCut
-from shared.contracts.event import Event, stated_facts
-from shared.contracts.participation import current_site
-from shared.kernel.record import current_record
 from shared.postgres.named_queries import load_queries
 from shared.postgres.tenancy import PooledConnection
 
@@ -64,19 +60,6 @@ def _due_cut(row: asyncpg.Record) -> DueCut:
     content = json.loads(row["data"])
     cut = DataCut(content["name"], date.fromisoformat(content["cut_on"]), row["from_position"], row["recorded_at"])
     return DueCut(row["study_id"], cut, row["sealed_later"])
-
-
-async def sites_at(pool: asyncpg.Pool[Any], study_id: str, position: int) -> dict[str, str]:
-    """Returns the site that followed each participant at a position."""
-    rows = await pool.fetch(SQL["sites_at"], study_id, position)
-    sites = {}
-    for participant_id, own_rows in groupby(rows, key=lambda row: row["subject"]):
-        events = [
-            Event.from_row(row, study_id=study_id, service=row["service"], stream_id=participant_id) for row in own_rows
-        ]
-        if site := current_site(current_record(stated_facts(events))):
-            sites[participant_id] = site
-    return sites
 
 
 async def fact_changes(connection: PooledConnection, study_id: str, earlier: int, later: int) -> list[FactDifference]:

@@ -17,13 +17,6 @@ select f.study_id, f.from_position, f.data, f.recorded_at,
 select source, subject, version, event_id, type, schema_version, site_id, data, recorded_at from journal
  where study_id = $1 and position <= $2 order by source collate "C", subject collate "C", version
 
--- name: sites_at
--- The facts that say at which site participants are, as they were current at a position, by participant and version.
-select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at, known_on from fact
- where study_id = $1 and service = 'enrollment' and type in ('participant.screened', 'participant.transferred')
-   and from_position <= $2 and (to_position is null or to_position > $2)
- order by subject, version
-
 -- name: insert_seal
 -- Inserts the seal of a data cut that has none, and returns its name; no row if there is one.
 insert into cut_seal (study_id, name, cut_on, position, sealed_later, frontier, digest, excluded, software)

@@ -8,9 +8,10 @@ from typing import Any
 import asyncpg
 
 from services.analytics.cuts.frontier import read_frontier
-from services.analytics.cuts.rendering import StudyAtCut, render_files
-from services.analytics.cuts.repository import DueCut, FigureFile, NewSeal, due_cuts, sites_at, write_seal
+from services.analytics.cuts.rendering import render_files
+from services.analytics.cuts.repository import DueCut, FigureFile, NewSeal, due_cuts, write_seal
 from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.snapshot.study_at_cut import StudyAtCut
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.clock import Clock
 from shared.version import VERSION
@@ -39,17 +40,20 @@ class Sealer:
 
     async def prepare(self, due: DueCut) -> tuple[NewSeal, list[FigureFile]]:
         """Returns the seal of a data cut and its files, as they are written. Raises UnreadableFacts."""
-        snapshot = await self._snapshot(due)
+        study = await self.study_at_cut(due)
+        files = await asyncio.to_thread(render_files, study)
+        return await self._new_seal(due, study.snapshot), files
+
+    async def study_at_cut(self, due: DueCut) -> StudyAtCut:
+        """Returns the study at the position of a data cut. Raises UnreadableFacts."""
         current = await self._reader.projection_position(due.study_id)
-        study = StudyAtCut(
+        return StudyAtCut(
             cut=due.cut,
             epoch=current.epoch,
-            snapshot=snapshot,
-            sites=await sites_at(self._pool, due.study_id, due.cut.position),
+            snapshot=await self._snapshot(due),
+            sites=await self._reader.sites_at(due.study_id, due.cut.position),
             sealed_later=due.sealed_later,
         )
-        files = await asyncio.to_thread(render_files, study)
-        return await self._new_seal(due, snapshot), files
 
     async def _snapshot(self, due: DueCut) -> StudySnapshot:
         """Returns the rows at the position of a cut.

@@ -25,7 +25,7 @@ FIRST_FAILURES: tuple[FirstFailure, ...] = get_args(FirstFailure)
 """Sites of a first failure, in the order of their causes from 1 on; `several` on one day."""
 FAILURE = 1
 _LOCAL = ("local_primary", "local_node", "local_metastasis", "local")
-_CODES: Mapping[str, Sequence[str]] = {
+PROGRESSION_CODES: Mapping[str, Sequence[str]] = {
     "locoregional": ("local_primary", "local_node", "regional"),
     "local": _LOCAL,
     "regional": ("regional",),
@@ -85,7 +85,7 @@ def _failures(snapshot: StudySnapshot, selection: Selection, failure: Failure) -
     """Returns the day of each participant's failure, and the number of its cause."""
     if failure == "first":
         return _first_failures(snapshot, selection)
-    failed = first_progressions(snapshot, selection, _CODES[failure])
+    failed = first_progressions(snapshot, selection, PROGRESSION_CODES[failure])
     return failed, np.full(len(failed.day), FAILURE, dtype=np.int64)
 
 
@@ -94,7 +94,9 @@ def _first_failures(snapshot: StudySnapshot, selection: Selection) -> tuple[DayC
 
     The sites are read of the first day alone: what follows on another day is no part of the first failure.
     """
-    sites = [first_progressions(snapshot, selection, _CODES[site]) for site in ("local", "regional", "distant")]
+    sites = [
+        first_progressions(snapshot, selection, PROGRESSION_CODES[site]) for site in ("local", "regional", "distant")
+    ]
     first = first_progressions(snapshot, selection)
     is_first = np.stack([site.day == first.day for site in sites]) & (first.day < NEVER_NUMBER)
     single = np.argmax(is_first, axis=0)

@@ -27,14 +27,15 @@ NEVER_RANK = NEVER_NUMBER << _PRECISION_BITS
 class TreatedLesions:
     """Lesions by participant, each with one course; one element for each lesion.
 
-    `subjects`: the index of the participant. `lesions`: the code of the lesion's id. `named`: the first day on which a
-    prescription of the course names the lesion. `reached`: the first day on which a stereotactic target of the course
-    names it, `NEVER_NUMBER` without one. `failed`: the first evidence of local progression after `named`. `retreated`:
-    the first day after it on which another course names the lesion, or a procedure does.
+    `subjects`: the index of the participant. `lesions`, `courses`: the codes of their ids. `named`: the first day on
+    which a prescription of the course names the lesion. `reached`: the first day on which a stereotactic target of the
+    course names it, `NEVER_NUMBER` without one. `failed`: the first evidence of local progression after `named`.
+    `retreated`: the first day after it on which another course names the lesion, or a procedure does.
     """
 
     subjects: Indexes
     lesions: Column
+    courses: Column
     named: DayColumn
     reached: DayColumn
     failed: DayColumn
@@ -47,7 +48,7 @@ class TreatedLesions:
         """Returns the lesions for which the mask is true."""
         days = (self.named, self.reached, self.failed, self.retreated)
         chosen = [DayColumn(column.day[mask], column.precision[mask]) for column in days]
-        return TreatedLesions(self.subjects[mask], self.lesions[mask], *chosen)
+        return TreatedLesions(self.subjects[mask], self.lesions[mask], self.courses[mask], *chosen)
 
     def places_of(self, snapshot: StudySnapshot, rows: Table) -> Indexes:
         """Returns for each row that names a lesion the index of that lesion; -1 if it is not among these."""
@@ -73,6 +74,7 @@ def treated_lesions(snapshot: StudySnapshot, selection: Selection, *, stereotact
     return TreatedLesions(
         subjects=snapshot.subject_indexes(rows)[first],
         lesions=rows["lesion"][first],
+        courses=rows["course"][first],
         named=DayColumn(rows["named_on"][first], rows["named_precision"][first]),
         reached=days_of_ranks(courses.reached[chosen]),
         failed=DayColumn(rows["failed_on"][first], rows["failed_precision"][first]),

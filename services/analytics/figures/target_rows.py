@@ -113,7 +113,7 @@ class TargetList:
         course = int(self.course_index[index])
         fractions, fraction_cgy = int(target["fractions"]), int(target["fraction_cgy"])
         modality = self.word(target["modality"])
-        doses = _effective_doses(modality, fractions, fraction_cgy, treats_cns=bool(target["treats_cns"]))
+        doses = effective_doses(modality, fractions, fraction_cgy, treats_cns=bool(target["treats_cns"]))
         return TargetRow(
             participant_id=bytes(target["participant_id"]).decode(),
             site_id=self.word(self.snapshot.subjects["enrolling_site"][self.subject_index[index]]),
@@ -187,7 +187,7 @@ def _known_gray(centigray: int) -> float | None:
     return None if centigray == UNKNOWN_NUMBER else float(gray(int(centigray)))
 
 
-def _effective_doses(modality: str, fractions: int, fraction_cgy: int, *, treats_cns: bool) -> dict[str, float | None]:
+def effective_doses(modality: str, fractions: int, fraction_cgy: int, *, treats_cns: bool) -> dict[str, float | None]:
     """Returns BED and EQD2 by the names of their members; null for a modality for which the formulas do not hold."""
     alpha_betas = {"10": ALPHA_BETA_TUMOR, "3": ALPHA_BETA_LATE} | ({"2": ALPHA_BETA_CNS} if treats_cns else {})
     has_linear_quadratic_model, dose = modality in LINEAR_QUADRATIC_MODALITIES, gray(fraction_cgy)

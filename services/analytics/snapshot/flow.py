@@ -58,9 +58,9 @@ class CohortFlow:
         """Returns the flow of a selection. A participant is treated who is enrolled and started the index course."""
         milestones = _milestones(snapshot, selection)
         steps = {name: milestone.mask for name, milestone in milestones.items()}
-        status_dates = _status_dates(snapshot, selection.cut_number)
-        statuses = _statuses(status_dates, steps["enrolled"], steps["treated"], selection.cut_number)
-        used_dates = _used_dates(milestones, statuses, status_dates)
+        dates_by_status = status_dates(snapshot, selection.cut_number)
+        statuses = _statuses(dates_by_status, steps["enrolled"], steps["treated"], selection.cut_number)
+        used_dates = _used_dates(milestones, statuses, dates_by_status)
         return cls(**steps, statuses=statuses, used_dates=used_dates)
 
     def count(self, mask: Mask) -> int:
@@ -90,7 +90,7 @@ def _milestones(snapshot: StudySnapshot, selection: Selection) -> dict[str, _Mil
     return milestones | {name: _Milestone(enrolled & (date.day <= cut), date) for name, date in treatments.items()}
 
 
-def _status_dates(snapshot: StudySnapshot, cut: int) -> dict[FollowUpStatus, DayColumn]:
+def status_dates(snapshot: StudySnapshot, cut: int) -> dict[FollowUpStatus, DayColumn]:
     """Returns the dates that decide the statuses."""
     subjects = snapshot.subjects
     return {
@@ -118,7 +118,7 @@ def _statuses(
 def _used_dates(
     milestones: Mapping[str, _Milestone],
     statuses: Mapping[FollowUpStatus, Mask],
-    status_dates: Mapping[FollowUpStatus, DayColumn],
+    dates_by_status: Mapping[FollowUpStatus, DayColumn],
 ) -> tuple[Mask, ...]:
     """Returns which participants have an imputed date of each kind that fixed a step or their status.
 
@@ -126,8 +126,8 @@ def _used_dates(
     treatment started has the same date as that start.
     """
     treated, stereotactic = milestones["treated"], milestones["stereotactic"]
-    used_dates = [(statuses[status], status_dates[status]) for status in END_STATUSES]
-    used_dates.append((statuses["completed"] | statuses["in_follow_up"], status_dates["completed"]))
+    used_dates = [(statuses[status], dates_by_status[status]) for status in END_STATUSES]
+    used_dates.append((statuses["completed"] | statuses["in_follow_up"], dates_by_status["completed"]))
     used_dates += [(step.mask, step.date) for name, step in milestones.items() if name != "stereotactic"]
     used_dates.append((stereotactic.mask & (stereotactic.date.day != treated.date.day), stereotactic.date))
     return tuple(mask & (date.precision > 0) for mask, date in used_dates)

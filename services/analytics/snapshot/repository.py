@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -17,6 +18,7 @@ from services.analytics.derivation.derive import DERIVATION_VERSION
 from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, ParticipantIds
 from services.analytics.snapshot.snapshot import DataCut
 from shared.contracts.event import Event, stated_facts
+from shared.contracts.participation import current_site
 from shared.kernel.record import Record, current_record
 from shared.postgres.named_queries import load_queries
 from shared.postgres.tenancy import PooledConnection
@@ -167,3 +169,16 @@ def _events_from_rows(study_id: str, rows: Sequence[asyncpg.Record]) -> list[Eve
 async def studies_with_grants(connection: Connection, member: str) -> list[str]:
     """Returns the studies in which a member was granted a role, by id. The grant may have been revoked since."""
     return [row["study_id"] for row in await connection.fetch(SQL["studies_with_grants"], member)]
+
+
+async def sites_at(connection: Connection, study_id: str, position: int) -> dict[str, str]:
+    """Returns the site that followed each participant at a position."""
+    rows = await connection.fetch(SQL["sites_at"], study_id, position)
+    sites = {}
+    for participant_id, own_rows in groupby(rows, key=lambda row: row["subject"]):
+        events = [
+            Event.from_row(row, study_id=study_id, service=row["service"], stream_id=participant_id) for row in own_rows
+        ]
+        if site := current_site(current_record(stated_facts(events))):
+            sites[participant_id] = site
+    return sites

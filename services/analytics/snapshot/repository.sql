@@ -87,3 +87,10 @@ select p.study_id from study_position p
      where f.study_id = p.study_id and f.type = 'study.member_granted' and f.to_position is null
        and f.data->>'member' = $1
  ) order by p.study_id
+
+-- name: sites_at
+-- The facts that say at which site participants are, as they were current at a position, by participant and version.
+select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at, known_on from fact
+ where study_id = $1 and service = 'enrollment' and type in ('participant.screened', 'participant.transferred')
+   and from_position <= $2 and (to_position is null or to_position > $2)
+ order by subject, version

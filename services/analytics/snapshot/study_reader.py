@@ -101,6 +101,10 @@ class StudyReader:
         """Returns the time by which every fact up to the position had been recorded."""
         return await repository.recorded_at(self._system_pool, study_id, position)
 
+    async def sites_at(self, study_id: str, position: int) -> dict[str, str]:
+        """Returns the site that followed each participant at a position."""
+        return await repository.sites_at(self._system_pool, study_id, position)
+
     def latest_today(self, study_id: str, study: Record) -> date:
         """Returns the study's today: the latest calendar day at any of its sites."""
         return latest_site_today(self._clock, study_id, study)

@@ -1,0 +1,152 @@
+"""The data sets of a named data cut, over HTTP: who is in them, who gets them, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from io import BytesIO, StringIO
+from pathlib import Path
+from zipfile import ZipFile
+
+import httpx
+import pytest
+
+from services.analytics.datasets.archive import make_datasets
+from services.analytics.snapshot.seals import STUDY_SCOPE, site_scope
+from shared.kernel.fact import Fact
+from shared.testing.builders import facts
+from shared.testing.builders.follow_up_facts import follow_up_recorded, participant_died
+from shared.testing.builders.participant_history import ParticipantHistory
+from tests.conftest import Database
+from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
+from tests.integration.support.sealing import due_cuts, open_sealer
+
+CUT, CUT_ON = "cut:interim", "2024-12-31"
+NOTE = "a sealed note"
+TREATED = (facts.consent_signed(), facts.participant_enrolled(), facts.radiotherapy_started(7))
+
+
+@pytest.fixture
+async def study(analytics_database: Database, tmp_path: Path, study_id: str) -> AsyncIterator[AnalyticsStudy]:
+    """A study with three participants in Rome and one in Milan, of whom one has died, and a data cut."""
+    async with open_analytics_study(analytics_database, tmp_path, study_id) as study:
+        for deaths in ((), (), (participant_died(200),)):
+            await treat(study, "rome", follow_up_recorded(100, note=NOTE), *deaths)
+        await treat(study, "milan")
+        await study.project([study.study.record(facts.cut_taken("interim", CUT_ON))])
+        yield study
+
+
+async def treat(study: AnalyticsStudy, site: str, *more: Fact) -> ParticipantHistory:
+    screening = facts.participant_screened(site_id=site, local_reference=f"{site} 4711")
+    return await study.add_participant(site, screening, *TREATED, *more)
+
+
+async def archive(study: AnalyticsStudy, member: str = "investigator", at: str = CUT) -> dict[str, bytes]:
+    """Returns the files of an archive by name."""
+    answer = await study.get("datasets.zip", member, at=at)
+    assert answer.status_code == 200, answer.text
+    return unpack(answer.content)
+
+
+def unpack(content: bytes) -> dict[str, bytes]:
+    with ZipFile(BytesIO(content)) as files:
+        return {name: files.read(name) for name in files.namelist()}
+
+
+def rows(files: dict[str, bytes], name: str) -> list[dict[str, str]]:
+    return [*csv.DictReader(StringIO(files[f"{name}.csv"].decode()))]
+
+
+async def test_archive_is_the_same_at_every_request_and_after_later_facts(study: AnalyticsStudy) -> None:
+    first = await study.get("datasets.zip", at=CUT)
+    assert first.headers["Content-Type"] == "application/zip"
+    assert f"datasets_cut-interim_position-{study.position}.zip" in first.headers["Content-Disposition"]
+    await treat(study, "rome", participant_died(20))
+    again = await study.get("datasets.zip", at=CUT)
+    assert sha256(again.content).hexdigest() == sha256(first.content).hexdigest()
+
+
+async def test_whole_study_and_single_sites_get_their_participants(study: AnalyticsStudy) -> None:
+    members = ("investigator", "auditor", "coordinator", "site@rome", "coordinator@rome", "site@milan")
+    sites = {member: [row["CURSITE"] for row in rows(await archive(study, member), "adsl")] for member in members}
+    everybody, rome = ["milan", "rome", "rome", "rome"], ["rome"] * 3
+    assert {member: sorted(shown) for member, shown in sites.items()} == {
+        **dict.fromkeys(("investigator", "auditor", "coordinator"), everybody),
+        **dict.fromkeys(("site@rome", "coordinator@rome"), rome),
+        "site@milan": ["milan"],
+    }
+
+
+async def test_other_members_are_refused(study: AnalyticsStudy) -> None:
+    answers = {
+        member: await study.get("datasets.zip", member, at=CUT)
+        for member in ("reader", "administrator", "monitor", "stranger")
+    }
+    assert {member: (answer.status_code, problem(answer)) for member, answer in answers.items()} == {
+        "reader": (403, "/problems/readers-see-cuts"),
+        "administrator": (403, "/problems/not-your-role"),
+        "monitor": (403, "/problems/not-your-role"),
+        "stranger": (404, "/problems/not-found"),
+    }
+
+
+def problem(answer: httpx.Response) -> str:
+    return str(answer.json()["type"])
+
+
+@pytest.mark.parametrize(
+    ("at", "status"),
+    [(None, 422), ("3", 422), ("cut:", 422), ("cut:never", 404), ("latest", 422), ("cut:a/../b", 422)],
+)
+async def test_data_sets_are_of_named_cuts_alone(study: AnalyticsStudy, at: str | None, status: int) -> None:
+    answer = await study.get("datasets.zip", **({"at": at} if at else {}))
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+
+
+async def test_excluded_participants_are_in_no_file(study: AnalyticsStudy) -> None:
+    leaving, wrong = [await treat(study, "rome", follow_up_recorded(50)) for _ in range(2)]
+    await study.project([study.study.record(facts.cut_taken("later", CUT_ON))])
+    numbers = [leaving.participant_id, wrong.participant_id]
+    before = await archive(study, at="cut:later")
+    assert all(number.encode() in before["adsl.csv"] for number in numbers)
+    await study.project([leaving.record(facts.consent_withdrawn("2024-11-01", "data_use"))])
+    await study.project([wrong.record(facts.participant_voided())])
+    after = await archive(study, at="cut:later")
+    assert not [name for name, content in after.items() for number in numbers if number.encode() in content]
+
+
+async def test_no_file_has_sealed_text_or_local_references(study: AnalyticsStudy) -> None:
+    texts = (NOTE.encode(), b"4711", b"@")
+    files = await archive(study)
+    assert not [(name, text) for name, content in files.items() for text in texts if text in content]
+
+
+async def test_participant_who_moved_is_shown_to_the_present_site_alone(study: AnalyticsStudy) -> None:
+    moving = await treat(study, "rome")
+    await study.project([study.study.record(facts.cut_taken("moved", CUT_ON))])
+    await study.project([moving.record(facts.participant_transferred("milan", "2025-01-02"))])
+    files = {member: await archive(study, member, "cut:moved") for member in ("site@rome", "site@milan")}
+    shown = {
+        member: moving.participant_id in [row["USUBJID"] for row in rows(parts, "adsl")]
+        for member, parts in files.items()
+    }
+    assert shown == {"site@rome": False, "site@milan": True}
+
+
+async def test_reads_are_logged_with_their_participants(study: AnalyticsStudy) -> None:
+    await archive(study)
+    await archive(study, "site@rome")
+    entries = await study.database.system.fetch(
+        "select what, site_id, row_count from read_log where study_id = $1 order by row_count", study.study_id
+    )
+    assert [tuple(entry) for entry in entries] == [("datasets", "rome", 3), ("datasets", None, 4)]
+
+
+async def test_archive_of_a_seal_is_that_of_a_request(study: AnalyticsStudy) -> None:
+    (due,) = await due_cuts(study)
+    at_cut = await open_sealer(study).study_at_cut(due)
+    for member, scope in (("investigator", STUDY_SCOPE), ("site@rome", site_scope("rome"))):
+        answer = await study.get("datasets.zip", member, at=CUT)
+        assert make_datasets(at_cut, scope) == answer.content
