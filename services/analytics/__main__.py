@@ -27,8 +27,8 @@ def run_worker(settings: Settings) -> None:
 
 
 def run_deriver(settings: Settings) -> None:
-    from services.analytics.cuts.process import run_sealer  # the web process has no use for any of them
     from services.analytics.deriver import process
+    from services.analytics.documents.process import run_sealer  # the web process has no use for any of them
     from services.analytics.reminders import mail_task
     from services.analytics.reminders.reminder_task import keep_running, run_reminders
 

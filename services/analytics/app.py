@@ -15,6 +15,8 @@ from services.analytics.cuts import api as cuts_api
 from services.analytics.cuts.service import ChangeService
 from services.analytics.datasets import api as datasets_api
 from services.analytics.datasets.service import DataSetService
+from services.analytics.documents import api as documents_api
+from services.analytics.documents.service import DocumentService
 from services.analytics.figures import api as figures_api
 from services.analytics.figures.registry import FIGURE_TABLES
 from services.analytics.figures.service import FigureService
@@ -105,6 +107,7 @@ async def _open_resources(
                 changes=ChangeService(reader, figures),
                 literature=LiteratureService(reader, figures, comparison_tables),
                 data_sets=DataSetService(reader),
+                documents=DocumentService(reader),
                 queries=queries,
                 participants=ParticipantService(reader, queries),
                 worklist=WorklistService(reader, load_next_reminders),
@@ -165,6 +168,7 @@ def create_app(
         cuts_api.routes,
         literature_api.routes,
         datasets_api.routes,
+        documents_api.routes,
         live_api.routes,
         timeline_api.routes,
         queries_api.routes,

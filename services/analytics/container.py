@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.analytics.cuts.api import ChangeResources
 from services.analytics.datasets.api import DataSetResources
+from services.analytics.documents.api import DocumentResources
 from services.analytics.figures.api import FigureResources
 from services.analytics.literature.api import LiteratureResources
 from services.analytics.live.api import LiveResources
@@ -26,6 +27,7 @@ class Analytics(
     ChangeResources,
     LiteratureResources,
     DataSetResources,
+    DocumentResources,
     QueryResources,
     ParticipantResources,
     WorklistResources,

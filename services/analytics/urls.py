@@ -41,6 +41,11 @@ def literature_file_url(study: str, extension: str, query: Query = NO_QUERY) -> 
     return _with_query(f"{_api_url(study)}/literature{extension}", query)
 
 
+def document_url(study: str, name: str, cut: str, site: str | None = None) -> str:
+    """A document of a data cut; of one site with `site`."""
+    return _with_query(f"{_api_url(study)}/{name}", {"at": f"cut:{cut}", **({"site": site} if site else {})})
+
+
 def participants_url(study: str, query: Query = NO_QUERY) -> str:
     return _with_query(f"{cohort_url(study)}/participants", query)
 

@@ -34,7 +34,7 @@ RequestError
 ├── TooManyMails            429  three such mails were sent within an hour
 ├── InternalError           500  the service failed
 ├── UnreadableFacts         500  this version cannot read facts that the answer needs
-├── RowsBeingPrepared       503  rows of an earlier version are not derived again yet
+├── BeingPrepared           503  what is asked for is not computed yet, such as rows after an upgrade
 ├── DatabaseNotConfirmed    503  the database may be in an earlier state than what was published
 ├── NoMailServer            503  the installation sends no mail
 └── ServiceUnavailable      503  other requests were faster, or a database is unavailable
@@ -274,7 +274,7 @@ class UnreadableFacts(RequestError):
     )
 
 
-class RowsBeingPrepared(RequestError):
+class BeingPrepared(RequestError):
     status, code, retry_after = 503, "being-prepared", 10
     title = (
         "This list is being prepared: since an upgrade of Quartal visits are computed again from recorded facts. "

@@ -21,6 +21,7 @@ READS_WITHOUT_PARTICIPANTS = {
     *(f"/{service}/v1/studies/{{study_id}}/reads" for service in ("enrollment", "toxicity", "followup", "analytics")),
     "/analytics/v1/studies/{study_id}/position",
     "/analytics/v1/studies/{study_id}/figures",
+    "/analytics/v1/studies/{study_id}/documents",
     "/analytics/v1/studies/{study_id}/live",
     "/analytics/v1/studies/{study_id}/literature.{kind}",
     "/analytics/studies/{study_id}/literature",

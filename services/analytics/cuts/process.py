@@ -1,40 +1,45 @@
-"""The task that seals data cuts, in the process that derives rows."""
+"""The loop that seals what is due, in the process that derives rows."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from time import monotonic
+from typing import Protocol, TypeVar
 
-from services.analytics.cuts.repository import DueCut
-from services.analytics.cuts.sealer import Sealer
 from shared.postgres.errors import UNAVAILABLE
-from shared.postgres.retry import retry_while_unavailable
-from shared.postgres.tenancy import open_pool
 from shared.retry import wait_for_event
-from shared.settings import Settings
 
 TICK_SECONDS = 2.0
 _RETRY_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-async def run_sealer(settings: Settings, stop: asyncio.Event) -> None:
-    """Seals data cuts until `stop` is set. Waits while the database is unavailable."""
-    url = settings.database_url("analytics", "system")
-    pool = await retry_while_unavailable(lambda: open_pool(url, max_size=2))
-    try:
-        await seal_until(Sealer(pool, settings.study_clock()), stop)
-    finally:
-        await pool.close()
+class Due(Protocol):
+    """A thing of a study that can be sealed."""
+
+    @property
+    def study_id(self) -> str: ...
 
 
-async def seal_until(sealer: Sealer, stop: asyncio.Event, *, interval: float = TICK_SECONDS) -> None:
-    """Seals what is due at every interval. A cut that fails is tried again after a minute, and delays no other."""
-    retry_at = dict[DueCut, float]()
+D = TypeVar("D", bound=Due)
+
+
+class Sealing(Protocol[D]):
+    """Finds what can be sealed, and seals it."""
+
+    async def due(self) -> Sequence[D]: ...
+
+    async def seal(self, due: D, /) -> bool: ...
+
+
+async def seal_until(sealer: Sealing[D], stop: asyncio.Event, *, interval: float = TICK_SECONDS) -> None:
+    """Seals what is due at every interval. What fails is tried again after a minute, and delays nothing else."""
+    retry_at = dict[D, float]()
     while not stop.is_set():
         try:
-            for due in await sealer.due_cuts():
+            for due in await sealer.due():
                 if monotonic() >= retry_at.get(due, 0.0) and not stop.is_set():
                     await _seal(sealer, due, retry_at)
         except UNAVAILABLE as error:
@@ -42,7 +47,7 @@ async def seal_until(sealer: Sealer, stop: asyncio.Event, *, interval: float = T
         await wait_for_event(stop, interval)
 
 
-async def _seal(sealer: Sealer, due: DueCut, retry_at: dict[DueCut, float]) -> None:
+async def _seal(sealer: Sealing[D], due: D, retry_at: dict[D, float]) -> None:
     try:
         await sealer.seal(due)
         retry_at.pop(due, None)

@@ -32,13 +32,17 @@ class DueCut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSeal:
-    """The seal of a data cut as it is written: `frontier` and `digest` as in `Frontier`, `excluded` as in `CutSeal`."""
+    """The seal of a data cut as it is written: `frontier` and `digest` as in `Frontier`, `excluded` as in `CutSeal`.
+
+    `documents`: names of those that are made next, as part of the same seal.
+    """
 
     due: DueCut
     frontier: Sequence[tuple[str, str, int]]
     digest: bytes
     excluded: Sequence[str]
     software: str
+    documents: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,15 @@ def _due_cut(row: asyncpg.Record) -> DueCut:
     return DueCut(row["study_id"], cut, row["sealed_later"])
 
 
-async def fact_changes(connection: PooledConnection, study_id: str, earlier: int, later: int) -> list[FactDifference]:
+async def fact_changes(
+    connection: PooledConnection, study_id: str, earlier: int, later: int, excluded: Iterable[str]
+) -> list[FactDifference]:
     """Returns the facts with another content at a later position than at an earlier one, by position.
 
-    Row-level security limits them to the study's own facts and those of the participants of the connection's tenant.
+    `excluded`: participants whose facts are left out. Row-level security limits facts to the study's own and those of
+    the participants of the connection's tenant.
     """
-    rows = await connection.fetch(SQL["fact_changes"], study_id, earlier, later)
+    rows = await connection.fetch(SQL["fact_changes"], study_id, earlier, later, list(excluded))
     return [
         FactDifference(
             change=row["change"],
@@ -97,6 +104,7 @@ async def write_seal(pool: asyncpg.Pool[Any], seal: NewSeal, files: Iterable[Fig
             seal.digest,
             seal.excluded,
             seal.software,
+            seal.documents,
         )
         if is_new is None:
             return False

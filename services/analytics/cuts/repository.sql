@@ -19,8 +19,8 @@ select source, subject, version, event_id, type, schema_version, site_id, data, 
 
 -- name: insert_seal
 -- Inserts the seal of a data cut that has none, and returns its name; no row if there is one.
-insert into cut_seal (study_id, name, cut_on, position, sealed_later, frontier, digest, excluded, software)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+insert into cut_seal (study_id, name, cut_on, position, sealed_later, frontier, digest, excluded, software, documents)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (study_id, name) do nothing
 returning name
 
@@ -31,8 +31,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: fact_changes
 -- The facts whose content at a later position is another than at an earlier one, of the tenant of the transaction, by the
--- position of the change. A fact that was recorded and voided in between is none, nor are those of participants who are in no
--- analysis.
+-- position of the change. A fact that was recorded and voided in between is none, nor are those of the given participants.
 with earlier as (
     select * from fact
      where study_id = $1 and from_position <= $2 and to_position > $2 and to_position <= $3
@@ -44,7 +43,5 @@ select case when earlier.event_id is null then 'added' when later.event_id is nu
        coalesce(later.from_position, earlier.to_position) as position, service, type, subject,
        event_id, coalesce(later.site_id, earlier.site_id) as site_id
   from earlier full join later using (study_id, service, type, subject, event_id)
- where not exists (
-    select from derived_subject d where d.study_id = $1 and d.participant_id = subject and d.is_excluded
- )
+ where subject <> all($4)
  order by 2, event_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -20,17 +21,17 @@ _NOBODY = frozenset[str]()
 
 
 class Sealer:
-    """Seals the data cuts of all studies. `pool` connects as the system.
+    """Seals the data cuts of all studies. `pool` connects as the system. `documents`: those that follow each seal.
 
     A seal and its files are one transaction: an interrupted sealing leaves nothing, and the next begins anew. Of two
     sealers at once one writes the seal, and the other finds it.
     """
 
-    def __init__(self, pool: asyncpg.Pool[Any], clock: Clock) -> None:
-        self._pool = pool
+    def __init__(self, pool: asyncpg.Pool[Any], clock: Clock, documents: Sequence[str]) -> None:
+        self._pool, self._documents = pool, documents
         self._reader = StudyReader(pool, pool, clock)  # it reads whole studies, nothing as a member
 
-    async def due_cuts(self) -> list[DueCut]:
+    async def due(self) -> list[DueCut]:
         """Returns the data cuts that can be sealed now, in the order in which they were taken."""
         return await due_cuts(self._pool)
 
@@ -76,4 +77,5 @@ class Sealer:
             digest=frontier.digest,
             excluded=[name.decode() for name in excluded_ids.tolist()],
             software=VERSION,
+            documents=self._documents,
         )

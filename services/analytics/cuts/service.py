@@ -73,10 +73,10 @@ class ChangeService:
 
     async def _facts(self, study_id: str, rights: Rights, earlier: int, later: int) -> list[FactDifference]:
         """Returns the changed facts in the order of positions. Facts of the study are seen by every tenant, once."""
-        by_id = dict[UUID, FactDifference]()
+        by_id, excluded = dict[UUID, FactDifference](), await self._reader.excluded_participants(study_id)
         async with self._reader.open_snapshot(study_id, rights) as snapshot:
             async for connection in snapshot:
-                for change in await fact_changes(connection, study_id, earlier, later):
+                for change in await fact_changes(connection, study_id, earlier, later, excluded):
                     by_id[change.event_id] = change
         return sorted(by_id.values(), key=lambda change: (change.position, change.event_id))
 

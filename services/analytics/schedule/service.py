@@ -27,7 +27,7 @@ from services.analytics.schedule.worklist import (
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.gate.study_timeline import require_site
-from shared.kernel.errors import RowsBeingPrepared
+from shared.kernel.errors import BeingPrepared
 from shared.kernel.record import Record
 from shared.postgres.tenancy import EVERY_SITE, PooledConnection, TenantSnapshot
 from shared.protocol.reminder_steps import StepName
@@ -127,13 +127,13 @@ class WorklistService:
         """Returns at most `limit` entries beyond the key.
 
         Raises NotFound for a member without a grant, Forbidden for one who sees no participants or not those of the
-        site, RequestRejected for a site that the study does not have, RowsBeingPrepared after an upgrade.
+        site, RequestRejected for a site that the study does not have, BeingPrepared after an upgrade.
         """
         rights, study = await self._authorize(study_id, member, request)
         selection = self._select(study_id, study, rights, request)
         current = await self._reader.projection_position(study_id)  # before the rows: none derived since is missed
         if not current.has_current_rows:
-            raise RowsBeingPrepared
+            raise BeingPrepared
         entries = list[WorklistEntry]()
         async with self._reader.open_snapshot(study_id, rights) as snapshot:
             async for connection in snapshot:

@@ -25,6 +25,12 @@ class SealScope:
     name: str
     site_id: str | None = None
 
+    @classmethod
+    def from_name(cls, name: str) -> SealScope:
+        """Returns the scope that has this name in the database."""
+        prefix, _, site_id = name.partition(":")
+        return cls(name, site_id if prefix == "site" else None)
+
 
 STUDY_SCOPE, READERS_SCOPE = SealScope("study"), SealScope("readers")
 
@@ -66,6 +72,22 @@ class SealedFile:
     participant_rows: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedDocument:
+    """A document of a data cut as one scope gets it. `size` in bytes; `sha256` in hexadecimal.
+
+    `sealed_later`: it was added to the seal by a later version, `software`, at `sealed_at`.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    participant_rows: int
+    sealed_later: bool
+    software: str
+    sealed_at: datetime
+
+
 class Seals:
     """Reads seals. `app_pool` reads files under row-level security, `system_pool` the seals themselves."""
 
@@ -95,6 +117,24 @@ class Seals:
             file_name_parts=tuple(row["file_name_parts"]),
             participant_rows=row["participant_rows"],
         )
+
+    async def made_documents(self, study_id: str, name: str) -> frozenset[str]:
+        """Returns the names of the documents that a data cut has for some scope, or for none."""
+        rows = await self._system_pool.fetch(SQL["made_documents"], study_id, name)
+        return frozenset(row["document"] for row in rows)
+
+    async def documents(self, study_id: str, name: str, scope: SealScope) -> list[SealedDocument]:
+        """Returns the documents of a data cut for a scope, by name."""
+        rows = await self._system_pool.fetch(SQL["documents"], study_id, name, scope.name)
+        return [SealedDocument(**row) for row in rows]
+
+    async def document_content(self, study_id: str, name: str, scope: SealScope, document: str) -> bytes | None:
+        """Returns the bytes of a document; None for a scope that has no such document at the data cut."""
+        async with transaction(self._app_pool, Tenant(study_id, scope.site_id or EVERY_SITE)) as connection:
+            content: bytes | None = await connection.fetchval(
+                SQL["document_content"], study_id, name, scope.name, document
+            )
+        return content
 
 
 def _seal_of_row(row: asyncpg.Record) -> CutSeal:

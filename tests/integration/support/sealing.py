@@ -7,18 +7,20 @@ from typing import Any
 
 from services.analytics.cuts.repository import DueCut
 from services.analytics.cuts.sealer import Sealer
+from services.analytics.documents.registry import DOCUMENTS
+from services.analytics.documents.sealer import DocumentSealer
 from shared.kernel.clock import Clock
 from shared.testing.builders import facts
 from tests.integration.support.analytics_app import AnalyticsStudy
 
 
 def open_sealer(study: AnalyticsStudy) -> Sealer:
-    return Sealer(study.database.system, Clock())
+    return Sealer(study.database.system, Clock(), list(DOCUMENTS))
 
 
 async def due_cuts(study: AnalyticsStudy) -> list[DueCut]:
     """Returns the data cuts of the study that wait for their seals."""
-    return [due for due in await open_sealer(study).due_cuts() if due.study_id == study.study_id]
+    return [due for due in await open_sealer(study).due() if due.study_id == study.study_id]
 
 
 async def seal_cuts(study: AnalyticsStudy) -> list[str]:
@@ -27,6 +29,15 @@ async def seal_cuts(study: AnalyticsStudy) -> list[str]:
     for cut in due:
         assert await open_sealer(study).seal(cut)
     return [sealed.cut.name for sealed in due]
+
+
+async def make_documents(study: AnalyticsStudy) -> list[tuple[str, ...]]:
+    """Makes the documents that sealed data cuts of the study lack, and returns their names by cut."""
+    sealer = DocumentSealer(study.database.system, Clock())
+    due = [documents for documents in await sealer.due() if documents.study_id == study.study_id]
+    for documents in due:
+        assert await sealer.seal(documents)
+    return [(documents.cut.name, *documents.documents) for documents in due]
 
 
 async def take_sealed_cut(study: AnalyticsStudy, name: str, on: str) -> int:

@@ -38,7 +38,7 @@ from services.analytics.reminders.subscriptions.calendar_addresses import hash_s
 from services.analytics.reminders.subscriptions.subscription import SUBSCRIBER_ROLES
 from services.analytics.schedule.service import longest_window
 from services.analytics.snapshot.study_reader import StudyReader
-from shared.kernel.errors import Forbidden, NotFound, RowsBeingPrepared
+from shared.kernel.errors import BeingPrepared, Forbidden, NotFound
 from shared.offload import offload
 from shared.postgres.tenancy import EVERY_SITE
 from shared.security.grants import Rights
@@ -81,12 +81,12 @@ class CalendarService:
     async def fetch(self, secret: str, *, with_windows: bool) -> CalendarFeed:
         """Returns the calendar at a secret address.
 
-        Raises NotFound alike for every secret that opens none now, RowsBeingPrepared after an upgrade.
+        Raises NotFound alike for every secret that opens none now, BeingPrepared after an upgrade.
         """
         study_id, member = await self._find_owner(secret)
         scope = await self._authorize(study_id, member)
         if not (await self._reader.projection_position(study_id)).has_current_rows:
-            raise RowsBeingPrepared
+            raise BeingPrepared
         events = await self._publish(scope, with_windows=with_windows) if scope.todays else []
         content = await offload(
             member, lambda: compose_calendar(study_id, FEED_DESCRIPTION, events), item_count=len(events)
