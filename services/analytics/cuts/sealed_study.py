@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.analytics.cuts.changes import FactDifference
-from services.analytics.cuts.rendering import StudyAtCut
 from services.analytics.figures.page_content import PageContent
 from services.analytics.snapshot.seals import CutSeal, SealScope
 from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
+from services.analytics.snapshot.study_at_cut import StudyAtCut
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ from services.analytics.endpoints.severe_toxicity import (
 )
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.snapshot.flow import DayColumn, status_dates
-from services.analytics.snapshot.selection import GroupNames, Origin
+from services.analytics.snapshot.groups import GroupNames
+from services.analytics.snapshot.selection import Origin
 from services.analytics.snapshot.snapshot import Mask
 from services.analytics.statistics.risk_sets import CENSORED
 

@@ -13,12 +13,13 @@ from services.analytics.datasets.cohort import CutCohort, indexes
 from services.analytics.datasets.data_set import DataSet
 from services.analytics.datasets.subject_record import STATUSES, SubjectLevel
 from services.analytics.derivation.rows import UNKNOWN_NUMBER
-from services.analytics.endpoints.characteristics import ages, characteristics
+from services.analytics.endpoints.characteristics import characteristics
 from services.analytics.endpoints.enrolled import Characteristic
 from services.analytics.endpoints.exits import VitalStatus
 from services.analytics.endpoints.origins import origin_days
 from services.analytics.endpoints.stereotactic import stereotactic_days
 from services.analytics.snapshot.flow import CohortFlow, DayColumn, status_dates
+from services.analytics.snapshot.groups import ages
 
 SEX = {"female": "F", "male": "M", "unknown": "U"}
 
@@ -41,7 +42,9 @@ def _identity(cohort: CutCohort) -> dict[str, Sequence[Any]]:
         "cursite": [cohort.sites.get(number, site) for number, site in zip(numbers, sites, strict=True)],
         "age": [
             age if birth_year != UNKNOWN_NUMBER else None
-            for age, birth_year in zip(ages(cohort.enrolled).tolist(), subjects["birth_year"].tolist(), strict=True)
+            for age, birth_year in zip(
+                ages(cohort.snapshot, cohort.enrolled.cut).tolist(), subjects["birth_year"].tolist(), strict=True
+            )
         ],
         "ageu": ["YEARS"] * len(numbers),
         "sex": [SEX.get(sex, "U") for sex in cohort.words(subjects["sex"])],

@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from services.analytics.cuts.repository import fact_changes, sites_at
+from services.analytics.cuts.repository import fact_changes
 from services.analytics.cuts.sealed_study import EarlierCut, SealedStudy
 from services.analytics.documents import repository
 from services.analytics.documents.registry import DOCUMENTS
@@ -68,7 +68,7 @@ class DocumentSealer:
             cut=cut,
             epoch=current.epoch,
             snapshot=await self._snapshot(due, cut.position),
-            sites=await sites_at(self._pool, study_id, cut.position),
+            sites=await self._reader.sites_at(study_id, cut.position),
             sealed_later=due.sealed_later,
             seal=seal,
             streams=streams,

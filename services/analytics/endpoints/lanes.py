@@ -15,7 +15,8 @@ from services.analytics.endpoints.origins import origin_days
 from services.analytics.endpoints.overall_survival import overall_survival
 from services.analytics.endpoints.time_to_event import NotCountedReason
 from services.analytics.snapshot.flow import DayColumn
-from services.analytics.snapshot.selection import GroupNames, LaneOrder, Selection
+from services.analytics.snapshot.groups import GroupNames
+from services.analytics.snapshot.selection import LaneOrder, Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from services.analytics.statistics.risk_sets import CENSORED
 

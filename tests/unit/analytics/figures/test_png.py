@@ -30,7 +30,8 @@ def test_picture_is_drawn_at_twice_its_size_with_every_sign_that_figures_use() -
 def test_picture_is_the_same_under_another_caption_and_on_another_run() -> None:
     async def ask_twice() -> list[bytes]:
         files = PngFiles()
-        return await asyncio.gather(files.get(picture("12")), files.get(picture("12", "Position 7 <b> & more.")))
+        pictures = (picture("12"), picture("12", "Position 7 <b> & more."))
+        return list(await asyncio.gather(*map(files.get, pictures)))
 
     first, second = asyncio.run(ask_twice())
     assert first == second == draw_pictures([picture("12")])[0]
