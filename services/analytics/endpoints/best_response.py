@@ -13,6 +13,7 @@ from services.analytics.endpoints.origins import origin_days
 from services.analytics.endpoints.stereotactic import STEREOTACTIC, stereotactic_days
 from services.analytics.snapshot.columns import Column
 from services.analytics.snapshot.flow import DayColumn, first_days
+from services.analytics.snapshot.groups import group_dates
 from services.analytics.snapshot.snapshot import Mask
 from services.analytics.snapshot.subject_days import count_imputed_dates, days_of_kind
 
@@ -84,4 +85,5 @@ def _count_dates(rows: EnrolledRows, counted: Mask, origin: DayColumn, decisive:
     is_assessed = counted & (decisive.day <= rows.cut)
     dates = [(chosen, date.day[chosen], date.precision[chosen]) for date in (enrolled, origin)]
     assessed = np.flatnonzero(is_assessed)
-    return count_imputed_dates([*dates, (assessed, decisive.day[assessed], decisive.precision[assessed])])
+    fixed = group_dates(rows.snapshot, rows.selection.by, rows.cut, chosen)
+    return count_imputed_dates([*dates, *fixed, (assessed, decisive.day[assessed], decisive.precision[assessed])])

@@ -14,6 +14,7 @@ import numpy as np
 
 from services.analytics.cohort.date_imputation import UNDATED
 from services.analytics.endpoints.enrolled import EnrolledRows
+from services.analytics.snapshot.groups import group_dates
 from services.analytics.snapshot.snapshot import Mask
 from services.analytics.snapshot.subject_days import count_imputed_dates
 
@@ -53,5 +54,7 @@ def deaths_by_cause(rows: EnrolledRows) -> CountedDeaths:
         presumed=died & rows.column("is_death_presumed"),
         undated=died & (rows.column("died_precision") == UNDATED),
         after_withdrawal=died & (rows.column("dead_from") > rows.column("participation_ends_on")),
-        imputed_dates=count_imputed_dates(dates),
+        imputed_dates=count_imputed_dates(
+            [*dates, *group_dates(rows.snapshot, rows.selection.by, rows.cut, np.flatnonzero(rows.counted))]
+        ),
     )

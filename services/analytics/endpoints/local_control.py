@@ -129,22 +129,14 @@ def _times(snapshot: StudySnapshot, selection: Selection, life: Exits) -> Lesion
         not_counted={**_count_by_reason(every.subjects, is_counted, reasons), "no_origin": len(untreated)},
         lesions_not_counted=_count_by_reason(_lesion_keys(every.subjects, every.lesions), is_counted, reasons),
         imputed_dates=count_imputed_dates(
-            (counted.subjects, day, precision)
-            for day, precision in (
-                (counted.named, counted.named_precision),
-                (counted.entry, counted.entry_precision),
-                (counted.end, counted.end_precision),
-                *_group_dates(snapshot, selection, counted.subjects),
-            )
+            [
+                (counted.subjects, counted.named, counted.named_precision),
+                (counted.subjects, counted.entry, counted.entry_precision),
+                (counted.subjects, counted.end, counted.end_precision),
+                *group_dates(snapshot, selection.by, selection.cut_number, counted.subjects),
+            ]
         ),
     )
-
-
-def _group_dates(snapshot: StudySnapshot, selection: Selection, subjects: Indexes) -> Iterator[tuple[Column, Column]]:
-    """Yields the days that fix the groups of the participants at these indexes, with their precisions."""
-    if dates := group_dates(snapshot, selection.by, selection.cut_number):
-        day, precision = dates
-        yield day[subjects], precision[subjects]
 
 
 def _count_by_reason(

@@ -112,7 +112,6 @@ def observe_endpoint(
         (enrolled_on, np.where((entry == enrolled_on) & (entry > origin.day), _enrolled_precision(snapshot), 0)),
         (reached.day, np.where(reached.day <= cut, reached.precision, 0)),
         (exits.day, exits.precision),
-        *([dates] if (dates := group_dates(snapshot, selection.by, cut)) else []),
     ]
     return EndpointTimes(
         subjects=periods.subjects,
@@ -120,7 +119,12 @@ def observe_endpoint(
         observations=observe(periods.end - origins, periods.cause, entries),
         groups=periods.groups,
         not_counted={reason: int(np.sum(enrolled & mask)) for reason, mask in reasons.items()},
-        imputed=imputed_days((counted, day[counted], precision[counted]) for day, precision in imputed),
+        imputed=imputed_days(
+            [
+                *((counted, day[counted], precision[counted]) for day, precision in imputed),
+                *group_dates(snapshot, selection.by, cut, counted),
+            ]
+        ),
     )
 
 

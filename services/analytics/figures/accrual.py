@@ -20,8 +20,10 @@ from services.analytics.figures.accrual_chart import CHART_WIDTH, AccrualPlan, G
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.figures.group_names import DIVISIONS, group_names
 from services.analytics.snapshot.columns import Column, day_of_number
+from services.analytics.snapshot.groups import group_dates
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
+from services.analytics.snapshot.subject_days import count_imputed_dates
 from services.analytics.statistics.proportions import percent
 from services.analytics.wording.phrasing import count_noun
 from shared.gate.study_timeline import protocol_on
@@ -73,12 +75,18 @@ class Accrual(Figure):
     def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         enrolled = snapshot.subjects["enrolled_on"]
         counted = cls._counted(snapshot, selection)
+        chosen = np.flatnonzero(counted)
         names = selection.group_names(snapshot)
         groups = group_names(snapshot, selection, names[counted])
         return cls(
             target=protocol_on(snapshot.study, selection.cut_date).accrual_target,
             groups=tuple(_group_of_column(name, enrolled[counted & (names == name)]) for name in groups),
-            imputed_dates=int(np.sum(counted & (snapshot.subjects["enrolled_precision"] > 0))),
+            imputed_dates=count_imputed_dates(
+                [
+                    (chosen, enrolled[chosen], snapshot.subjects["enrolled_precision"][chosen]),
+                    *group_dates(snapshot, selection.by, selection.cut_number, chosen),
+                ]
+            ),
             left_out=selection.count_excluded(snapshot),
         )
 

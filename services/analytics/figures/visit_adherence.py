@@ -15,8 +15,10 @@ from services.analytics.figures.figure import Figure, FigureContext, FigureTable
 from services.analytics.figures.group_names import DIVISIONS, group_names
 from services.analytics.figures.visit_adherence_chart import AdherenceBar, draw_adherence
 from services.analytics.snapshot.closed_visits import ClosedVisits, ClosedVisitState
+from services.analytics.snapshot.groups import group_dates
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.snapshot.subject_days import count_imputed_dates
 from services.analytics.statistics.proportions import percent
 from services.analytics.wording.phrasing import count_noun
 
@@ -86,7 +88,8 @@ class VisitAdherence(Figure):
         groups = group_names(snapshot, selection, names)
         return cls(
             groups=tuple(_group(name, closed, names == name) for name in groups),
-            imputed_dates=closed.imputed_dates,
+            imputed_dates=closed.imputed_dates
+            + count_imputed_dates(group_dates(snapshot, selection.by, selection.cut_number, closed.subjects)),
             left_out=selection.count_excluded(snapshot),
         )
 

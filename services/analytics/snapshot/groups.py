@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from services.analytics.cohort.performance import ecog_status
 from services.analytics.cohort.stage import NOT_DERIVABLE, NOT_REPORTED, STAGE_GROUPS, stage_group
-from services.analytics.snapshot.columns import Column, number_combinations
+from services.analytics.snapshot.columns import number_combinations
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
+from services.analytics.snapshot.subject_days import DatedRows
 
 GroupNames = NDArray[np.object_]
 """The name of the group of each participant."""
@@ -24,6 +25,11 @@ UNDER_65, FROM_65 = "under_65", "from_65"
 SEVERAL_DELIVERIES, NO_INDEX_COURSE = "several", "no_index_course"
 _PERFORMANCE_OF_ECOG: Mapping[int | None, str] = {0: "0-1", 1: "0-1", 2: "2", 3: "3-4", 4: "3-4"}
 """Without 5, which is dead: nobody is enrolled with it, so a baseline that states it reports no performance."""
+_DATES_OF_GROUPS: Mapping[str | None, str] = {
+    "stage": "baseline",
+    "performance": "baseline",
+    "delivery": "index_started",
+}
 _FIRST_DAY = np.datetime64("2000-01-01")
 _JULY, _OLDER_FROM = 7, 65
 _TNM = ("t", "n", "m", "tnm_edition", "primary_site", "histology")
@@ -83,16 +89,16 @@ def delivery_groups(snapshot: StudySnapshot, cut: int) -> GroupNames:
     return groups
 
 
-def group_dates(snapshot: StudySnapshot, by: str | None, cut: int) -> tuple[Column, Column] | None:
-    """Returns the days that fix the groups of a division, with the precisions of their dates; None for no day.
+def group_dates(snapshot: StudySnapshot, by: str | None, cut: int, subjects: NDArray[np.intp]) -> list[DatedRows]:
+    """Returns the days that fix the groups of these participants in a division; none where no day does.
 
-    A day after the cut-off has the precision 0: it fixes nothing.
+    `subjects`: indexes of participants. A day after the cut-off has the precision 0: it fixes nothing.
     """
-    name = {"stage": "baseline", "performance": "baseline", "delivery": "index_started"}.get(by or "")
+    name = _DATES_OF_GROUPS.get(by)
     if name is None:
-        return None
-    day, precision = snapshot.subjects[f"{name}_on"], snapshot.subjects[f"{name}_precision"]
-    return day, np.where(day <= cut, precision, 0)
+        return []
+    day, precision = snapshot.subjects[f"{name}_on"][subjects], snapshot.subjects[f"{name}_precision"][subjects]
+    return [(subjects, day, np.where(day <= cut, precision, 0))]
 
 
 def _at_baseline(snapshot: StudySnapshot, cut: int, groups: GroupNames) -> GroupNames:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from services.analytics.figures.group_names import DIVISIONS, standing_groups
-from services.analytics.snapshot.groups import FIXED_GROUPS, group_dates
+from services.analytics.figures.registry import FIGURES
+from services.analytics.snapshot.groups import FIXED_GROUPS
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from tests.unit.analytics.endpoints.cohorts import (
@@ -110,10 +111,12 @@ def test_deliveries_are_those_of_the_selected_participants() -> None:
     assert standing_groups(cohort, selection(300, by="delivery", sites=frozenset({"turin"}))) == set()
 
 
-def test_day_that_fixes_a_group_counts_as_imputed_by_the_cut_off() -> None:
-    cohort = cohort_of([treated(facts.baseline_recorded("2024-03"))])
-    for cut, precision in ((30, 0), (300, 1)):
-        dates = group_dates(cohort, "stage", selection(cut).cut_number)
-        assert dates is not None
-        assert [int(value) for value in dates[1]] == [precision]
-    assert group_dates(cohort, "sex", 0) is None
+@pytest.mark.parametrize("name", sorted(name for name, figure in FIGURES.items() if "stage" in figure.STRATIFICATIONS))
+def test_imputed_day_that_fixes_a_group_counts_in_every_figure_by_the_cut_off(name: str) -> None:
+    lesions = [facts.lesion_registered("M"), facts.radiotherapy_started(0, "RT1", facts.target("T1", "M"))]
+    more = [facts.radiotherapy_completed(28), *alive(110)]
+    cohort = cohort_of([[*treated()[:3], *lesions, facts.baseline_recorded("2024-03"), *more]])
+    counts_always = name in ("characteristics", "symptom-relief")
+    for cut, count in ((30, 0), (300, 1)):
+        divided, by_sex = (FIGURES[name].compute(cohort, selection(cut, by=by)) for by in ("stage", "sex"))
+        assert divided.imputed_dates == by_sex.imputed_dates + (0 if counts_always else count)
