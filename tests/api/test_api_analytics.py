@@ -97,6 +97,7 @@ def test_figure_can_be_filtered_by_site_and_subset_and_stratified(study: StudyUn
     for by, groups in (
         ("site", {"rome": 7, "milan": 1}),
         ("sex", {"female": 3, "male": 5}),
+        ("performance", {"0-1": 0, "2": 0, "3-4": 0, "not_reported": 8}),
         ("subset", {"stereotactic": 1, "other": 7}),
     ):
         accrual = study.figure("accrual", by=by)

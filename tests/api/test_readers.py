@@ -40,6 +40,7 @@ QUERIES: tuple[dict[str, str], ...] = (
     {"at": "cut:published"},
     {"by": "sex"},
     {"by": "subset"},
+    {"by": "stage"},
     {"site": "rome"},
     {"at": "5"},
     {"cut": facts.day(FIRST_DAY + 20)},

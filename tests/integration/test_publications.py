@@ -18,7 +18,13 @@ from tests.conftest import Database
 from tests.integration.support.analytics_app import TODAY, AnalyticsStudy, open_analytics_study
 
 FIRST_CUT, SECOND_CUT = "2024-06-15", "2024-12-31"
-DIVISIONS: tuple[dict[str, str], ...] = ({"by": "sex"}, {"by": "site"}, {"by": "subset"}, {"site": "rome"})
+DIVISIONS: tuple[dict[str, str], ...] = (
+    {"by": "sex"},
+    {"by": "stage"},
+    {"by": "site"},
+    {"by": "subset"},
+    {"site": "rome"},
+)
 
 
 @pytest.fixture
@@ -138,6 +144,12 @@ async def test_refusal_of_a_division_does_not_tell_which_group_is_small(study: A
     assert len({answer.content for answer in answers}) == 1
     by_sex = await figure(study, "accrual", by="sex")
     assert {group["name"]: group["enrolled"] for group in by_sex["groups"]} == {"female": 13, "male": 6}
+    by_stage = await figure(study, "accrual", by="stage")
+    assert {group["name"]: group["enrolled"] for group in by_stage["groups"] if group["enrolled"]} == {
+        "not_reported": 19
+    }
+    forest = await figure(study, "hazard-ratios")
+    assert (forest["rows"], forest["reason"]) == ([], "not_published")
 
 
 @pytest.mark.parametrize("empty_sites", [(), ("paris",)])

@@ -10,10 +10,10 @@ import numpy as np
 from services.analytics.charts.axes import LinearScale
 from services.analytics.charts.svg import Element, document, element, grid_line, line, secondary_text, svg_number, text
 from services.analytics.charts.theme import ACCENT, INK, MUTED
-from services.analytics.figures.hazard_ratio_numbers import HazardRatio
+from services.analytics.figures.hazard_ratio_numbers import ForestRow, HazardRatio
 from services.analytics.figures.hazard_ratio_words import describe_ratio
 from services.analytics.statistics.elementary import log
-from services.analytics.wording.phrasing import format_number
+from services.analytics.wording.phrasing import format_number, humanize
 
 _WIDTH, _AXIS_LEFT, _AXIS_RIGHT = 760, 270, 560
 _COUNTS_X, _RATIO_X = 250, 576
@@ -24,16 +24,6 @@ _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 """Values that may label the axis; what lies beyond them is an arrow at its end."""
 _LEAST_TICKS = (0.5, 1, 2)
 _MOST_LABELS = 7
-
-
-@dataclass(frozen=True, slots=True)
-class ForestLine:
-    """A line of the picture: a group with its participants, its events, and its hazard ratio."""
-
-    label: str
-    n: int
-    events: int
-    ratio: HazardRatio
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +45,20 @@ class _Axis:
 
 
 def draw_forest(
-    name: str, title: str, caption: str, sections: Mapping[str, Sequence[ForestLine]], note: str = ""
+    name: str, title: str, caption: str, sections: Mapping[str, Sequence[ForestRow]], note: str = ""
 ) -> str:
-    """Returns the picture as SVG text. `sections`: lines by title. `note`: words in place of missing estimates."""
-    drawn = {heading: lines for heading, lines in sections.items() if lines}
-    axis = _axis_of([line_.ratio for lines in drawn.values() for line_ in lines])
+    """Returns the picture as SVG text. `sections`: rows by title. `note`: words in place of missing estimates."""
+    drawn = {heading: rows for heading, rows in sections.items() if rows}
+    axis = _axis_of([row for rows in drawn.values() for row in rows])
     body, top = [*_headings(note)], _HEADING_BASE + 10.0 + (_ROW_HEIGHT if note else 0)
-    bottom = top + sum(_TITLE_HEIGHT + _ROW_HEIGHT * len(lines) for lines in drawn.values())
+    bottom = top + sum(_TITLE_HEIGHT + _ROW_HEIGHT * len(rows) for rows in drawn.values())
     if drawn:
         body += _draw_axis(axis, top, bottom)
-    for heading, lines in drawn.items():
+    for heading, rows in drawn.items():
         body.append(text(0, top + 18, heading, font_weight=600))
         top += _TITLE_HEIGHT
-        for line_ in lines:
-            body += _row(axis, line_, top + _ROW_HEIGHT / 2)
+        for row in rows:
+            body += _row(axis, row, top + _ROW_HEIGHT / 2)
             top += _ROW_HEIGHT
     return document(name, title, caption, (_WIDTH, bottom + (_AXIS_HEIGHT if drawn else 0)), body)
 
@@ -103,17 +93,16 @@ def _draw_axis(axis: _Axis, top: float, bottom: float) -> Iterator[Element]:
     yield secondary_text(axis.at(1) + 10, bottom + 36, "higher hazard →")
 
 
-def _row(axis: _Axis, line_: ForestLine, y: float) -> Iterator[Element]:
-    yield secondary_text(_LABEL_X, y + 4, _shorten(line_.label), font_size=13)
-    yield text(_COUNTS_X, y + 4, f"{line_.events} / {line_.n}", "end", font_size=12)
-    yield text(_RATIO_X, y + 4, describe_ratio(line_.ratio).replace("95 % CI ", ""), font_size=12)
-    ratio = line_.ratio
-    if ratio.reason == "reference":
+def _row(axis: _Axis, row: ForestRow, y: float) -> Iterator[Element]:
+    yield secondary_text(_LABEL_X, y + 4, _shorten(humanize(row.group)), font_size=13)
+    yield text(_COUNTS_X, y + 4, f"{row.events} / {row.n}", "end", font_size=12)
+    yield text(_RATIO_X, y + 4, describe_ratio(row, interval_words=""), font_size=12)
+    if row.reason == "reference":
         x = axis.at(1)
         yield element("circle", cx=x, cy=y, r=4, fill="#fff", stroke=INK, stroke_width=1.5, class_="ground stroke-ink")
-    elif ratio.estimate is not None and ratio.lower is not None and ratio.upper is not None:
-        yield from _interval(axis, ratio.lower, ratio.upper, y)
-        yield element("rect", x=axis.at(ratio.estimate) - 4, y=y - 4, width=8, height=8, fill=ACCENT, class_="accent")
+    elif row.estimate is not None and row.lower is not None and row.upper is not None:
+        yield from _interval(axis, row.lower, row.upper, y)
+        yield element("rect", x=axis.at(row.estimate) - 4, y=y - 4, width=8, height=8, fill=ACCENT, class_="accent")
 
 
 def _interval(axis: _Axis, lower: float, upper: float, y: float) -> Iterator[Element]:

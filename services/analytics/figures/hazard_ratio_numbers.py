@@ -24,6 +24,9 @@ event; no event happens while both are at risk; or every event that does happens
 finite.
 """
 
+Characteristic = Literal["sex", "stage", "performance", "age", "delivery"]
+"""The divisions of a forest."""
+
 
 class HazardRatio(Interval):
     """The hazard of one group divided by that of the reference, the largest group, and at a tie the first by name.
@@ -34,6 +37,14 @@ class HazardRatio(Interval):
     group: str
     reference: str
     reason: HazardRatioReason | None = Field(default=None, description="the reason for no estimate")
+
+
+class ForestRow(HazardRatio):
+    """The hazard ratio of a group of participants by one characteristic; `n` and `events` are those of the group."""
+
+    by: Characteristic
+    n: int
+    events: int
 
 
 def compare_hazards(

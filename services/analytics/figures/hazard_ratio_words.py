@@ -21,11 +21,11 @@ REASON_WORDS: dict[HazardRatioReason, str] = {
 _LEAST_WRITTEN, _GREATEST_WRITTEN = 0.01, 1000
 
 
-def describe_ratio(ratio: HazardRatio) -> str:
+def describe_ratio(ratio: HazardRatio, interval_words: str = "95 % CI ") -> str:
     """Returns `1.22 (95 % CI 0.20–7.40)`, or the reason for no estimate."""
     if ratio.estimate is None or ratio.lower is None or ratio.upper is None:
         return REASON_WORDS[ratio.reason or "no_variance"]
-    return f"{_number(ratio.estimate)} (95 % CI {_number(ratio.lower)}–{_number(ratio.upper)})"
+    return f"{_number(ratio.estimate)} ({interval_words}{_number(ratio.lower)}–{_number(ratio.upper)})"
 
 
 def _number(value: float) -> str:

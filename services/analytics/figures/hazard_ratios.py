@@ -14,9 +14,9 @@ from services.analytics.endpoints.origins import ORIGIN_WORDS, chosen_origin
 from services.analytics.endpoints.overall_survival import survival_by_division
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
-from services.analytics.figures.forest_chart import ForestLine, draw_forest
+from services.analytics.figures.forest_chart import draw_forest
 from services.analytics.figures.group_names import group_names
-from services.analytics.figures.hazard_ratio_numbers import HazardRatio, compare_hazards
+from services.analytics.figures.hazard_ratio_numbers import Characteristic, ForestRow, compare_hazards
 from services.analytics.figures.hazard_ratio_words import REASON_WORDS, describe_ratio
 from services.analytics.figures.survival_numbers import Definition, NotCounted
 from services.analytics.figures.survival_words import describe_not_counted
@@ -25,7 +25,6 @@ from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.subject_days import distinct_days
 from services.analytics.wording.phrasing import count_noun, humanize, join_words
 
-Characteristic = Literal["sex", "stage", "performance", "age", "delivery"]
 CHARACTERISTICS: dict[Characteristic, str] = {
     "sex": "Sex",
     "stage": "Stage",
@@ -42,14 +41,6 @@ _REASONS = {
     "live": "Hazard ratios are estimated at named data cuts.",
     "not_published": "Hazard ratios, and the groups that they compare, are not published.",
 }
-
-
-class ForestRow(HazardRatio):
-    """The hazard ratio of a group of participants by one characteristic; `n` and `events` are those of the group."""
-
-    by: Characteristic
-    n: int
-    events: int
 
 
 class HazardRatios(Figure):
@@ -144,10 +135,7 @@ class HazardRatios(Figure):
 
     def draw(self, context: FigureContext) -> str:
         """Returns the hazard ratios on a logarithmic axis, with a line where there is no difference."""
-        sections = {
-            words: [ForestLine(humanize(row.group), row.n, row.events, row) for row in self.rows if row.by == by]
-            for by, words in CHARACTERISTICS.items()
-        }
+        sections = {words: [row for row in self.rows if row.by == by] for by, words in CHARACTERISTICS.items()}
         note = _REASONS[self.reason] if self.reason else ""
         return draw_forest(self.NAME, self.TITLE, self.caption(context), sections, note)
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.figures.figure import FigureContext, FigureFilters
-from services.analytics.figures.hazard_ratio_numbers import HazardRatio, compare_hazards
+from services.analytics.figures.hazard_ratio_numbers import ForestRow, HazardRatio, compare_hazards
 from services.analytics.figures.hazard_ratio_words import CAUSE_SPECIFIC, describe_ratio, hazard_lines
-from services.analytics.figures.hazard_ratios import ForestRow, HazardRatios
+from services.analytics.figures.hazard_ratios import HazardRatios
 from services.analytics.figures.incidence_reading import compare_groups
 from services.analytics.figures.overall_survival import OverallSurvival
 from services.analytics.figures.registry import FIGURES

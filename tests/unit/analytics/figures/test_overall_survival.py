@@ -172,8 +172,9 @@ def test_table_has_a_row_for_every_row_of_a_curve_and_empty_cells_for_what_is_un
 # Readers
 
 
-def dying_cohort(days: list[int], **changes: Any) -> list[list[Fact]]:
-    return [treated(dead(day), **changes) for day in days]
+def dying_cohort(days: list[int], *, baseline: bool = False, **changes: Any) -> list[list[Fact]]:
+    baselines = [facts.baseline_recorded(0)] if baseline else []
+    return [treated(*baselines, dead(day), **changes) for day in days]
 
 
 def test_readers_get_a_life_table_without_days_of_events() -> None:
@@ -225,6 +226,13 @@ def test_division_for_readers_needs_enough_participants_and_deaths_in_each_group
     assert divide(OverallSurvival, cohort_of(cohort), cut, "sex").may_divide
     living = [*dying_cohort([10] * 6), *[treated(*alive(9), sex="male")] * 6]
     assert not divide(OverallSurvival, cohort_of(living), cut, "sex").may_divide
+
+
+def test_division_for_readers_by_stage_is_refused_where_few_have_no_baseline() -> None:
+    staged = dying_cohort([10] * 6, baseline=True)
+    cut = selection(300).cut_date
+    assert divide(OverallSurvival, cohort_of(staged), cut, "stage").may_divide
+    assert not divide(OverallSurvival, cohort_of([*staged, *dying_cohort([20] * 4)]), cut, "stage").may_divide
 
 
 def test_division_by_subset_knows_the_group_before() -> None:
