@@ -89,7 +89,7 @@ class VitalStatus:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StatedLife:
-    """What facts state of the life of each participant, whenever it is dated.
+    """The life of each participant as facts state it, whenever it is dated.
 
     `alive`: the last proof of life, of a registry after a withdrawal too. `alive_by_withdrawal`: the last one before
     it. `is_dead`: a death is stated, with or without a date. `may_be_asked`: the consent to registries stands, of
@@ -122,7 +122,7 @@ class StatedLife:
     def known_until(self, last: Days) -> tuple[DayColumn, DayColumn]:
         """Returns the last proof of life and the day of death of each participant that count up to a day.
 
-        Who is known alive after a day that is later than the withdrawal was alive on it.
+        A participant who is known alive after a day that is later than the withdrawal was alive on it.
         """
         is_later = self.alive.day > last
         day = np.where(last > self.withdrawn, last, self.alive_by_withdrawal.day)
@@ -133,7 +133,7 @@ class StatedLife:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegistryReports:
-    """What registries report of the participants of their sites: life and death after a withdrawal, and who is alive.
+    """Reports of registries on the participants of their sites: life and death after a withdrawal, and who is alive.
 
     Of those who withdrew they report only where the consent to registries stands.
     """

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.analytics.cohort.date_imputation import UNDATED
-from services.analytics.endpoints.exits import Days, VitalStatus
+from services.analytics.endpoints.exits import Days, Exits, VitalStatus
 from services.analytics.endpoints.origins import origin_days
 from services.analytics.endpoints.overall_survival import overall_survival
 from services.analytics.endpoints.time_to_event import NotCountedReason
 from services.analytics.snapshot.flow import DayColumn
-from services.analytics.snapshot.groups import GroupNames
 from services.analytics.snapshot.selection import LaneOrder, Selection
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from services.analytics.statistics.risk_sets import CENSORED
@@ -30,8 +29,8 @@ class Lanes:
     """The lanes of a selection in its order, one element for each; days are counted from the origin of the lane.
 
     `subjects`: the index of the participant. `keys`: the numbers by which lanes are sorted, before the participants.
-    `entries`: 0 for at risk from day 0 on. `ends`: a `LaneEnd`. `dates`: the origin, the entry and the exit of each
-    lane with their precision. `not_counted`: the enrolled participants without a lane, by reason.
+    `entries`: 0 for at risk from day 0 on. `ends`: a place in `LANE_ENDS`. `dates`: the origin, the entry and the exit
+    of each lane with their precision. `not_counted`: the enrolled participants without a lane, by reason.
     """
 
     snapshot: StudySnapshot
@@ -41,7 +40,7 @@ class Lanes:
     origins: DayColumn
     entries: Days
     exits: Days
-    ends: GroupNames
+    ends: Indexes
     dates: tuple[DayColumn, ...]
     not_counted: Mapping[NotCountedReason, int]
 
@@ -50,7 +49,7 @@ class Lanes:
 
     @property
     def deaths(self) -> int:
-        return int(np.sum(self.ends == "death"))
+        return int(np.sum(self.ends == LANE_ENDS.index("death")))
 
     def numbers_of(self, subjects: Indexes) -> Indexes:
         """Returns for each of the participants the number of the lane, from 0; -1 where there is no lane."""
@@ -67,7 +66,8 @@ def list_lanes(snapshot: StudySnapshot, selection: Selection) -> Lanes:
     order = np.lexsort((subjects, keys))
     subjects = subjects[order]
     entries = np.zeros(len(order), dtype=np.int64) if observations.entries is None else observations.entries[order]
-    origin, exits = origin_days(snapshot, selection), VitalStatus.of(snapshot).exits(selection.cut_number)
+    origin, status = origin_days(snapshot, selection), VitalStatus.of(snapshot).at(selection.cut_number)
+    exits = status.exits(selection.cut_number)
     enrolled = DayColumn(snapshot.subjects["enrolled_on"], snapshot.subjects["enrolled_precision"])
     enters_late = enrolled.day > origin.day
     return Lanes(
@@ -78,7 +78,7 @@ def list_lanes(snapshot: StudySnapshot, selection: Selection) -> Lanes:
         origins=_of_subjects(origin, subjects),
         entries=np.maximum(entries, 0),
         exits=observations.exits[order],
-        ends=_ends(snapshot, selection.cut_number)[subjects],
+        ends=_ends(snapshot, status, exits, selection.cut_number)[subjects],
         dates=(
             _of_subjects(origin, subjects),
             _of_subjects(DayColumn(enrolled.day, np.where(enters_late, enrolled.precision, 0)), subjects),
@@ -92,18 +92,19 @@ def _of_subjects(column: DayColumn, subjects: Indexes) -> DayColumn:
     return DayColumn(column.day[subjects].astype(np.int64), column.precision[subjects])
 
 
-def _ends(snapshot: StudySnapshot, cut: int) -> GroupNames:
+def _ends(snapshot: StudySnapshot, status: VitalStatus, exits: Exits, cut: int) -> Indexes:
     """Returns how the observation of each participant ends. After a withdrawal of consent no death is known."""
-    subjects, status = snapshot.subjects, VitalStatus.of(snapshot).at(cut)
-    exits, withdrawn = status.exits(cut), subjects["participation_ends_on"]
-    choices: tuple[tuple[LaneEnd, Mask], ...] = (
-        ("death", exits.cause != CENSORED),
-        ("withdrawal", (withdrawn <= cut) & (status.withdrawn == withdrawn)),
-        ("undated_death", (subjects["died_precision"] == UNDATED) & (subjects["dead_from"] <= cut)),
-        ("cut_off", exits.day == cut),
-    )
-    names = [np.full(len(subjects), name, dtype=object) for name, _ in choices]
-    return np.select([mask for _, mask in choices], names, default="last_proof_of_life").astype(object)
+    subjects = snapshot.subjects
+    masks: dict[LaneEnd, Mask] = {
+        "death": exits.cause != CENSORED,
+        "withdrawal": (status.withdrawn <= cut) & (status.withdrawn == subjects["participation_ends_on"]),
+        "undated_death": (subjects["died_precision"] == UNDATED) & (subjects["dead_from"] <= cut),
+        "cut_off": exits.day == cut,
+    }
+    ends = np.full(len(subjects), LANE_ENDS.index("last_proof_of_life"), dtype=np.intp)
+    for name, mask in reversed(masks.items()):
+        ends[mask] = LANE_ENDS.index(name)
+    return ends
 
 
 def _by_site(snapshot: StudySnapshot, subjects: Indexes) -> Days:

@@ -29,8 +29,8 @@ class SensitivityReading(NamedTuple):
 
 def sensitivity_readings(snapshot: StudySnapshot, selection: Selection) -> Iterator[SensitivityReading]:
     """Yields every reading of the vital status at the cut-off, whether it applies to somebody or not."""
-    cut, subjects, known = selection.cut_number, snapshot.subjects, VitalStatus.of(snapshot)
-    status = known.at(cut)
+    cut, subjects, vital = selection.cut_number, snapshot.subjects, VitalStatus.of(snapshot)
+    status = vital.at(cut)
     is_presumed = subjects["is_death_presumed"] & (status.died.day <= cut)
     yield SensitivityReading("presumed_censored", status.without_deaths(is_presumed).exits(cut), is_presumed)
     is_undated = (subjects["died_precision"] == UNDATED) & (subjects["dead_from"] <= cut)
@@ -41,8 +41,8 @@ def sensitivity_readings(snapshot: StudySnapshot, selection: Selection) -> Itera
     every_death = status.with_deaths(np.where(status.withdrawn < died, died, status.died.day))
     yield SensitivityReading("deaths_after_leaving", every_death.exits(cut), has_left)
     yield _lost_censored(snapshot, status, cut)
-    if known.reports:
-        exits, proved = status.exits(cut), known.proved.exits(cut)
+    if vital.reports:
+        exits, proved = status.exits(cut), vital.proved.exits(cut)
         yield SensitivityReading("without_registry_links", proved, exits.day != proved.day)
 
 

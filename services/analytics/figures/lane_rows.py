@@ -6,7 +6,8 @@ Days are counted from the origin of the lane, and are negative before it. A fact
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.cohort.date_imputation import EXACT, MONTH, YEAR
 from services.analytics.derivation.toxicity import SEVERE_GRADE
-from services.analytics.endpoints.lanes import Indexes, LaneEnd, Lanes
+from services.analytics.endpoints.lanes import LANE_ENDS, Indexes, LaneEnd, Lanes
 from services.analytics.figures.target_rows import TargetList
 from services.analytics.snapshot.columns import Table, day_of_number
 from services.analytics.snapshot.snapshot import Mask
@@ -132,11 +133,12 @@ class LaneFacts:
     def dated_rows(self) -> list[DatedRows]:
         """Returns the days that fixed lanes or are shown in them, with the precision of their dates."""
         lanes = self._lanes
-        return [*((lanes.subjects, column.day, column.precision) for column in lanes.dates), *self.shown_rows()]
+        return [*((lanes.subjects, column.day, column.precision) for column in lanes.dates), *self._shown_rows]
 
-    def shown_rows(self) -> Iterator[DatedRows]:
-        """Yields the days of courses, lines, progressions and toxicities that lanes show."""
-        lanes, cut = self._lanes, self._lanes.cut
+    @cached_property
+    def _shown_rows(self) -> list[DatedRows]:
+        """The days of courses, lines, progressions and toxicities that lanes show."""
+        lanes, cut, rows = self._lanes, self._lanes.cut, list[DatedRows]()
         courses = lanes.snapshot.tables["course"]
         course_lanes = self._numbers(courses, courses["started_on"] <= cut)
         shown = [
@@ -149,14 +151,15 @@ class LaneFacts:
             for name in names:
                 day = table[f"{name}_on"]
                 mask = (numbers >= 0) & (day <= cut)
-                yield lanes.subjects[numbers[mask]], day[mask], table[f"{name}_precision"][mask]
+                rows.append((lanes.subjects[numbers[mask]], day[mask], table[f"{name}_precision"][mask]))
+        return rows
 
     def extent(self) -> tuple[int, int]:
         """Returns the first and the last day of everything that the lanes of all pages show, the origins included."""
         lanes = self._lanes
         origins = np.zeros(len(lanes.snapshot.subjects), dtype=np.int64)
         origins[lanes.subjects] = lanes.origins.day
-        days = np.concatenate([lanes.exits, *(day - origins[subjects] for subjects, day, _ in self.shown_rows())])
+        days = np.concatenate([lanes.exits, *(day - origins[subjects] for subjects, day, _ in self._shown_rows)])
         return min(0, int(days.min(initial=0))), int(days.max(initial=0))
 
     def rows(self, places: slice) -> tuple[SwimmerLane, ...]:
@@ -179,7 +182,7 @@ class LaneFacts:
 
     def _lane(self, number: int, **facts: Sequence[BaseModel]) -> SwimmerLane:
         lanes = self._lanes
-        subjects, subject, end = lanes.snapshot.subjects, int(lanes.subjects[number]), lanes.ends[number]
+        subjects, subject, end = lanes.snapshot.subjects, int(lanes.subjects[number]), LANE_ENDS[lanes.ends[number]]
         on = day_of_number(int(lanes.origins.day[number])).isoformat()
         return SwimmerLane.model_validate(
             {

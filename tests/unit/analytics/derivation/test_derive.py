@@ -124,8 +124,8 @@ def test_registry_confirms_life_after_a_withdrawal_only_with_consent_to_registri
 def test_withdrawal_after_which_registries_may_be_asked_has_a_row() -> None:
     renewed, withdrawn = facts.consent_signed(1, options={"registry": True}), facts.consent_withdrawn(60)
     kinds = {
-        asked: [row.day_on for row in rows_of(*stated).subject_day if row.kind == "registry_consent_stands"]
-        for asked, stated in {
+        case: [row.day_on for row in rows_of(*stated).subject_day if row.kind == "registry_consent_stands"]
+        for case, stated in {
             "without consent": (*TREATED, withdrawn),
             "with consent": (*TREATED, renewed, withdrawn),
             "without withdrawal": (*TREATED, renewed),

@@ -52,7 +52,7 @@ def linked_times(cut: int, *participants: Sequence[Fact], study: Record | None =
     return times_of(overall_survival(linked_cohort(*participants, study=study), selection(cut)))
 
 
-class TestTheLiving:
+class TestLivingAtLinkedSites:
     def test_given_a_linked_site_then_who_is_not_known_dead_is_censored_on_the_cut_off(self) -> None:
         assert linked_times(300, treated(*alive(90))) == [Time(0, 300, False)]
 
@@ -96,7 +96,7 @@ class TestTheLiving:
         assert linked_times(300, to_linked) == [Time(0, 300, False)]
 
 
-class TestWithdrawal:
+class TestWithdrawalAtLinkedSites:
     """A participant who is seen on day 90 and withdraws consent on day 100."""
 
     def test_given_consent_to_registries_then_a_later_death_is_an_event(self) -> None:
