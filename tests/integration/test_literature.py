@@ -142,7 +142,11 @@ async def test_own_numbers_are_those_of_the_figures_that_the_member_sees(study: 
     assert (stereotactic["subset"], stereotactic["participants"]) == ("stereotactic", 0)
     assert whole["severe_toxicity"]["events"] == 0
     at_rome = (await read(study, "site@rome"))["cohort"][0]
-    assert (at_rome["participants"], at_rome["deaths"]) == (3, 1)
+    assert (at_rome["site"], at_rome["participants"], at_rome["deaths"]) == ("rome", 3, 1)
+    assert "of participants enrolled at rome" in (await study.get_page("literature", "site@rome")).text
+    nobody = (await read(study, at="1"))["cohort"][0]
+    assert (nobody["participants"], nobody["median"]["estimate"], nobody["one_year"]["estimate"]) == (0, None, None)
+    assert (await study.get_page("literature", at="1")).status_code == 200
 
 
 async def test_readers_see_the_literature_of_the_publication_beside_published_numbers(study: AnalyticsStudy) -> None:

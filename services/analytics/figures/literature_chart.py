@@ -12,19 +12,28 @@ from services.analytics.figures.literature_marks import LiteratureMark
 
 MAX_MARKS = 12
 """Marks that a picture shows. The page of the literature has all of them."""
-_ROW_HEIGHT, _SIZE = 17, 5.5
+MAX_LEGEND_CHARACTERS = 100
+_ROW_HEIGHT, _SIZE, _LETTER_SIZE = 17, 5.5, 13
 _LEGEND_HEADING = "From publications, not from this study:"
+_LETTER_OFFSETS = (-7, 17, -21, 31, -35, 45)
+"""Distances of a letter below its mark, of which the first is taken that is free."""
+Point = tuple[float, float]
 
 
 def draw_literature(axes: CurveAxes, marks: Sequence[LiteratureMark], height: float) -> tuple[list[Element], float]:
     """Returns the marks with their legend, and the height of the picture with it. `height`: without it."""
     if not marks:
         return [], height
-    elements, shown = list[Element](), list(zip(ascii_uppercase, marks[:MAX_MARKS], strict=False))
-    for letter, mark in shown:
-        if _is_on_axis(axes, mark):
-            elements += _draw_mark(axes, letter, mark)
-    rows = [_LEGEND_HEADING, *(_legend(axes, letter, mark) for letter, mark in shown)]
+    elements, letters = list[Element](), list[Point]()
+    rows = [_LEGEND_HEADING]
+    for letter, mark in zip(ascii_uppercase, marks[:MAX_MARKS], strict=False):
+        is_drawn = _first_day(mark) <= axes.days.end
+        rows.append(_legend(f"{letter}  {mark.describe()}", "" if is_drawn else " (beyond the axis)"))
+        if is_drawn:
+            elements += _draw_mark(axes, mark)
+            x, y = _place_letter(axes, mark, letters)
+            letters.append((x, y))
+            elements.append(text(x, y, letter, "start", font_weight=600, **HALO))
     if len(marks) > MAX_MARKS:
         rows.append(f"and {len(marks) - MAX_MARKS} more, which the page of the literature lists")
     for number, words in enumerate(rows, 1):
@@ -32,31 +41,49 @@ def draw_literature(axes: CurveAxes, marks: Sequence[LiteratureMark], height: fl
     return elements, height + len(rows) * _ROW_HEIGHT + 8
 
 
-def _is_on_axis(axes: CurveAxes, mark: LiteratureMark) -> bool:
-    last_day = mark.time.estimate if mark.time.estimate is not None else mark.time.upper
-    return last_day is not None and last_day <= axes.days.end
+def _first_day(mark: LiteratureMark) -> float:
+    """Returns the day of the estimate, or else that on which its range begins."""
+    days = (mark.time.estimate, mark.time.lower)
+    return next(day for day in days if day is not None)
 
 
-def _legend(axes: CurveAxes, letter: str, mark: LiteratureMark) -> str:
-    beyond = "" if _is_on_axis(axes, mark) else " (beyond the axis)"
-    return f"{letter}  {mark.describe()}{beyond}"
+def _share(mark: LiteratureMark) -> float:
+    """Returns the share of the estimate, or else that at which its range begins."""
+    shares = (mark.share.estimate, mark.share.lower)
+    return next(share for share in shares if share is not None)
 
 
-def _draw_mark(axes: CurveAxes, letter: str, mark: LiteratureMark) -> Iterator[Element]:
-    """Yields the interval, the shape at the estimate if there is one, and the letter."""
-    day = mark.time.estimate if mark.time.estimate is not None else mark.time.upper
-    share = mark.share.estimate if mark.share.estimate is not None else mark.share.upper
-    x, y = axes.point(day or 0, share or 0)
+def _legend(words: str, ending: str) -> str:
+    """Returns a line of the legend that fits the picture; the caption has the whole of it."""
+    room = MAX_LEGEND_CHARACTERS - len(ending)
+    return f"{words if len(words) <= room else f'{words[: room - 1].rstrip()}…'}{ending}"
+
+
+def _draw_mark(axes: CurveAxes, mark: LiteratureMark) -> Iterator[Element]:
+    """Yields the interval, and the shape at the estimate if there is one."""
+    x, y = axes.point(_first_day(mark), _share(mark))
     if mark.time.lower is not None and mark.time.upper is not None:
-        left, right = (axes.days.at(min(limit, axes.days.end)) for limit in (mark.time.lower, mark.time.upper))
-        path = f"M{svg_number(left)} {svg_number(y - 4)}v8m0 -4H{svg_number(right)}m0 -4v8"
-        yield line(path, stroke_width=1.5)
+        is_whole = mark.time.upper <= axes.days.end
+        right = axes.days.at(mark.time.upper if is_whole else axes.days.end)
+        cap = "m0 -4v8" if is_whole else ""
+        left = f"M{svg_number(axes.days.at(mark.time.lower))} {svg_number(y - 4)}v8m0 -4"
+        yield line(f"{left}H{svg_number(right)}{cap}", stroke_width=1.5)
     if mark.share.lower is not None and mark.share.upper is not None:
         bottom, top = axes.shares.at(mark.share.lower), axes.shares.at(mark.share.upper)
         yield line(f"M{svg_number(x - 4)} {svg_number(bottom)}h8m-4 0V{svg_number(top)}m-4 0h8", stroke_width=1.5)
     if mark.time.estimate is not None and mark.share.estimate is not None:
         yield _shape(mark, x, y)
-    yield text(x + 9, y - 7, letter, "start", font_weight=600, **HALO)
+
+
+def _place_letter(axes: CurveAxes, mark: LiteratureMark, letters: Sequence[Point]) -> Point:
+    """Returns the place of a letter beside its mark, away from the letters that are placed already."""
+    x, y = axes.point(_first_day(mark), _share(mark))
+    points = [(x + 8, y + offset) for offset in _LETTER_OFFSETS]
+    return next((point for point in points if not any(_touch(point, other) for other in letters)), points[0])
+
+
+def _touch(point: Point, other: Point) -> bool:
+    return abs(point[0] - other[0]) < _LETTER_SIZE and abs(point[1] - other[1]) < _LETTER_SIZE
 
 
 def _shape(mark: LiteratureMark, x: float, y: float) -> Element:

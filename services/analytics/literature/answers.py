@@ -32,6 +32,7 @@ class CohortAnswer(_LiteraturePart):
     """The study's own numbers, as the caller may see them. No publication is among them."""
 
     subset: Subset
+    site: Annotated[str | None, Field(description="the enrolling sites that the numbers are of; null: all")]
     cut_date: Annotated[date, Field(serialization_alias="cut")]
     publication: Annotated[str | None, Field(description="only for readers: the data cut that was published")]
     origin: Annotated[Origin, Field(description="the day that overall survival is counted from")]

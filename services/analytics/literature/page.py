@@ -31,7 +31,7 @@ from services.analytics.wording.phrasing import count_noun, format_number
 from shared.contracts.literature import PublishedStudyRecorded
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link
-from shared.ui.pages import Pages, create_page_router
+from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router
 from shared.web.container import get_container
 from shared.web.fact_recording import StudyIdPath
 
@@ -58,10 +58,13 @@ def _own_share(share: Interval) -> str:
 
 
 def _months(study: PublishedStudyRecorded) -> str:
-    """Returns the published median in months, where it can be converted and is not given in months."""
+    """Returns the published median in months, where it can be converted and its unit does not mention months."""
     median = published_median(study)
-    is_in_months = (study.os_unit or "").strip().startswith("month")
-    return "" if median is None or is_in_months else describe_estimate(median, DAYS_OF_MONTH)
+    return (
+        ""
+        if median is None or "month" in (study.os_unit or "").casefold()
+        else describe_estimate(median, DAYS_OF_MONTH)
+    )
 
 
 def _doi_links(study: PublishedStudyRecorded) -> list[Link]:
@@ -102,11 +105,12 @@ class PublishedRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedSection:
-    """Publications of the page under one heading."""
+    """Publications of the page under one heading: those that fit on it, and the number of all."""
 
     name: str
     heading: str
     rows: Sequence[PublishedRow]
+    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,21 +170,24 @@ def _sections(comparison: LiteratureComparison) -> Iterator[PublishedSection]:
     """Yields the published table that the study is compared with, and then all other publications."""
     compared, others = comparison.compared, comparison.others
     if compared and comparison.table:
-        yield PublishedSection(name="compared", heading=comparison.table.name, rows=_rows(comparison, compared))
+        yield _section("compared", comparison.table.name, comparison, compared)
     if others:
         heading = "Other publications" if compared else "Publications"
-        yield PublishedSection(name="publications", heading=heading, rows=_rows(comparison, others))
+        yield _section("publications", heading, comparison, others)
 
 
-def _rows(comparison: LiteratureComparison, studies: Sequence[PublishedStudyRecorded]) -> list[PublishedRow]:
-    return [
+def _section(
+    name: str, heading: str, comparison: LiteratureComparison, studies: Sequence[PublishedStudyRecorded]
+) -> PublishedSection:
+    rows = [
         PublishedRow(
             study=study,
             links=_doi_links(study),
             contradictions=[contradiction.id for contradiction in comparison.contradictions_of(study.ref_id)],
         )
-        for study in studies
+        for study in studies[:MAX_TABLE_ROWS]
     ]
+    return PublishedSection(name=name, heading=heading, rows=rows, total=len(studies))
 
 
 def _curves(comparison: LiteratureComparison, query: Mapping[str, str]) -> Iterator[Link]:

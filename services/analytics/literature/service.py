@@ -40,10 +40,13 @@ class SevereToxicityCount:
 class CohortNumbers:
     """The study's own numbers, as the member may see them, of all participants or of the stereotactic ones.
 
-    `median` in days, `one_year` as a share, both of overall survival from the `origin`.
+    `site`: the enrolling sites that they are limited to, separated by commas; None: all. `median` in days, `one_year`
+    as a share, both of overall survival from the `origin`.
     """
 
     subset: Subset
+    site: str | None
+    position: int
     cut_date: date
     publication: str | None
     origin: Origin
@@ -96,18 +99,20 @@ class LiteratureService:
         Raises NotFound, PositionGone or RequestRejected, and for readers NothingPublished or ReadersSeeCuts.
         """
         rights = await self._reader.member_rights(study_id, member)
-        position = await self._position(study_id, rights, as_of)
+        cohort = [numbers async for numbers in self._cohort(study_id, member, as_of)]
+        position = cohort[0].position if cohort else await self._position(study_id, rights, as_of)
         record = await self._reader.study_record(study_id, position)
         return LiteratureComparison(
             study_id=study_id,
             position=position,
             recorded_at=await self._reader.recorded_at(study_id, position),
-            cohort=[numbers async for numbers in self._cohort(study_id, member, as_of)],
+            cohort=cohort,
             studies=literature(record),
             table=self._tables.get(study_id),
         )
 
     async def _position(self, study_id: str, rights: Rights, as_of: AsOf) -> int:
+        """Returns the position that a request selects, for a member who sees no numbers there. Raises the refusal."""
         current = await self._reader.projection_position(study_id)
         if not rights.is_reader:
             return (await self._reader.resolve_position(study_id, current, as_of)).position
@@ -135,6 +140,8 @@ def _cohort_numbers(subset: Subset, answer: FigureAnswer, toxicity: Figure | Non
     year = next(mark for mark in group.landmarks if mark.time == ONE_YEAR_MONTHS * DAYS_OF_MONTH)
     return CohortNumbers(
         subset=subset,
+        site=answer.context.filters.site,
+        position=answer.context.position,
         cut_date=answer.context.cut_date,
         publication=publication.edition if publication else None,
         origin=survival.origin,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.analytics.figures.figure import FigureAnswer, FigureContext, FigureFilters
-from services.analytics.figures.literature_chart import MAX_MARKS
+from services.analytics.figures.literature_chart import MAX_LEGEND_CHARACTERS, MAX_MARKS
 from services.analytics.figures.literature_marks import (
     literature_marks,
     published_median,
@@ -40,7 +40,7 @@ def answer(*studies: Record, **changes: Any) -> FigureAnswer:
     return plain.with_literature(studies[0]) if studies else plain
 
 
-def interval(value: Any) -> tuple[float | None, ...]:
+def values_of(value: Any) -> tuple[float | None, ...]:
     return (value.estimate, value.lower, value.upper)
 
 
@@ -61,7 +61,7 @@ def interval(value: Any) -> tuple[float | None, ...]:
 )
 def test_median_is_read_in_days(median_os: Any, os_unit: str, days: tuple[float | None, ...]) -> None:
     median = published_median(literature_recorded(median_os=median_os, os_unit=os_unit))
-    assert interval(median) == days
+    assert values_of(median) == days
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_median_that_cannot_be_read_is_none(median_os: Any, os_unit: str | None)
 
 
 def test_survival_at_one_year_is_read_as_a_share() -> None:
-    assert interval(published_one_year(literature_recorded(os_1y_pct=50))) == (0.5, None, None)
-    assert interval(published_one_year(literature_recorded(os_1y_pct="50 (95 % CI 25-75)"))) == (0.5, 0.25, 0.75)
+    assert values_of(published_one_year(literature_recorded(os_1y_pct=50))) == (0.5, None, None)
+    assert values_of(published_one_year(literature_recorded(os_1y_pct="50 (95 % CI 25-75)"))) == (0.5, 0.25, 0.75)
     for words in ("35 / 47 / 59 by era", "50-120", "50 (95 % CI 60-75)", None):
         assert published_one_year(literature_recorded(os_1y_pct=words)) is None
 
@@ -171,6 +171,34 @@ def test_mark_beyond_the_axis_is_in_the_legend_alone() -> None:
     drawn, plain = (parse_svg(shown.figure.draw(shown.context)) for shown in (marked, answer()))
     assert len(list(drawn.iter(f"{SVG}path"))) == len(list(plain.iter(f"{SVG}path")))
     assert any(str(text.text).endswith("median 99 months (beyond the axis)") for text in drawn.iter(f"{SVG}text"))
+
+
+def test_interval_that_goes_beyond_the_axis_has_no_end_there() -> None:
+    def interval_path(upper: int) -> str:
+        marked = answer(record_of(literature_recorded(median_os=f"2 (95 % CI 1-{upper})", **ON_DIAGNOSIS)))
+        paths = [str(path.get("d")) for path in parse_svg(marked.figure.draw(marked.context)).iter(f"{SVG}path")]
+        (interval,) = [path for path in paths if "v8m0 -4H" in path]
+        return interval
+
+    assert interval_path(4).endswith("m0 -4v8")
+    assert not interval_path(99).endswith("m0 -4v8")
+
+
+def test_letters_of_equal_medians_do_not_touch() -> None:
+    equal = [literature_recorded(f"R{number}", median_os=2, **ON_DIAGNOSIS) for number in range(4)]
+    marked = answer(record_of(*equal))
+    texts = list(parse_svg(marked.figure.draw(marked.context)).iter(f"{SVG}text"))
+    places = {(text.get("x"), text.get("y")) for text in texts if text.text in ("A", "B", "C", "D")}
+    assert len(places) == 4
+
+
+def test_long_source_is_shortened_in_the_legend_and_whole_in_the_caption() -> None:
+    author = "A" * 250
+    marked = answer(record_of(literature_recorded(first_author=author, median_os=99, **ON_DIAGNOSIS)))
+    texts = [str(text.text) for text in parse_svg(marked.figure.draw(marked.context)).iter(f"{SVG}text")]
+    assert max(map(len, texts)) <= MAX_LEGEND_CHARACTERS
+    assert any(text.endswith("… (beyond the axis)") for text in texts)
+    assert author in marked.figure.caption(marked.context)
 
 
 def test_picture_of_many_publications_says_how_many_it_leaves_out() -> None:
