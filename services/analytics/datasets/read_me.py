@@ -24,8 +24,8 @@ else the reason of censoring: never use 1 - CNSR. For competing events take EVNT
 
     Rscript check.R
 
-computes the numbers in headline.csv, which are those of the figures at this data cut, from the sets, and stops with an
-error where one differs. manifest.sha256 has the SHA-256 of every file (sha256sum -c manifest.sha256).
+computes the numbers in headline.csv, which are those of the figures of these participants at this data cut, from the
+sets, and stops with an error where one differs. manifest.sha256 has the SHA-256 of every file: sha256sum -c it.
 """
 
 

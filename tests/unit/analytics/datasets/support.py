@@ -1,0 +1,96 @@
+"""Cohorts at a data cut with everything that data sets show, and their archives."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from io import BytesIO, StringIO
+from zipfile import ZipFile
+
+from services.analytics.datasets.archive import make_archive
+from services.analytics.datasets.cohort import CutCohort
+from services.analytics.datasets.time_to_event import TimeToEvent, make_times
+from services.analytics.snapshot.seals import STUDY_SCOPE
+from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
+from services.analytics.statistics.risk_sets import Observations, observe
+from shared.kernel.fact import Fact
+from shared.testing.builders import facts
+from shared.testing.builders import follow_up_facts as follow_up
+from shared.testing.builders.participant_history import participant_events
+from shared.testing.builders.toxicity_facts import DYSPHAGIA, finding, toxicity_assessed
+from tests.unit.analytics.endpoints.cohorts import KNOWN_ON, alive, cohort_of, dead, stereotactic_course, treated
+from tests.unit.analytics.endpoints.lesion_cohorts import course, imaged, with_lesions
+from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
+from tests.unit.analytics.support import STUDY, day_after_start, snapshot_of_events
+
+CUT_DAY = date(2025, 1, 31)
+RECORDED_AT = datetime(2025, 2, 1, 12, tzinfo=UTC)
+
+
+def cut_cohort(snapshot: StudySnapshot, cut: int | date = CUT_DAY) -> CutCohort:
+    """Returns the cohort at a cut-off, which is given as a day or as days from the common day 0."""
+    cut_on = cut if isinstance(cut, date) else day_after_start(cut)
+    return CutCohort(snapshot, DataCut("interim", cut_on, snapshot.position, RECORDED_AT), {})
+
+
+def times_of(snapshot: StudySnapshot, cut: int | date, code: str) -> list[TimeToEvent]:
+    """Returns the times of a parameter."""
+    return [time for time in make_times(cut_cohort(snapshot, cut)) if time.paramcd == code]
+
+
+def observations_of(times: Iterable[TimeToEvent], *, by_cause: bool = False) -> Observations:
+    """Returns times as they are read from the set, on the scale of figures."""
+    rows = [*times]
+    causes = [time.evntcd if by_cause else int(time.cnsr == 0) for time in rows]
+    return observe([time.aval - 1 for time in rows], causes, [max(0, time.aentry - 1) for time in rows])
+
+
+def various_cohort() -> StudySnapshot:
+    """Returns the four published cases, and participants with every kind of end, partial dates and findings."""
+    lost = follow_up.lost_to_follow_up(120)
+    more: Mapping[str, list[Fact]] = {
+        "P-LOST": treated(*alive(60, 110), lost, sex="male"),
+        "P-WITHDRAWN": treated(*alive(30), facts.consent_withdrawn(90), dead(120)),
+        "P-PARTIAL": treated(follow_up.participant_died("2024-09"), start=3, enrolled=10),
+        "P-LATE": treated(*alive(200), enrolled=40, sex="male"),
+        "P-RELIEVED": treated(
+            facts.baseline_recorded(symptoms=[{"symptom": "pain", "severity": "moderate"}]),
+            follow_up.follow_up_recorded(60, symptoms=[{"symptom": "pain", "change": "improved"}]),
+        ),
+        "P-TOXIC": treated(
+            toxicity_assessed(-1, finding(DYSPHAGIA, 1), timepoint="baseline"),
+            toxicity_assessed(20, finding(DYSPHAGIA, 3)),
+            toxicity_assessed(50, finding(DYSPHAGIA, None), checklist_complete=False),
+            stereotactic_course(100),
+        ),
+        "P-LESIONS": with_lesions(
+            course(0, "L1", "L2"), imaged(60, "L1", status="progressed"), imaged(90, "L2"), dead(150)
+        ),
+        "P-ENROLLED": treated()[:3],
+        "P-SCREENED": treated()[:1],
+    }
+    events = [event for number in CASE_NUMBERS for event in published_case_events(number)]
+    for name, stated in more.items():
+        events += participant_events(stated, name.ljust(11, "X"), known_on=KNOWN_ON)
+    return snapshot_of_events(events, STUDY)
+
+
+def empty_cohort() -> StudySnapshot:
+    return replace(cohort_of([treated()[:1]]), position=1)
+
+
+def archive(snapshot: StudySnapshot, cut: int | date = CUT_DAY) -> bytes:
+    cohort = cut_cohort(snapshot, cut)
+    return make_archive(snapshot, cohort.cut, {}, STUDY_SCOPE)
+
+
+def files(content: bytes) -> dict[str, bytes]:
+    """Returns the files of an archive by name, in their order."""
+    with ZipFile(BytesIO(content)) as archived:
+        return {name: archived.read(name) for name in archived.namelist()}
+
+
+def table(archived: Mapping[str, bytes], name: str) -> list[dict[str, str]]:
+    return [*csv.DictReader(StringIO(archived[f"{name}.csv"].decode(), newline=""))]

@@ -1,0 +1,65 @@
+"""The R script of an archive: it passes on the sets, and stops where a number of a figure is another one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from services.analytics.snapshot.snapshot import StudySnapshot
+from tests.unit.analytics.datasets.support import archive, empty_cohort, files, various_cohort
+from tests.unit.analytics.endpoints.cohorts import alive, cohort_of, dead, four_cases, treated
+
+RSCRIPT = shutil.which("Rscript")
+pytestmark = pytest.mark.skipif(RSCRIPT is None, reason="R is not installed on this machine")
+COHORTS: dict[str, Callable[[], StudySnapshot]] = {
+    "four published cases": four_cases,
+    "every kind of end": various_cohort,
+    "nobody": empty_cohort,
+    "one, censored on day 0": lambda: cohort_of([treated()]),
+    "all censored": lambda: cohort_of([treated(*alive(day)) for day in (30, 60, 90)]),
+    "nobody censored": lambda: cohort_of([treated(dead(day)) for day in (0, 30, 60)]),
+    "all die while others enter": lambda: cohort_of([treated(dead(20)), treated(dead(90), enrolled=50)]),
+}
+
+
+def check(folder: Path, snapshot: StudySnapshot) -> subprocess.CompletedProcess[str]:
+    """Unpacks the archive of a cohort, and runs its script."""
+    for name, content in files(archive(snapshot)).items():
+        (folder / name).write_bytes(content)
+    return run(folder)
+
+
+def run(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(RSCRIPT), "check.R"], cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("snapshot", COHORTS.values(), ids=[*COHORTS])
+def test_numbers_of_the_figures_are_those_of_the_sets(snapshot: Callable[[], StudySnapshot], tmp_path: Path) -> None:
+    result = check(tmp_path, snapshot())
+    numbers = len((tmp_path / "headline.csv").read_text().splitlines()) - 1
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{numbers} numbers of the figures are those of the data sets\n"
+
+
+def test_script_stops_where_a_set_or_a_number_was_changed(tmp_path: Path) -> None:
+    assert check(tmp_path, various_cohort()).returncode == 0
+    for name, pattern, changed, message in (
+        ("adtte.csv", r"(,OS,.*),247,DAYS", r"\1,248,DAYS", "overall-survival/all/median/estimate: headline 246"),
+        ("adsl.csv", r"^s,P-LOST.*\n", "", "flow/enrolled: headline 12, computed 11"),
+        ("adtox.csv", r"(GRADED),3,", r"\1,2,", "toxicity-grades/3.0:"),
+        ("headline.csv", r"(overall-survival,all/n),\d+", r"\1,99", "overall-survival/all/n: headline 99, computed "),
+        ("headline.csv", r"flow,died", "flow,perished", "not computed: flow/perished"),
+    ):
+        original = (tmp_path / name).read_text()
+        damaged, count = re.subn(pattern, changed, original, count=1, flags=re.MULTILINE)
+        assert count == 1, (name, pattern)
+        (tmp_path / name).write_text(damaged)
+        result = run(tmp_path)
+        assert result.returncode == 1, (name, result.stdout)
+        assert message in result.stderr
+        (tmp_path / name).write_text(original)
