@@ -18,6 +18,7 @@ _MODULES = {
     "token": "token",
     "import": "import_",
     "export": "export",
+    "report": "report",
     "simulate": "simulate",
     "rebuild": "rebuild",
     "doctor": "doctor",

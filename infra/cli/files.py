@@ -38,6 +38,19 @@ def write_atomically(file: Path) -> Iterator[TextIO]:
             Path(draft).unlink(missing_ok=True)
 
 
+def write_bytes_atomically(file: Path, content: bytes) -> None:
+    """Writes a new file whole or not at all. Raises UnwritableFile."""
+    check_folder(file)
+    with _translate_os_errors(file):
+        handle, draft = tempfile.mkstemp(prefix=".quartal-", dir=file.parent)
+        try:
+            with open(handle, "wb") as binary:
+                binary.write(content)
+            os.replace(draft, file)
+        finally:
+            Path(draft).unlink(missing_ok=True)
+
+
 @contextmanager
 def _translate_os_errors(file: Path) -> Iterator[None]:
     try:

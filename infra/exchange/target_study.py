@@ -136,6 +136,14 @@ class TargetStudy:
                     break
                 await interruptible_sleep(self.client.stop, seconds)
 
+    async def wait_for_analytics(self, caller: Caller) -> None:
+        """Returns when analytics knows a new grant, or after the last of the polls."""
+        for seconds in POLL_DELAYS_SECONDS:
+            path = f"/analytics/v1/studies/{self.id}/figures"
+            if require_usable(await self.client.request("GET", path, caller)).status_code != 404:
+                break
+            await interruptible_sleep(self.client.stop, seconds)
+
     def missing_grants(self) -> list[MemberGrant]:
         """Returns the grants that the development issuer's default subjects lack to read and record facts."""
         required = [member_grant(self.id, *READER), *(member_grant(self.id, "site", site) for site in self.sites)]

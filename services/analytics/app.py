@@ -88,7 +88,7 @@ async def _open_resources(
     ):
         await require_safe_role(pool)
         reader = StudyReader(pool, system_pool, clock, FIGURE_TABLES)
-        queries, figures = QueryService(reader), FigureService(reader)
+        queries, figures, documents = QueryService(reader), FigureService(reader), DocumentService(reader)
         listener = asyncio.create_task(listen(system_url, reader, live_updates))
         try:
             yield Analytics(
@@ -107,7 +107,8 @@ async def _open_resources(
                 changes=ChangeService(reader, figures),
                 literature=LiteratureService(reader, figures, comparison_tables),
                 data_sets=DataSetService(reader),
-                documents=DocumentService(reader),
+                documents=documents,
+                document_links=documents.links,
                 queries=queries,
                 participants=ParticipantService(reader, queries),
                 worklist=WorklistService(reader, load_next_reminders),

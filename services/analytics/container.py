@@ -8,6 +8,7 @@ from services.analytics.cuts.api import ChangeResources
 from services.analytics.datasets.api import DataSetResources
 from services.analytics.documents.api import DocumentResources
 from services.analytics.figures.api import FigureResources
+from services.analytics.figures.document_links import DocumentLinkResources
 from services.analytics.literature.api import LiteratureResources
 from services.analytics.live.api import LiveResources
 from services.analytics.participants.api import ParticipantResources
@@ -28,6 +29,7 @@ class Analytics(
     LiteratureResources,
     DataSetResources,
     DocumentResources,
+    DocumentLinkResources,
     QueryResources,
     ParticipantResources,
     WorklistResources,

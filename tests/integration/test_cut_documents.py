@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -18,6 +19,7 @@ from services.analytics.documents import repository
 from services.analytics.documents.registry import DOCUMENTS
 from services.analytics.documents.repository import DocumentFile
 from services.analytics.documents.sealer import DocumentSealer
+from services.analytics.documents.service import format_size
 from services.analytics.rebuild.rebuild import rebuild
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
@@ -27,7 +29,7 @@ from shared.testing.builders.participant_history import ParticipantHistory
 from tests.conftest import Database, PostgresServer
 from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
 from tests.integration.support.analytics_database import own_analytics_database
-from tests.integration.support.sealing import make_documents, take_sealed_cut
+from tests.integration.support.sealing import make_documents, page_request, take_sealed_cut
 
 CUT_ON = "2024-12-31"
 MEMBERS = ("investigator", "auditor", "site@rome", "coordinator@milan", "reader")
@@ -269,3 +271,16 @@ async def execute_as_owner(study: AnalyticsStudy, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def test_cohort_page_at_a_data_cut_links_to_its_documents(study: AnalyticsStudy) -> None:
+    await take_cut(study, "first")
+    for member, site in (("investigator", ""), ("site@rome", "&amp;site=rome"), ("reader", "")):
+        page = (await study.http.get(**page_request(study, member, "cut:first"))).text
+        address = f"/analytics/v1/studies/{study.study_id}/report.pdf?at=cut%3Afirst{site}"
+        size = len((await study.get("report.pdf", member, at="cut:first")).content)
+        assert re.findall(r'<a id="document-1" href="([^"]*)">([^<]*)</a>', page) == [
+            (address, f"Report (.pdf, {format_size(size)})")
+        ]
+    newest = (await study.http.get(**page_request(study, "investigator", None))).text
+    assert 'id="documents"' not in newest

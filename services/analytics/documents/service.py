@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.analytics import urls
 from services.analytics.documents.document import Document
 from services.analytics.documents.registry import DOCUMENTS
 from services.analytics.snapshot.access import read_scope
@@ -24,6 +25,7 @@ from shared.kernel.errors import (
 )
 from shared.postgres.tenancy import EVERY_SITE
 from shared.security.grants import Rights
+from shared.ui.navigation import Link
 
 _NOT_HERE = "This data cut has no such document."
 _BEING_SEALED = (
@@ -94,6 +96,11 @@ class DocumentService:
                     rows.append(DocumentRow(document=document, sealed=sealed, scope=scope))
         return CutDocuments(cut, tuple(rows), is_complete=DOCUMENTS.keys() <= complete)
 
+    async def links(self, study_id: str, member: str, cut: str, site: str | None) -> list[Link]:
+        """Returns links to the documents of a data cut that the member may get, with their sizes."""
+        documents = await self.documents(study_id, member, f"cut:{cut}", site)
+        return [_link(study_id, documents.cut, row) for row in documents.rows]
+
     async def _rights_and_cut(self, study_id: str, member: str, at: str, site: str | None) -> tuple[Rights, DataCut]:
         rights = await self._reader.member_rights(study_id, member)
         name = cut_name(at)
@@ -104,6 +111,19 @@ class DocumentService:
             raise NotFound(NO_SUCH_CUT)
         require_site((await self._reader.studies.current(study_id)).record, site)
         return rights, cut
+
+
+def _link(study_id: str, cut: DataCut, row: DocumentRow) -> Link:
+    document, site = row.document, row.scope.site_id
+    href = urls.document_url(study_id, document.name, cut.name, site)
+    return Link(href, f"{document.title} (.{document.extension}, {format_size(row.sealed.size)})")
+
+
+def format_size(size: int) -> str:
+    """Returns a number of bytes as people read it: `950 B`, `480 kB`, `1.2 MB`; a kB is 1,000 bytes."""
+    if size < 1000:
+        return f"{size} B"
+    return f"{(size + 500) // 1000} kB" if size < 999_500 else f"{(size + 50_000) // 100_000 / 10:.1f} MB"
 
 
 def _visible_documents(rights: Rights, site: str | None) -> Iterator[tuple[Document, SealScope]]:

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from services.analytics import urls
 from services.analytics.figures.api import FigureResources, note_figure, note_sealed_figure
 from services.analytics.figures.cut_rows import CutRow, cut_rows
+from services.analytics.figures.document_links import DocumentLinkResources
 from services.analytics.figures.figure import FigureAnswer
 from services.analytics.figures.order_links import order_links
 from services.analytics.figures.page_content import DrawnFigure, PageContent, draw_figure
@@ -23,6 +24,7 @@ from services.analytics.figures.sealed import SealedPage
 from services.analytics.figures.service import FigureService
 from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.api import StudyResources
+from services.analytics.snapshot.as_of import cut_name
 from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.study_header import StudyPage, build_study_header
 from shared.eventstore.study_cache import load_rights
@@ -114,12 +116,22 @@ async def _render_cohort(request: Request, study: str, parameters: CohortParamet
     )
     reader = get_container(request).get_resources(StudyResources).reader
     rights, _ = await load_rights(reader.studies, study, request.state.caller.subject)
+    publication = shown[0].publication
     return render_cohort(
         header,
         [figure.part for figure in shown],
-        await _publication_part(request, study, reader, shown[0].publication),
-        [] if shown[0].publication else await cut_rows(reader, study, has_changes=may_see_participants(rights)),
+        await _publication_part(request, study, reader, publication),
+        [] if publication else await cut_rows(reader, study, has_changes=may_see_participants(rights)),
+        await _documents(request, study, publication or cut_name(parameters.at or ""), parameters.site),
     )
+
+
+async def _documents(request: Request, study: str, cut: str | None, site: str | None) -> Sequence[Link]:
+    """Returns links to the documents of the data cut that the page shows; none at any other position."""
+    if cut is None:
+        return []
+    document_links = get_container(request).get_resources(DocumentLinkResources).document_links
+    return await document_links(study, request.state.caller.subject, cut, site)
 
 
 async def _publication_part(
@@ -272,8 +284,11 @@ def render_cohort(
     parts: Sequence[FigurePart],
     publication: PublicationPart | None = None,
     cuts: Sequence[CutRow] = (),
+    documents: Sequence[Link] = (),
 ) -> str:
-    return pages.render_study("cohort.html", study, parts=parts, publication=publication, cuts=cuts)
+    return pages.render_study(
+        "cohort.html", study, parts=parts, publication=publication, cuts=cuts, documents=documents
+    )
 
 
 def render_figure(part: FigurePart) -> str:

@@ -31,11 +31,12 @@ class ReportTable(BaseModel):
 
 
 class ReportFigure(BaseModel):
-    """A figure as it is printed. `headline`: values, each with its words."""
+    """A figure as it is printed. `headline`: values, each with its words. `picture`: None if it fits no page."""
 
     title: str
     headline: list[tuple[str, str]]
-    picture: PrintedPicture
+    picture: PrintedPicture | None
+    glance: str
     caption: str
     table: ReportTable
 
@@ -71,8 +72,8 @@ def build_report(study: SealedStudy, scope: SealScope) -> Report:
         figures=[_report_figure(figures[name], content) for name, content in contents.items()],
         definitions=_definitions(figures, contents),
         not_counted=_not_counted(figures, contents),
-        provenance=_provenance(study),
-        digests=_digests(figures, contents),
+        provenance=_provenance(study, scope),
+        digests=_digests(figures),
         notes=list(_notes(study, scope)),
     )
 
@@ -101,12 +102,12 @@ def _site_name(study: SealedStudy, site_id: str) -> str:
 
 def _facts(study: SealedStudy, scope: SealScope) -> list[tuple[str, str]]:
     sites = {site.site_id for site in study.snapshot.study.facts_of(SiteActivated)}
-    shown = f"all {count_noun(len(sites), 'site')}" if scope.site_id is None else _site_name(study, scope.site_id)
+    shown = f"all sites ({len(sites)})" if scope.site_id is None else f"site {_site_name(study, scope.site_id)}"
     return [
         ("Study", study.snapshot.study_id),
         ("Data cut", study.cut.name),
         ("Data cut-off", study.cut.cut_on.isoformat()),
-        ("Participants of", f"{shown}, as readers see them" if scope == READERS_SCOPE else shown),
+        ("Participants", f"of {shown}, as readers see them" if scope == READERS_SCOPE else f"of {shown}"),
         ("Taken", _moment(study.cut.recorded_at)),
     ]
 
@@ -117,11 +118,12 @@ def _moment(time: datetime) -> str:
 
 def _report_figure(figure: SealedFigure, content: PageContent) -> ReportFigure:
     headline = [(value, words) for _, value, words in content.headline]
-    alternative = f"{content.title}: {join_words([f'{value} {words}' for value, words in headline])}."
+    glance = join_words([f"{value} {words}" for value, words in headline], "; ")
     return ReportFigure(
         title=content.title,
         headline=headline,
-        picture=print_picture(figure.contents["svg"].decode(), alternative),
+        picture=print_picture(figure.contents["svg"].decode(), f"{content.title}: {glance}."),
+        glance=glance,
         caption=content.caption,
         table=_figure_table(content),
     )
@@ -172,34 +174,42 @@ def _reasons(members: dict[str, object]) -> Iterator[str]:
         yield f"{count_noun(part['participants'], 'participant')} ({humanize(part['reason'])})"
 
 
-def _provenance(study: SealedStudy) -> list[tuple[str, str]]:
+def _provenance(study: SealedStudy, scope: SealScope) -> list[tuple[str, str]]:
+    """Returns where the numbers come from. Readers see no number that depends on facts which are not published."""
     seal = study.seal
+    facts = [
+        ("Frontier", f"{count_noun(study.streams, 'stream')} of facts"),
+        ("SHA-256 of the frontier and its facts", seal.digest),
+    ]
     return [
         ("Position", str(study.cut.position)),
         ("Epoch of positions", study.epoch),
-        ("Frontier", f"{count_noun(study.streams, 'stream')} of facts"),
-        ("SHA-256 of the frontier and its facts", seal.digest),
+        *([] if scope == READERS_SCOPE else facts),
         ("Figures sealed", f"by Quartal {seal.software}{', after an upgrade' if seal.sealed_later else ''}"),
         ("Report made", f"by Quartal {VERSION}{', after an upgrade' if study.sealed_later else ''}"),
     ]
 
 
-def _digests(figures: dict[str, SealedFigure], contents: dict[str, PageContent]) -> ReportTable:
+def _digests(figures: dict[str, SealedFigure]) -> ReportTable:
     rows = [
-        [contents[name].title, f"{name}.{file_format}", digest]
+        [f"{name}.{file_format}", digest]
         for name, figure in figures.items()
         for file_format, digest in sorted(figure.digests.items())
         if file_format != "page"
     ]
-    return ReportTable(header=["Figure", "File", "SHA-256"], rows=rows)
+    return ReportTable(header=["File", "SHA-256"], rows=rows)
 
 
 def _notes(study: SealedStudy, scope: SealScope) -> Iterator[str]:
     """Yields what a reader of the report has to know about it."""
     if scope != READERS_SCOPE:
-        rows = join_words([figure.TITLE for figure in _person_level(study)])
-        if rows:
-            yield f"Rows of single participants are not in this report: they are in the figures {rows} of the data cut."
+        titles = [figure.TITLE for figure in _person_level(study)]
+        if titles:
+            noun = "figure" if len(titles) == 1 else "figures"
+            yield (
+                f"Rows of single participants are not in this report: the {noun} {join_words(titles)} of the data cut "
+                "shows them to whom it may."
+            )
     if study.sealed_later or study.seal.sealed_later:
         yield (
             "This data cut was taken under an earlier version of Quartal, which did not keep all of this. What it "

@@ -8,10 +8,10 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from pydantic import BaseModel, JsonValue
 
 FONT = "Source Sans Pro"
-MAX_TABLE_ROWS = 60
+MAX_TABLE_ROWS = 120
 """Longer tables are not printed."""
 _PICTURE_WIDTH, _PICTURE_HEIGHT = 476.0, 560.0  # points that a picture may take on a page
-_POINTS_PER_PIXEL = 0.75
+_POINTS_PER_PIXEL, _SMALLEST_SCALE = 0.75, 0.55
 _LONG_DECIMAL = re.compile(r"-?[0-9]+\.[0-9]{5,}(?:e-?[0-9]+)?")
 _DECIMALS, _SMALL, _FEW_DIGITS = Decimal("0.0001"), Decimal("0.001"), Context(prec=2, rounding=ROUND_HALF_UP)
 _SIZE = re.compile(r'<svg [^>]*?\bwidth="([0-9.]+)" height="([0-9.]+)"')
@@ -31,13 +31,18 @@ class PrintedPicture(BaseModel):
     alternative: str
 
 
-def print_picture(svg: str, alternative: str) -> PrintedPicture:
-    """Returns a picture that fits a page, in the font of the report. Raises ValueError without a size."""
+def print_picture(svg: str, alternative: str) -> PrintedPicture | None:
+    """Returns a picture that fits a page, in the font of the report; None if nobody could read it at that size.
+
+    Raises ValueError for a picture without a size.
+    """
     size = _SIZE.search(svg)
     if size is None:
         raise ValueError("a picture has no size")
     width, height = (float(length) * _POINTS_PER_PIXEL for length in size.groups())
     scale = min(1.0, _PICTURE_WIDTH / width, _PICTURE_HEIGHT / height)
+    if scale < _SMALLEST_SCALE:
+        return None
     return PrintedPicture(
         svg=_FONT_FAMILY.sub(f'font-family="{FONT}"', svg),
         width=round(width * scale, 2),

@@ -46,7 +46,7 @@ def _compile(template: str, inputs: Mapping[str, str], created_at: datetime) -> 
             sys_inputs={"font": FONT, **inputs},
             format="pdf",
             pdf_standards=["ua-1"],
-            timestamp=created_at,
+            timestamp=created_at.astimezone(UTC).replace(microsecond=0),  # a PDF has whole seconds
         )
 
 
