@@ -1,75 +1,156 @@
-"""The infinitesimal jackknife of cumulative incidences: how each participant moves the estimate."""
+"""The infinitesimal jackknife of cumulative incidences: how each participant moves the estimate.
+
+With S the event-free share before a day, n at risk, d events and d_k of cause k, the influence U_0 of an observation on
+S and U_k on the incidence F_k of k go on, from one day with events to the next, as
+
+    U_k + U_0 d_k / n + S (its events of k - its number at risk d_k / n) / n
+    U_0 (1 - d / n)   - S (its events      - its number at risk d / n) / n
+
+(Therneau, survival vignette "Methods"; Aalen, Borgan, Gjessing, Survival and Event History Analysis, 3.4.)
+
+While it is at risk, and afterwards, U_k is a + b F_k + m P_k with numbers a, b and m that stay the same, and a sum P_k
+that is the same for all. So the squares of clusters are summed again only where one begins or ends to be at risk: the
+work grows with the observations, and not with the observations times the days.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple, Self
+
 import numpy as np
+from numpy.typing import NDArray
 
 from services.analytics.statistics.elementary import Doubles
-from services.analytics.statistics.risk_sets import CENSORED, Counts, Days, Observations, RiskSets
+from services.analytics.statistics.risk_sets import CENSORED, Counts, Observations, RiskSets
+
+_RELATIVE_ERROR = 2.0**-47
+"""The error of a sum, relative to the sum of the sizes of all that was added and taken away."""
+_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+"""The products of the numbers a, b and m of a cluster in the square of its influence."""
 
 
 def influence_variance(observations: Observations, sets: RiskSets, event_free: Doubles, clusters: Counts) -> Doubles:
-    """Returns the variance of the incidences by day and cause: squared influences, summed within clusters before.
+    """Returns the variance of the incidences by day and cause: squared influences, summed within clusters before."""
+    steps = _Steps.of(sets, event_free)
+    changes = _Changes.of(observations, steps, clusters)
+    cause_count = sets.ends.shape[1] - 1
+    variance = np.zeros((len(sets.days), cause_count))
+    last_step = np.cumsum(sets.events > 0)  # 0 before the first
+    for cause in range(cause_count):
+        squares = _sum_squares(changes, cause, steps.incidence[:, cause], steps.drift[:, cause])
+        # Where everybody at risk has had an event, the estimates and their influences stay.
+        variance[:, cause] = np.append(0.0, squares)[np.minimum(last_step, len(squares))]
+    return variance
 
-    With S the event-free share before a day, n at risk, d events and d_k of cause k, the influence U_0 of a cluster on
-    S and U_k on the incidence of k go on as
 
-        U_k + U_0 d_k / n + S (its events of k - its number at risk d_k / n) / n
-        U_0 (1 - d / n)   - S (its events      - its number at risk d / n) / n
+class _Steps(NamedTuple):
+    """The days with events, up to the one on which everybody at risk has an event. Columns are causes.
 
-    (Therneau, survival vignette "Methods"; Aalen, Borgan, Gjessing, Survival and Event History Analysis, 3.4.)
+    `at_risk`: n. `before`: S. `incidence`: F_k after the day, with a row 0 before the first. `drift`: P_k, likewise.
+    `gain`: 1 / (n - d), by which an event lowers U_0 / S. `gained`: U_0 / S before each day, and at the end, of an
+    observation that is at risk from the first.
     """
-    size = int(clusters.max(initial=-1)) + 1
-    on_survival, on_incidence = np.zeros(size), np.zeros((sets.ends.shape[1] - 1, size))
-    variance = np.zeros((len(sets.days), sets.ends.shape[1] - 1))
-    members = _Members(observations, clusters, size)
-    before = np.concatenate(([1.0], event_free[:-1]))
-    for row in np.flatnonzero(sets.events):
-        at_risk, day, survival = int(sets.at_risk[row]), int(sets.days[row]), float(before[row])
-        hazards = sets.ends[row, 1:] / at_risk
-        share = survival / at_risk * members.at_risk_on(day)
-        on_incidence += hazards[:, None] * (on_survival - share)
-        on_survival -= sets.events[row] / at_risk * (on_survival - share)
-        causes, of_clusters = members.events_on(day).T
-        np.add.at(on_incidence, (causes - 1, of_clusters), survival / at_risk)
-        np.subtract.at(on_survival, of_clusters, survival / at_risk)
-        variance[row] = (on_incidence * on_incidence).sum(axis=1)
-    filled = np.maximum.accumulate(np.where(sets.events > 0, np.arange(len(sets.days)), 0))
-    return variance[filled]
 
+    days: Counts
+    at_risk: Doubles
+    before: Doubles
+    incidence: Doubles
+    drift: Doubles
+    gain: Doubles
+    gained: Doubles
 
-class _Members:
-    """Numbers at risk and events of clusters, for days that are asked for in order."""
-
-    def __init__(self, observations: Observations, clusters: Counts, size: int) -> None:
-        entries = observations.entries if observations.entries is not None else np.full(len(observations), -1)
-        self._entering = _Ordered(entries, clusters)
-        self._leaving = _Ordered(observations.exits, clusters)
-        is_event = observations.causes != CENSORED
-        self._events = _Ordered(
-            observations.exits[is_event], np.stack((observations.causes[is_event], clusters[is_event]), axis=1)
+    @classmethod
+    def of(cls, sets: RiskSets, event_free: Doubles) -> Self:
+        rows = np.flatnonzero(sets.events)
+        emptied = np.flatnonzero(sets.events[rows] == sets.at_risk[rows])
+        rows = rows[: emptied[0] + 1] if len(emptied) else rows
+        at_risk, events = sets.at_risk[rows].astype(np.float64), sets.events[rows]
+        before = np.concatenate(([1.0], event_free[:-1]))[rows]
+        is_left = at_risk > events
+        gain = np.divide(1.0, at_risk - events, where=is_left, out=np.zeros(len(rows)))
+        gained = np.append(0.0, np.cumsum(gain * events / at_risk))
+        growth = before[:, None] * sets.ends[rows, 1:] / at_risk[:, None]
+        drift = growth * (gained[:-1] - 1 / at_risk)[:, None]
+        nothing = np.zeros((1, growth.shape[1]))
+        return cls(
+            days=sets.days[rows],
+            at_risk=at_risk,
+            before=before,
+            incidence=np.concatenate((nothing, np.cumsum(growth, axis=0))),
+            drift=np.concatenate((nothing, np.cumsum(drift, axis=0))),
+            gain=gain,
+            gained=gained,
         )
-        self._at_risk = np.zeros(size)
-
-    def at_risk_on(self, day: int) -> Doubles:
-        np.add.at(self._at_risk, self._entering.take_before(day), 1)
-        np.subtract.at(self._at_risk, self._leaving.take_before(day), 1)
-        return self._at_risk
-
-    def events_on(self, day: int) -> Counts:
-        """Returns (cause, cluster) of each event on the day."""
-        self._events.take_before(day)
-        return self._events.take_before(day + 1)
 
 
-class _Ordered:
-    """Values that are taken in the order of their days."""
+class _Changes(NamedTuple):
+    """Changes of the numbers of clusters, in the order of clusters and their days. `a`: a column for each cause.
 
-    def __init__(self, days: Days, values: Counts) -> None:
-        order = np.argsort(days, kind="stable")
-        self._days, self._values, self._taken = days[order], values[order], 0
+    Of each, `step` is the day with events from which it holds, and `rank` counts the changes of its cluster from 0.
+    """
 
-    def take_before(self, day: int) -> Counts:
-        """Returns the values of days before `day` that were not taken yet."""
-        start, self._taken = self._taken, int(np.searchsorted(self._days, day, side="left"))
-        return self._values[start : self._taken]
+    step: NDArray[np.intp]
+    cluster: Counts
+    rank: NDArray[np.intp]
+    a: Doubles
+    b: Doubles
+    m: Doubles
+
+    @classmethod
+    def of(cls, observations: Observations, steps: _Steps, clusters: Counts) -> Self:
+        """Returns two changes of each observation: from `start` it is at risk, and after `last` it is not."""
+        entries = observations.entries
+        start = np.zeros(len(observations), dtype=np.intp)
+        if entries is not None:
+            start = np.searchsorted(steps.days, entries, side="right")
+        end = np.maximum(np.searchsorted(steps.days, observations.exits, side="right"), start)
+        is_event = (observations.causes != CENSORED) & (end > start)
+        last = np.maximum(end - 1, 0)
+        b_at_risk = -steps.gained[start]
+        a_at_risk = -steps.drift[start] - b_at_risk[:, None] * steps.incidence[start]
+        gain, share = (np.append(values, 0.0) for values in (steps.gain, steps.before / steps.at_risk))
+        b = steps.gained[end] + b_at_risk - np.where(is_event, gain[last], 0.0)
+        a = steps.drift[end] + a_at_risk + (b_at_risk - b)[:, None] * steps.incidence[end]
+        of_events = np.flatnonzero(is_event)
+        a[of_events, observations.causes[of_events] - 1] += share[last[of_events]]
+        ones = np.ones(len(start))
+        return cls._in_order(
+            step=np.concatenate((start, np.where(is_event, last, end))),
+            cluster=np.concatenate((clusters, clusters)),
+            a=np.concatenate((a_at_risk, a - a_at_risk)),
+            b=np.concatenate((b_at_risk, b - b_at_risk)),
+            m=np.concatenate((ones, -ones)),
+        )
+
+    @classmethod
+    def _in_order(cls, step: NDArray[np.intp], cluster: Counts, a: Doubles, b: Doubles, m: Doubles) -> Self:
+        order = np.lexsort((step, cluster))
+        of_clusters = cluster[order]
+        first = np.searchsorted(of_clusters, of_clusters, side="left")
+        return cls(step[order], of_clusters, np.arange(len(order)) - first, a[order], b[order], m[order])
+
+
+def _sum_squares(changes: _Changes, cause: int, incidence: Doubles, drift: Doubles) -> Doubles:
+    """Returns the sum of the squared influences of clusters after each day with events.
+
+    A sum that is not above the error of its terms is 0: nobody moves the estimate.
+    """
+    parts = np.stack((changes.a[:, cause], changes.b, changes.m))
+    numbers = np.zeros((3, int(changes.cluster.max(initial=-1)) + 1))
+    sums, sizes = np.zeros((2, len(_PAIRS), len(incidence)))
+    for rank in range(int(changes.rank.max(initial=-1)) + 1):
+        chosen = np.flatnonzero(changes.rank == rank)
+        of_clusters, steps = changes.cluster[chosen], changes.step[chosen]
+        earlier = numbers[:, of_clusters]
+        numbers[:, of_clusters] = later = earlier + parts[:, chosen]
+        for row, (first, second) in enumerate(_PAIRS):
+            new, old = later[first] * later[second], earlier[first] * earlier[second]
+            sums[row] += np.bincount(steps, weights=new - old, minlength=len(incidence))
+            sizes[row] += np.bincount(steps, weights=np.abs(new) + np.abs(old), minlength=len(incidence))
+    values = np.stack((np.ones(len(incidence) - 1), incidence[1:], drift[1:]))
+    factors = np.stack([(1 + (first != second)) * values[first] * values[second] for first, second in _PAIRS])
+    squares, size = (
+        (np.cumsum(part[:, :-1], axis=1) * factor).sum(axis=0)
+        for part, factor in ((sums, factors), (sizes, np.abs(factors)))
+    )
+    return np.where(squares > _RELATIVE_ERROR * size, squares, 0.0)
