@@ -25,7 +25,6 @@ create table cut_document_file (
     primary key (study_id, name, document, scope),
     foreign key (study_id, name, document) references cut_document
 );
-alter table cut_document_file alter column content set storage external;  -- a report and an archive are compressed already
 
 create trigger cut_document_stays before update or delete on cut_document for each row execute function cut_seal_stays();
 create trigger cut_document_is_kept before truncate on cut_document for each statement execute function cut_seal_stays();
