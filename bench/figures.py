@@ -66,7 +66,7 @@ class FigureSeconds:
 
 @dataclass(frozen=True)
 class FigureProcess:
-    """What a process of the API keeps: the rows that it has read, and its answers."""
+    """A process of the API: it keeps the rows that it has read, and its answers."""
 
     reader: StudyReader
     service: FigureService

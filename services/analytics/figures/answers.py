@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, create_model
 
-from services.analytics.figures.figure import Figure, FigureFilters, Publication
+from services.analytics.figures.figure import Figure, Publication
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.literature_marks import LiteratureMark
 from services.analytics.figures.registry import FIGURES
 

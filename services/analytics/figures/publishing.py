@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from services.analytics.disclosure.editions import DividedCut, group_sizes
 from services.analytics.disclosure.policy import has_two_sites, may_divide, smallest_group
-from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters, Publication
+from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, Publication
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.snapshot.as_of import NO_SUCH_CUT, cut_name
 from services.analytics.snapshot.selection import Selection

@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 
-from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
+from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext
 from services.analytics.figures.files import render_file
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.page_content import DrawnFigure, draw_figure
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.png import PngFiles

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from services.analytics.figures.figure import FigureFilters
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.incidence_reading import IncidenceReading
 from services.analytics.figures.incidence_words import describe_incidences, describe_rate
 from services.analytics.figures.survival_numbers import SensitivityLine

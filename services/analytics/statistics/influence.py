@@ -31,8 +31,8 @@ _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 def influence_variance(observations: Observations, sets: RiskSets, event_free: Doubles, clusters: Counts) -> Doubles:
     """Returns the variance of the incidences by day and cause: squared influences, summed within clusters before."""
-    steps = _Steps.of(sets, event_free)
-    changes = _Changes.of(observations, steps, clusters)
+    steps = _RiskSteps.of(sets, event_free)
+    changes = _ClusterChanges.of(observations, steps, clusters)
     cause_count = sets.ends.shape[1] - 1
     variance = np.zeros((len(sets.days), cause_count))
     last_step = np.cumsum(sets.events > 0)  # 0 before the first
@@ -43,7 +43,7 @@ def influence_variance(observations: Observations, sets: RiskSets, event_free: D
     return variance
 
 
-class _Steps(NamedTuple):
+class _RiskSteps(NamedTuple):
     """The days with events, up to the one on which everybody at risk has an event. Columns are causes.
 
     `at_risk`: n. `before`: S. `incidence`: F_k after the day, with a row 0 before the first. `drift`: P_k, likewise.
@@ -83,7 +83,7 @@ class _Steps(NamedTuple):
         )
 
 
-class _Changes(NamedTuple):
+class _ClusterChanges(NamedTuple):
     """Changes of the numbers of clusters, in the order of clusters and their days. `a`: a column for each cause.
 
     Of each, `step` is the day with events from which it holds, and `rank` counts the changes of its cluster from 0.
@@ -97,7 +97,7 @@ class _Changes(NamedTuple):
     m: Doubles
 
     @classmethod
-    def of(cls, observations: Observations, steps: _Steps, clusters: Counts) -> Self:
+    def of(cls, observations: Observations, steps: _RiskSteps, clusters: Counts) -> Self:
         """Returns two changes of each observation: from `start` it is at risk, and after `last` it is not."""
         entries = observations.entries
         start = np.zeros(len(observations), dtype=np.intp)
@@ -130,7 +130,7 @@ class _Changes(NamedTuple):
         return cls(step[order], of_clusters, np.arange(len(order)) - first, a[order], b[order], m[order])
 
 
-def _sum_squares(changes: _Changes, cause: int, incidence: Doubles, drift: Doubles) -> Doubles:
+def _sum_squares(changes: _ClusterChanges, cause: int, incidence: Doubles, drift: Doubles) -> Doubles:
     """Returns the sum of the squared influences of clusters after each day with events.
 
     A sum that is not above the error of its terms is 0: nobody moves the estimate.

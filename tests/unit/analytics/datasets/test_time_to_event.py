@@ -30,7 +30,7 @@ from tests.unit.analytics.endpoints.cohorts import (
     selection,
     treated,
 )
-from tests.unit.analytics.endpoints.test_survival_properties import COHORTS, KnownLife
+from tests.unit.analytics.endpoints.known_lives import COHORTS, KnownLife
 
 SURVIVAL: dict[str, type[SurvivalFigure]] = {
     "OS": OverallSurvival,

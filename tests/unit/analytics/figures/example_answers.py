@@ -6,7 +6,8 @@ from collections import Counter
 from datetime import date, datetime
 from typing import Any
 
-from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
+from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.registry import FIGURES
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot

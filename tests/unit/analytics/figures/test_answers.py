@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 from pydantic import JsonValue, TypeAdapter
 
 from services.analytics.figures.answers import ANY_FIGURE_ANSWER
-from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters, Publication
+from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, Publication
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.publishing import publish
 from services.analytics.figures.registry import FIGURES
 from services.analytics.snapshot.selection import Selection

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.analytics.figures.causes_of_death import CausesOfDeath, DeathsGroup
-from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.snapshot.selection import Selection
 from shared.testing.builders import facts

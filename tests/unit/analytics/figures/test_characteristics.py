@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from services.analytics.figures.characteristic_rows import CharacteristicRows
 from services.analytics.figures.characteristics import Characteristics
-from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.snapshot.groups import ages
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.follow_up import FollowUp
 from tests.unit.analytics.endpoints.cohorts import FOUR_CASES_CUT, alive, cohort_of, four_cases, selection, treated
 from tests.unit.analytics.support import RECORDED_AT

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.analytics.endpoints.time_to_event import EndpointTimes
-from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.hazard_ratio_numbers import ForestRow, HazardRatio, compare_hazards
 from services.analytics.figures.hazard_ratio_words import CAUSE_SPECIFIC, describe_ratio, hazard_lines
 from services.analytics.figures.hazard_ratios import HazardRatios

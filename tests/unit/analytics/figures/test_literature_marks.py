@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.figures.figure import FigureAnswer, FigureContext, FigureFilters
+from services.analytics.figures.figure import FigureAnswer, FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.literature_chart import MAX_LEGEND_CHARACTERS, MAX_MARKS
 from services.analytics.figures.literature_marks import (
     literature_marks,

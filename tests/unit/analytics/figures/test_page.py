@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from services.analytics.figures.figure import FigureFilters
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.page import build_figure_part, render_cohort, render_figure
 from services.analytics.figures.row_pages import ALL_ROWS
 from services.analytics.figures.service import compute_answer

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.analytics.figures.distant_control import DistantControl
-from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.first_failure import FirstFailure
 from services.analytics.figures.locoregional_control import LocoregionalControl
 from services.analytics.figures.registry import FIGURES

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
 from shared.testing.builders import follow_up_facts as follow_up
 from tests.unit.analytics.endpoints.cohorts import FOUR_CASES_CUT, cohort_of, dead, four_cases, selection, treated

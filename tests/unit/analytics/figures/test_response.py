@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.analytics.endpoints.best_response import RESPONSES
-from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.response import BestResponse, ResponseGroup
 from services.analytics.snapshot.selection import Selection
 from shared.kernel.fact import Fact

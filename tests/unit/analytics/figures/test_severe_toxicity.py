@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.publishing import requested_division, require_publication
 from services.analytics.figures.severe_toxicity import SevereToxicity

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.overall_survival import OverallSurvival
 from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
 from services.analytics.figures.survival_figure import SurvivalFigure

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.symptom_numbers import SymptomRows
 from services.analytics.figures.symptom_relief import SymptomReliefFigure
 from services.analytics.snapshot.selection import Selection

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.analytics.figures.figure import FigureContext, FigureFilters
+from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.toxicity_grades import ToxicityGradesFigure
 from services.analytics.figures.toxicity_grades_chart import MOST_TERMS
 from services.analytics.snapshot.snapshot import StudySnapshot
