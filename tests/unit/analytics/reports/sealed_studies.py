@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
+from services.analytics.cuts.rendering import render_files
 from services.analytics.cuts.sealed_study import SealedFigure, SealedStudy
 from services.analytics.snapshot.seals import STUDY_SCOPE, CutSeal, SealScope
 from services.analytics.snapshot.snapshot import DataCut
-from services.analytics.snapshot.study_at_cut import StudyAtCut, render_files
+from services.analytics.snapshot.study_at_cut import StudyAtCut
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import follow_up_recorded, participant_died
