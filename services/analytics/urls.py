@@ -19,6 +19,11 @@ def figure_url(study: str, name: str, query: Query = NO_QUERY) -> str:
     return _with_query(f"{cohort_url(study)}/figures/{name}", query)
 
 
+def headline_url(study: str, query: Query = NO_QUERY) -> str:
+    """The first numbers of the cohort page, alone."""
+    return _with_query(f"{cohort_url(study)}/headline", query)
+
+
 def figure_file_url(study: str, name: str, extension: str, query: Query = NO_QUERY) -> str:
     return _with_query(f"{_api_url(study)}/figures/{name}{extension}", query)
 

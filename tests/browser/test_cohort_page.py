@@ -12,6 +12,7 @@ from tests.browser.conftest import IMAGES
 from tests.browser.support.page_checks import check_on_desk_and_phone
 from tests.demo import SCREENING_DATA
 
+HTML = {"accept": "text/html"}
 DESKTOP_SIZE, PHONE_SIZE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 ScreenParticipant = Callable[[dict[str, Any]], object]
@@ -23,14 +24,25 @@ def horizontal_overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
+def load_figures(page: Page) -> None:
+    """Scrolls to every figure, which is then whole."""
+    for figure in FIGURES:
+        page.locator(f"#{figure}").scroll_into_view_if_needed()
+        expect(page.locator(f"#{figure} svg[role=img]")).to_be_visible()
+
+
 def open_tables(page: Page) -> None:
+    load_figures(page)
     for figure in FIGURES:
         page.locator(f"#{figure}-summary").click()
 
 
-def test_cohort_page_shows_its_figures_and_is_live(cohort: Page) -> None:
-    for figure in FIGURES:
-        expect(cohort.locator(f"#{figure} svg[role=img]")).to_be_visible()
+def test_cohort_page_shows_its_figures_as_they_scroll_in_and_is_live(cohort: Page) -> None:
+    assert len(cohort.request.get(f"/analytics/studies/{STUDY_ID}", headers=HTML).body()) < 100_000
+    expect(cohort.locator("#headline [data-number=flow-enrolled]")).to_have_text("31")
+    expect(cohort.locator("#visit-adherence img")).to_have_count(1)
+    load_figures(cohort)
+    expect(cohort.locator("[data-preview]")).to_have_count(0)
     expect(cohort.locator("#state")).to_have_text("Live")
     expect(cohort.locator("#flow [data-number=enrolled]")).to_have_text("31")
     expect(cohort.locator("#flow figcaption")).to_contain_text("4 / 31 = 12.9 % (95 % CI 3.6–29.8)")
@@ -46,7 +58,37 @@ TOUCHING_TEXTS = """svg => {
 """Lists pairs of texts of a picture with less than 3 px between them on one line."""
 
 
+def test_link_and_caption_of_a_figure_are_copied(cohort: Page) -> None:
+    cohort.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    copied = "navigator.clipboard.readText()"
+    cohort.locator("#flow-copy-caption").click()
+    expect(cohort.locator("#flow-copy-caption")).to_have_text("Caption copied")
+    assert cohort.evaluate(copied) == cohort.locator("#flow-caption").text_content()
+    cohort.locator("#flow-copy-link").press("Enter")
+    expect(cohort.locator("#flow-copy-link")).to_have_text("Link copied")
+    cohort.goto(cohort.evaluate(copied))
+    expect(cohort.locator("figure")).to_have_count(1)
+    expect(cohort.locator("#flow [data-number=enrolled]")).to_have_text("31")
+    cohort.locator("#flow-question").click()
+    expect(cohort.locator("#flow-definition p")).to_be_visible()
+
+
+def test_slider_leads_to_a_data_cut_by_keyboard(cohort: Page) -> None:
+    slider, choice = cohort.locator("#state-slider"), cohort.locator("#state-at")
+    expect(choice).to_have_value("")
+    slider.focus()
+    cohort.keyboard.press("ArrowLeft")
+    expect(choice).to_have_value("cut:paper")
+    expect(slider).to_have_attribute("aria-valuetext", "paper (2025-01-31)")
+    cohort.keyboard.press("Tab")
+    cohort.keyboard.press("Enter")
+    expect(cohort).to_have_url(f"/analytics/studies/{STUDY_ID}?at=cut%3Apaper")
+    expect(cohort.locator("#state-at")).to_have_value("cut:paper")
+    expect(cohort.locator("#flow [data-number=enrolled]")).to_have_text("31")
+
+
 def test_texts_of_a_picture_do_not_touch(cohort: Page) -> None:
+    load_figures(cohort)
     for figure in FIGURES:
         assert cohort.locator(f"#{figure} svg[role=img]").evaluate(TOUCHING_TEXTS) == []
 
@@ -55,6 +97,7 @@ def test_recorded_fact_updates_the_figure_without_reload_and_keeps_the_focus(
     cohort: Page, screen_participant: ScreenParticipant
 ) -> None:
     flow, screened = cohort.locator("#flow"), cohort.locator("#flow [data-number=screened]")
+    headline = cohort.locator("#headline")
     expect(cohort.locator("#state")).to_have_text("Live")
     version_before, screened_count = int(flow.get_attribute("data-version") or 0), int(screened.inner_text())
     cohort.locator("#flow-summary").click()
@@ -63,6 +106,7 @@ def test_recorded_fact_updates_the_figure_without_reload_and_keeps_the_focus(
     screen_participant(SCREENING_DATA)
     expect(screened).to_have_text(str(screened_count + 1), timeout=20_000)
     assert int(flow.get_attribute("data-version") or 0) > version_before
+    expect(headline).to_have_attribute("data-version", flow.get_attribute("data-version") or "")
     expect(cohort.locator("[data-show=version]")).to_have_text(flow.get_attribute("data-version") or "")
     expect(cohort.locator("#flow-table")).to_have_attribute("open", "")
     expect(cohort.locator("#flow-file2")).to_be_focused()
@@ -87,16 +131,16 @@ def test_sign_in_leads_to_the_requested_page(page: Page, token: str) -> None:
 
 def test_every_file_offered_by_a_figure_can_be_downloaded(cohort: Page) -> None:
     for figure in FIGURES:
-        links = cohort.locator(f"#{figure} .downloads a")
+        links = cohort.locator(f"a[id^={figure}-file]")
         addresses = [links.nth(index).get_attribute("href") or "" for index in range(links.count())]
-        assert [address.rpartition(".")[2] for address in addresses] == ["json", "csv", "svg"]
-        assert [cohort.request.get(address).status for address in addresses] == [200, 200, 200]
+        assert [address.rpartition(".")[2] for address in addresses] == ["json", "csv", "svg", "png"]
+        assert [cohort.request.get(address).status for address in addresses] == [200] * 4
 
 
 def test_printed_page_shows_every_figure_and_no_controls(cohort: Page) -> None:
     cohort.emulate_media(media="print")
     for figure in FIGURES:
-        expect(cohort.locator(f"#{figure} svg")).to_be_visible()
+        expect(cohort.locator(f"#{figure} .picture")).to_be_visible()
     expect(cohort.locator(".bar")).to_be_hidden()
     expect(cohort.locator("#flow .downloads")).to_be_hidden()
 
@@ -106,5 +150,7 @@ if os.environ.get("QUARTAL_SCREENSHOTS") == "1":
     def test_documentation_screenshot_is_taken(cohort: Page) -> None:
         cohort.set_viewport_size({"width": DESKTOP_SIZE["width"], "height": DESKTOP_SIZE["height"]})
         expect(cohort.locator("#state")).to_have_text("Live")
+        load_figures(cohort)
+        cohort.evaluate("scrollTo(0, 0)")
         IMAGES.mkdir(parents=True, exist_ok=True)
         cohort.screenshot(path=IMAGES / "cohort.png", full_page=True)

@@ -152,7 +152,7 @@ async def cohort_page(study: AnalyticsStudy, path: str, user: str = "investigato
 async def test_cohort_page_leads_through_the_pages_of_rows_and_keeps_its_parameters(study: AnalyticsStudy) -> None:
     address = f"/analytics/studies/{study.study_id}"
     first = (await cohort_page(study, f"{address}?cut=2025-01-01")).text
-    assert "rows 1 to 200 of 270" in first
+    assert "Rows 1–200 of 270" in first
     (following,) = re.findall('rel="next" href="([^"]+)"', first)
     second = (await cohort_page(study, unescape(following))).text
     assert "cut=2025-01-01&amp;pages=treatments.2#treatments-table" in following

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +270,30 @@ async def test_answer_of_a_reader_does_not_depend_on_later_facts(study: Analytic
     (participant,) = await enroll(study, TODAY)
     await add(study, participant, facts.lesion_registered())
     assert [(await study.get(path, "reader")).content for path in (*files, "position")] == before
+
+
+def offered_states(page: httpx.Response) -> list[str]:
+    return re.findall(r'<option value="([^"]*)"', page.text)
+
+
+async def test_page_leads_to_data_cuts_and_months_and_that_of_a_reader_to_data_cuts_alone(
+    study: AnalyticsStudy,
+) -> None:
+    (participant,) = await enroll(study, "2024-05-01")
+    second = [await take_cut(study, name, "2024-06-30") for name in ("first", "second")][1]
+    later = participant.record(facts.radiotherapy_started(0), recorded_at=datetime(2024, 4, 30, 23, 59, tzinfo=UTC))
+    await study.project([later])
+    cuts = ["cut:second", "cut:first"]
+    latest = await cohort_page(study, "investigator", at="")
+    assert offered_states(latest) == ["", *cuts, str(study.position), "1"]
+    assert re.search(r'<option value="" data-order="\d+" selected>Latest</option>', latest.text)
+    assert f'data-version="{study.position}"' in latest.text
+    earlier = await cohort_page(study, "investigator", at=str(second), by="sex")
+    assert '<input type="hidden" name="by" value="sex">' in earlier.text
+    for_reader = await cohort_page(study, "reader")
+    assert offered_states(for_reader) == cuts
+    assert re.search(r'<option value="cut:second" data-order="\d+" selected>', for_reader.text)
+    headline = f"/analytics/studies/{study.study_id}/headline"
+    shown = await study.http.get(headline, headers=study.authorization("reader"))
+    assert '<b data-number="flow-enrolled">1</b> enrolled' in shown.text
+    assert "data-live" not in shown.text

@@ -60,6 +60,10 @@ class Accrual(Figure):
 
     NAME: ClassVar[str] = "accrual"
     TITLE: ClassVar[str] = "Accrual"
+    EXPLANATION: ClassVar[str] = (
+        "The participants who were enrolled, by the day of enrollment, added up from the first day on. The "
+        "target is that of the protocol for the whole study."
+    )
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=frozenset({"groups.enrolled", "groups.curve.cumulative"}),

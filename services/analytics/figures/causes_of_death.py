@@ -62,6 +62,10 @@ class CausesOfDeath(Figure):
 
     NAME: ClassVar[str] = "causes-of-death"
     TITLE: ClassVar[str] = "Causes of death"
+    EXPLANATION: ClassVar[str] = (
+        "The deaths of enrolled participants by the data cut-off, by their cause as it was recorded. Deaths "
+        "without a date count."
+    )
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=frozenset(f"groups.{name}" for name in _NOTES) | share_counts("groups.died", "groups.causes"),

@@ -36,6 +36,10 @@ class Characteristics(Figure):
 
     NAME: ClassVar[str] = "characteristics"
     TITLE: ClassVar[str] = "Characteristics"
+    EXPLANATION: ClassVar[str] = (
+        "The enrolled participants at baseline. Shares are of those for whom a value is known; missing values "
+        "are counted with their reason. Quartiles are of type 7, as in R."
+    )
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     TABLES: ClassVar[tuple[str, ...]] = ("course", "subject_day", "symptom")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(

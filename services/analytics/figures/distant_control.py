@@ -14,6 +14,10 @@ class DistantControl(ProgressionControl):
 
     NAME: ClassVar[str] = "distant-control"
     TITLE: ClassVar[str] = "Distant control"
+    EXPLANATION: ClassVar[str] = (
+        "Time from the origin to the first distant progression, with death competing (Aalen and Johansen). All "
+        "others end on the last disease assessment."
+    )
     FAILURE: ClassVar[Failure] = "distant"
     EVENT_NOUN: ClassVar[str] = "distant failure"
     EVENT_WORDS: ClassVar[str] = "distant progression"

@@ -80,6 +80,8 @@ class Figure(BaseModel, ABC):
 
     NAME: ClassVar[str]
     TITLE: ClassVar[str]
+    EXPLANATION: ClassVar[str] = ""
+    """The definition in words, whatever the parameters."""
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = ()
     """Values of the parameter `by`, which divides the figure into groups."""
     DISCLOSURE: ClassVar[Disclosure]

@@ -71,6 +71,10 @@ class FirstFailure(Figure):
 
     NAME: ClassVar[str] = "first-failure"
     TITLE: ClassVar[str] = "First failure"
+    EXPLANATION: ClassVar[str] = (
+        "The kind of the first failure after the origin: local, regional, distant, or several on one day, with "
+        "death competing (Aalen and Johansen)."
+    )
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"origin", "landmarks"})
     TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(

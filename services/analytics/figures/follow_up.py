@@ -41,6 +41,11 @@ class FollowUp(SurvivalFigure):
 
     NAME: ClassVar[str] = "follow-up"
     TITLE: ClassVar[str] = "Follow-up"
+    EXPLANATION: ClassVar[str] = (
+        "How long participants were observed: the reverse of overall survival, in which the end of follow-up is "
+        "the event and a death is censored. Clark's C is the share of the possible days that were observed. "
+        "Currency counts those not known dead with a proof of life within one visit interval and its window."
+    )
     TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day", "visit")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=SURVIVAL_DISCLOSURE.counts | {"currency.living", "currency.current"},

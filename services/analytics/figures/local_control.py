@@ -68,6 +68,11 @@ class LocalControl(Figure):
 
     NAME: ClassVar[str] = "local-control"
     TITLE: ClassVar[str] = "Local control"
+    EXPLANATION: ClassVar[str] = (
+        "Time of a treated lesion from the first prescription that names it to its local progression (Aalen and "
+        "Johansen). Competing are death, a later course that names the lesion, and a procedure that does. The "
+        "interval adds up the lesions of a participant."
+    )
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"landmarks", "event"})
     TABLES: ClassVar[tuple[str, ...]] = ("absence", "lesion_episode", "lesion_status", "subject_day")

@@ -14,6 +14,10 @@ class LocoregionalControl(ProgressionControl):
 
     NAME: ClassVar[str] = "locoregional-control"
     TITLE: ClassVar[str] = "Locoregional control"
+    EXPLANATION: ClassVar[str] = (
+        "Time from the origin to the first progression of the primary tumor or of regional nodes, with death "
+        "competing (Aalen and Johansen). All others end on the last disease assessment."
+    )
     FAILURE: ClassVar[Failure] = "locoregional"
     EVENT_NOUN: ClassVar[str] = "locoregional failure"
     EVENT_WORDS: ClassVar[str] = "local progression of the primary tumor or a node, or of regional progression"

@@ -23,6 +23,12 @@ class OverallSurvival(SurvivalFigure):
 
     NAME: ClassVar[str] = "overall-survival"
     TITLE: ClassVar[str] = "Overall survival"
+    EXPLANATION: ClassVar[str] = (
+        "Time from the origin to death of any cause, by Kaplan and Meier with a log-log interval. The living end "
+        "on the data cut-off if they are known to live later, else on the last proof of life. After a withdrawal "
+        "of consent neither life nor death counts. The curve is thin beyond planned follow-up, and shaded where "
+        "more than half of those not known dead have no proof of life within one visit interval and its window."
+    )
     TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day", "visit")
     PARAMETERS: ClassVar[frozenset[str]] = SurvivalFigure.PARAMETERS | {"literature"}
     DISCLOSURE: ClassVar[Disclosure] = SURVIVAL_DISCLOSURE

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from pydantic import BaseModel
 
-from services.analytics.figures.figure import FigureAnswer
+from services.analytics.figures.figure import Figure, FigureAnswer
 from services.analytics.figures.person_level import PersonLevelFigure
 from services.analytics.figures.row_pages import RowPage
 
@@ -25,6 +25,7 @@ class PageContent(BaseModel):
     header: list[str]
     rows: list[list[str]]
     row_page: RowPage | None
+    definition: str = ""
 
 
 def page_content(answer: FigureAnswer) -> PageContent:
@@ -42,7 +43,15 @@ def page_content(answer: FigureAnswer) -> PageContent:
         header=[figure.COLUMN_HEADINGS.get(column, column) for column in header],
         rows=rows,
         row_page=figure.page if isinstance(figure, PersonLevelFigure) else None,
+        definition=_describe_definition(figure),
     )
+
+
+def _describe_definition(figure: Figure) -> str:
+    """Returns the definition of a figure in words, with its version if it has one."""
+    definition = getattr(figure, "definition", None)
+    version = f" Definition {definition.id}, version {definition.version}." if definition else ""
+    return f"{figure.EXPLANATION}{version}"
 
 
 def render_page_content(answer: FigureAnswer) -> bytes:

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Annotated, Literal
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.analytics.figures.figure import Figure
 from services.analytics.figures.row_pages import FIRST_PAGE, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, PAGE_SIZE, PageRequest
@@ -180,6 +180,12 @@ class CohortParameters(FigureParameters):
     pages: Annotated[
         str, Field(pattern=_PAGES_PATTERN, description="figures and their pages: `treatments.2`, separated by commas")
     ] = ""
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _read_no_choice(cls, at: object) -> object:
+        """Reads the choice of the latest state, which a form sends as an empty text, as none."""
+        return at or None
 
     def page_numbers(self) -> dict[str, int]:
         """Returns the chosen page of each figure by name."""

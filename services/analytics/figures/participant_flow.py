@@ -63,6 +63,12 @@ class ParticipantFlow(Figure):
 
     NAME: ClassVar[str] = "flow"
     TITLE: ClassVar[str] = "Participant flow"
+    EXPLANATION: ClassVar[str] = (
+        "The steps of participants from screening to treatment, after CONSORT, and where the enrolled ones stand "
+        "at the data cut-off. Each enrolled participant has one status: of died, withdrawn, lost to follow-up "
+        "and completed the first that holds, else in follow-up or awaiting treatment. Percentages are of the "
+        "enrolled, with Clopper and Pearson's interval."
+    )
     TABLES: ClassVar[tuple[str, ...]] = ("absence", "visit")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(counts=_COUNTS, divisible=False, person_level=False)
 

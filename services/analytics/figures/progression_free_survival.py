@@ -28,6 +28,12 @@ class ProgressionFreeSurvival(SurvivalFigure):
 
     NAME: ClassVar[str] = "progression-free-survival"
     TITLE: ClassVar[str] = "Progression-free survival"
+    EXPLANATION: ClassVar[str] = (
+        "Time from the origin to the first evidence of local, regional or distant progression, or death of any "
+        "cause, by Kaplan and Meier with a log-log interval. All others end on the last disease assessment. The "
+        "curve is thin beyond planned follow-up, and shaded where more than half of those not known dead have no "
+        "proof of life within one visit interval and its window."
+    )
     TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day", "visit")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=SURVIVAL_DISCLOSURE.counts | {"deaths_without_assessment"},

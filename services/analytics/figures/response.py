@@ -59,6 +59,11 @@ class BestResponse(Figure):
 
     NAME: ClassVar[str] = "response"
     TITLE: ClassVar[str] = "Best response"
+    EXPLANATION: ClassVar[str] = (
+        "The best response by RECIST after the origin, of every participant with an assessment. The response "
+        "rate is complete and partial responses, of those assessed and of all, with Clopper and Pearson's "
+        "interval."
+    )
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = BASELINE_DIVISIONS
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"origin"})
     TABLES: ClassVar[tuple[str, ...]] = ("subject_day",)

@@ -84,6 +84,11 @@ class SevereToxicity(Figure):
 
     NAME: ClassVar[str] = "severe-toxicity"
     TITLE: ClassVar[str] = "Severe toxicity"
+    EXPLANATION: ClassVar[str] = (
+        "Time from the start of the index course to the first toxicity of grade 3 or higher, with death "
+        "competing (Aalen and Johansen): of all causes, and related to radiotherapy. No attribution at all "
+        "counts as related. All others end on the last adequate assessment."
+    )
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     PARAMETERS: ClassVar[frozenset[str]] = frozenset(
         {"origin", "landmarks", "window", "late_after", "late_from", "emergent"}

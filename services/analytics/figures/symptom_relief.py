@@ -40,6 +40,11 @@ class SymptomReliefFigure(Figure):
 
     NAME: ClassVar[str] = "symptom-relief"
     TITLE: ClassVar[str] = "Symptom relief"
+    EXPLANATION: ClassVar[str] = (
+        "Of participants who had a symptom at baseline: those who ever had relief, those with relief or worse at "
+        "the last contact, and the incidence of first relief with death competing. Shares have Clopper and "
+        "Pearson's interval."
+    )
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = BASELINE_DIVISIONS
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"landmarks"})
     TABLES: ClassVar[tuple[str, ...]] = ("subject_day", "symptom")

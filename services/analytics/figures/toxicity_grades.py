@@ -64,6 +64,10 @@ class ToxicityGradesFigure(Figure):
 
     NAME: ClassVar[str] = "toxicity-grades"
     TITLE: ClassVar[str] = "Toxicity grades"
+    EXPLANATION: ClassVar[str] = (
+        "The worst grade of each term of each participant, at baseline and after it. A term of a complete "
+        "checklist that is not named is grade 0; a term that was not looked for is not assessed."
+    )
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"origin", "window", "late_after", "late_from"})
     ORIGINS: ClassVar[tuple[Origin, ...]] = CLOCKS
     TABLES: ClassVar[tuple[str, ...]] = ("assessment", "course", "finding")

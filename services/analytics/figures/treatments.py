@@ -98,6 +98,11 @@ class Treatments(PersonLevelFigure):
 
     NAME: ClassVar[str] = "treatments"
     TITLE: ClassVar[str] = "Treatments"
+    EXPLANATION: ClassVar[str] = (
+        "The targets that were prescribed to enrolled participants, as prescribed last by the data cut-off. BED "
+        "and EQD2 follow from fractions and dose per fraction by the linear-quadratic model, with an alpha/beta "
+        "of 10 and of 3 Gy."
+    )
     TABLES: ClassVar[tuple[str, ...]] = ("course",)
     COLUMN_HEADINGS = _COLUMN_HEADINGS
 

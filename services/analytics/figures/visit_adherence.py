@@ -68,6 +68,10 @@ class VisitAdherence(Figure):
 
     NAME: ClassVar[str] = "visit-adherence"
     TITLE: ClassVar[str] = "Visit adherence"
+    EXPLANATION: ClassVar[str] = (
+        "The visits of the protocol whose time was over by the data cut-off, by what became of them: done in the "
+        "window, done late, or not reported. Visits that do not apply, as after a death, are counted apart."
+    )
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     TABLES: ClassVar[tuple[str, ...]] = ("visit", "absence")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(

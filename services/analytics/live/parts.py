@@ -6,7 +6,7 @@ from services.analytics.disclosure.policy import READER_EVENT
 from services.analytics.figures.registry import FIGURES
 from shared.ui.live_updates import LiveUpdates
 
-LIVE_LISTS = ("queries", "timeline", "participants", "worklist")
+LIVE_LISTS = ("headline", "queries", "timeline", "participants", "worklist")
 """The parts that are not figures."""
 LIVE_PARTS = (*FIGURES, *LIVE_LISTS)
 

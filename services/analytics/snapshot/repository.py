@@ -78,6 +78,14 @@ async def position_as_of(connection: Connection, study_id: str, recorded_until: 
     return position
 
 
+async def months(connection: Connection, study_id: str) -> list[tuple[date, int]]:
+    """Returns the first day of each month (UTC) in which a fact was recorded, with the position of the first such fact.
+
+    The last month comes first.
+    """
+    return [(row["month"], row["position"]) for row in await connection.fetch(SQL["months"], study_id)]
+
+
 async def named_cut(connection: Connection, study_id: str, name: str) -> tuple[int, date] | None:
     """Returns the position and the calendar day of a named data cut; None if the study has none of that name."""
     row = await connection.fetchrow(SQL["named_cut"], study_id, name)

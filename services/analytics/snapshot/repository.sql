@@ -18,6 +18,21 @@ select known_on from journal where study_id = $1 and position <= $2 order by pos
 -- The position before the first fact that was recorded after a time; null if no fact was.
 select min(position) - 1 from journal where study_id = $1 and recorded_at > $2
 
+-- name: months
+-- The months (UTC) in which a fact was recorded, the last one first, each with the position of the fact that was recorded first in
+-- it. One step of an index for every month.
+select m.month::date as month, first_fact.position
+  from (select min(recorded_at) at time zone 'UTC' as first, max(recorded_at) at time zone 'UTC' as last
+          from journal where study_id = $1) recorded
+ cross join generate_series(date_trunc('month', recorded.first), recorded.last, interval '1 month') m (month)
+ cross join lateral (
+    select position from journal
+     where study_id = $1 and recorded_at >= m.month at time zone 'UTC'
+       and recorded_at < (m.month + interval '1 month') at time zone 'UTC'
+     order by recorded_at, position limit 1
+ ) first_fact
+ order by 1 desc
+
 -- name: named_cut
 -- The position and the content of the current data cut of that name.
 select from_position, data from fact

@@ -93,6 +93,10 @@ class StudyReader:
         """Returns the named data cuts of a study in the order in which they were taken."""
         return await repository.data_cuts(self._system_pool, study_id)
 
+    async def months(self, study_id: str) -> list[tuple[date, int]]:
+        """Returns the months (UTC) in which a fact was recorded, the last one first, with the position of the first."""
+        return await repository.months(self._system_pool, study_id)
+
     async def resolve_position(self, study_id: str, current: ProjectionPosition, as_of: AsOf) -> ResolvedPosition:
         """Returns the position that `as_of` selects. Raises PositionGone, NotFound or RequestRejected."""
         return await resolve_position(self._system_pool, study_id, as_of, current)

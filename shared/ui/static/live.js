@@ -1,11 +1,11 @@
 // Keeps the parts of a page current: the server names a part that has changed, and the part is fetched again. A page is
 // complete without this script.
 
-import { renew } from './session.js';
+import { fetchDocument, replacePart } from './parts.js';
 import { SharedStream } from './stream.js';
 
 const state = document.getElementById('state');
-const parts = () => [...document.querySelectorAll('[data-live]')];
+const parts = () => [...document.querySelectorAll('[data-live]:not([data-preview])')]; // previews wait until they are in view
 const selector = name => `[data-live="${CSS.escape(name)}"]`;
 const part = name => document.querySelector(selector(name));
 
@@ -31,20 +31,6 @@ function endSession() {
   state.append('. ', link);
 }
 
-// Replaces a part and keeps opened and closed tables, ticked boxes, scroll positions and focus. Elements are identified
-// by their ids.
-function replacePart(old, fresh) {
-  const open = [...old.querySelectorAll('details')].map(details => [details.id, details.open]);
-  const ticked = [...old.querySelectorAll('input[type="checkbox"]')].filter(box => box.checked).map(box => box.id);
-  const scrolled = [...old.querySelectorAll('.scroll')].map(box => [box.id, box.scrollLeft, box.scrollTop]);
-  const focus = old.contains(document.activeElement) ? document.activeElement.id : '';
-  old.replaceWith(fresh);
-  for (const [id, isOpen] of open) document.getElementById(id)?.toggleAttribute('open', isOpen);
-  for (const id of ticked) document.getElementById(id)?.toggleAttribute('checked', true);
-  for (const [id, left, top] of scrolled) document.getElementById(id)?.scrollTo(left, top);
-  if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
-}
-
 // Shows position, time and data cut-off of the newest part in the header of the page.
 function updateHeader() {
   const newest = parts().reduce((a, b) => (Number(b.dataset.version) > Number(a.dataset.version) ? b : a));
@@ -54,19 +40,14 @@ function updateHeader() {
   }
 }
 
-const fetchPart = address => fetch(address, { headers: { accept: 'text/html' }, redirect: 'manual', cache: 'no-cache' });
-const isRefused = answer => answer.status === 401 || answer.type === 'opaqueredirect'; // a redirect to the sign-in
-
 async function load(name) {
+  const page = await fetchDocument(part(name).dataset.src);
+  if (!page) return endSession();
   const old = part(name);
-  let answer = await fetchPart(old.dataset.src);
-  if (isRefused(answer) && (await renew())) answer = await fetchPart(old.dataset.src);
-  if (isRefused(answer)) return endSession();
-  if (!answer.ok) throw new Error(`${answer.status}`);
-  const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector(selector(name));
+  const fresh = page.querySelector(selector(name));
   if (!fresh) throw new Error('no such part');
   const changed = fresh.dataset.version !== old.dataset.version;
-  replacePart(part(name), document.adoptNode(fresh));
+  replacePart(old, document.adoptNode(fresh));
   if (changed) fresh.classList.add('fresh');
   updateHeader();
   failures = 0;
@@ -90,7 +71,7 @@ const STATE_LABELS = { open: 'Live', lost: 'Reconnecting', refused: 'Reconnectin
 function receive(message) {
   if (message.event) {
     const current = part(message.event);
-    if (current && message.data !== current.dataset.version) refresh(message.event);
+    if (current && !('preview' in current.dataset) && message.data !== current.dataset.version) refresh(message.event);
     return;
   }
   if (message.state === 'open') {

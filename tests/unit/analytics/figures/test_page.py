@@ -6,8 +6,11 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
+from services.analytics.figures.cohort_headline import cohort_headline
 from services.analytics.figures.filters import FigureFilters
-from services.analytics.figures.page import build_figure_part, render_cohort, render_figure
+from services.analytics.figures.page import render_cohort, render_figure
+from services.analytics.figures.page_parts import FigurePart, HeadlinePart, build_figure_part, with_previews
+from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import ALL_ROWS
 from services.analytics.figures.service import compute_answer
 from services.analytics.figures.swimmer import Swimmer
@@ -25,6 +28,17 @@ from tests.unit.analytics.figures.example_answers import (
     treatments,
 )
 from tests.unit.analytics.support import TODAY, snapshot_of
+
+STUDY = StudyHeader(
+    study_id="atc-rt",
+    title="<Thyroid> & co",
+    heading="<Thyroid> & co",
+    position=412,
+    recorded_at=datetime.fromisoformat(COMMON["recorded_at"]),
+    cut_date="2025-01-31",
+    live_url="/live",
+    notes=["27 synthetic"],
+)
 
 
 def test_proportions_intervals_and_dates_do_not_wrap() -> None:
@@ -46,8 +60,39 @@ def test_table_headings_are_words_on_pages_and_identifiers_in_csv() -> None:
 def test_figure_fragment_names_its_version_source_and_downloads() -> None:
     html = render_figure(build_figure_part(answer_of(accrual_by_site()), {"by": "site"}))
     assert 'data-live="accrual" data-src="/analytics/studies/atc-rt/figures/accrual?by=site" data-version="412"' in html
-    for kind in (".json", ".csv", ".svg"):
+    for kind in (".json", ".csv", ".svg", ".png"):
         assert f'href="/analytics/v1/studies/atc-rt/figures/accrual{kind}?by=site"' in html
+
+
+def headline(parts: list[FigurePart]) -> HeadlinePart:
+    first = parts[0]
+    return HeadlinePart(
+        numbers=cohort_headline({part.name: list(part.headline) for part in parts}),
+        source="/analytics/studies/atc-rt/headline",
+        version=first.version,
+        recorded_at=first.recorded_at,
+        cut_date=first.cut_date,
+        is_live=first.is_live,
+    )
+
+
+def test_cohort_page_begins_with_what_matters_and_has_previews_of_later_figures() -> None:
+    parts = with_previews([build_figure_part(answer_of(shown)) for shown in (flow(), accrual(), example_treatments())])
+    html = render_cohort(STUDY, parts, headline(parts))
+    assert '<b data-number="flow-enrolled">31</b> enrolled' in html
+    assert html.count("<svg") == html.count("<table>") == 2
+    preview = html[html.index('<figure id="treatments"') :]
+    assert 'data-src="/analytics/studies/atc-rt/figures/treatments"' in preview
+    picture = 'loading="lazy" src="/analytics/v1/studies/atc-rt/figures/treatments.svg" width="640" height="'
+    assert picture in preview
+    assert parts[2].caption.split(".")[0] in preview
+    assert 'href="/analytics/studies/atc-rt/figures/treatments"' in preview
+
+
+def test_every_figure_says_what_it_is() -> None:
+    assert [name for name, figure in FIGURES.items() if len(figure.EXPLANATION) < 80] == []
+    html = render_figure(build_figure_part(answer_of(flow())))
+    assert "What is this?" in html
 
 
 def test_cohort_page_embeds_figure_fragments_and_no_inline_code() -> None:
@@ -56,17 +101,7 @@ def test_cohort_page_embeds_figure_fragments_and_no_inline_code() -> None:
         build_figure_part(answer_of(accrual())),
         build_figure_part(answer_of(example_treatments())),
     ]
-    study = StudyHeader(
-        study_id="atc-rt",
-        title="<Thyroid> & co",
-        heading="<Thyroid> & co",
-        position=412,
-        recorded_at=datetime.fromisoformat(COMMON["recorded_at"]),
-        cut_date="2025-01-31",
-        live_url="/live",
-        notes=["27 synthetic"],
-    )
-    html = render_cohort(study, parts)
+    html = render_cohort(STUDY, parts, headline(parts))
     assert all(render_figure(shown).strip() in html for shown in parts)
     assert "&lt;Thyroid&gt; &amp; co" in html
     assert "27 synthetic" in html
