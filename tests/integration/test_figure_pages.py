@@ -174,6 +174,29 @@ async def test_cohort_page_refuses_pages_that_no_figure_has(study: AnalyticsStud
     assert answer.status_code == 422
 
 
+async def test_lanes_come_in_the_order_that_is_asked_for_and_for_each_member(study: AnalyticsStudy) -> None:
+    async def lanes(user: str = "investigator", **params: Any) -> list[str]:
+        site_ids, after = list[str](), ""
+        while after is not None:
+            answer = await study.get("figures/swimmer.json", user, limit=1, after=after, **params)
+            assert answer.status_code == 200, answer.text
+            site_ids += [lane["site_id"] for lane in answer.json()["lanes"]]
+            after = answer.json()["next"]
+        return site_ids
+
+    assert await lanes(sort="site") == ["milan", "rome", "rome"]
+    assert await lanes("site@milan") == ["milan"]
+    first = await study.get("figures/swimmer.json", limit=1, sort="site")
+    other_order = await study.get("figures/swimmer.json", limit=1, sort="origin", after=first.json()["next"])
+    refused = [other_order, await study.get("figures/swimmer.json", sort="age"), await study.get(FIGURE, sort="site")]
+    assert [answer.status_code for answer in refused] == [422] * 3
+    table = await study.get("figures/swimmer.csv", sort="site")
+    assert [row["site_id"] for row in csv.DictReader(io.StringIO(table.text))] == ["milan", "rome", "rome"]
+    page = await cohort_page(study, f"/analytics/studies/{study.study_id}?sort=site")
+    assert 'sort=participant#swimmer">Number</a>' in page.text
+    assert (await study.get("figures/swimmer.json", "reader")).status_code == 403
+
+
 async def test_readers_get_no_page_of_rows(study: AnalyticsStudy) -> None:
     for params in ({}, {"limit": 5}, {"page": 2}):
         answer = await study.get(FIGURE, "reader", **params)

@@ -47,9 +47,10 @@ class Lanes:
     def __len__(self) -> int:
         return len(self.subjects)
 
-    @property
-    def deaths(self) -> int:
-        return int(np.sum(self.ends == LANE_ENDS.index("death")))
+    def count_ends(self) -> dict[LaneEnd, int]:
+        """Returns how many lanes end in each way."""
+        counts = np.bincount(self.ends, minlength=len(LANE_ENDS)).tolist()
+        return dict(zip(LANE_ENDS, counts, strict=True))
 
     def numbers_of(self, subjects: Indexes) -> Indexes:
         """Returns for each of the participants the number of the lane, from 0; -1 where there is no lane."""

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field
 
-from services.analytics.endpoints.lanes import list_lanes
+from services.analytics.endpoints.lanes import LaneEnd, list_lanes
 from services.analytics.endpoints.origins import ORIGIN_WORDS, chosen_origin
 from services.analytics.figures.figure import FigureContext, FigureTable, Headline
 from services.analytics.figures.lane_rows import LaneFacts, SwimmerLane
@@ -23,7 +23,7 @@ from services.analytics.figures.target_rows import list_targets
 from services.analytics.snapshot.selection import LaneOrder, Origin, Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.subject_days import count_imputed_dates
-from services.analytics.wording.phrasing import count_noun, format_number
+from services.analytics.wording.phrasing import count_noun, format_number, join_words
 from shared.gate.study_timeline import protocol_on
 
 ORDER_WORDS: Mapping[LaneOrder, str] = {
@@ -31,6 +31,13 @@ ORDER_WORDS: Mapping[LaneOrder, str] = {
     "origin": "by the day of the origin",
     "participant": "by the number of the participant",
     "site": "by enrolling site",
+}
+_END_WORDS: Mapping[LaneEnd, str] = {
+    "death": "died",
+    "withdrawal": "withdrew consent",
+    "undated_death": "died on a day that is not known",
+    "cut_off": "alive on the data cut-off",
+    "last_proof_of_life": "last known alive before it",
 }
 _COLUMN_HEADINGS = {
     "participant_id": "Participant",
@@ -65,7 +72,7 @@ class Swimmer(PersonLevelFigure):
     definition: Definition
     sort: LaneOrder
     participants: int = Field(description="lanes of all pages")
-    deaths: int = Field(description="lanes that end with a death")
+    ends: dict[LaneEnd, int] = Field(description="lanes of all pages by what ends them")
     first_day: int
     last_day: int
     not_counted: tuple[NotCounted, ...]
@@ -85,7 +92,7 @@ class Swimmer(PersonLevelFigure):
             definition=Definition(id="swimmer", version=1),
             sort=selection.sort,
             participants=len(lanes),
-            deaths=lanes.deaths,
+            ends=lanes.count_ends(),
             first_day=first_day,
             last_day=last_day,
             not_counted=tuple(
@@ -101,19 +108,22 @@ class Swimmer(PersonLevelFigure):
         sentences = [
             f"A lane for each participant from {ORIGIN_WORDS[self.origin]} to death or the last proof of life.",
             "It shows courses of radiotherapy, systemic lines, progressions and toxicity of grade 3 or more.",
-            f"{count_noun(self.participants, 'participant')}, {count_noun(self.deaths, 'death')}.",
+            f"{count_noun(self.participants, 'participant')}{': ' if self.participants else ''}{self._end_words()}.",
             *self._page_words(),
             "Marks of one kind that would overlap are one mark, with the highest grade.",
             *describe_not_counted(self.not_counted),
         ]
         return " ".join([*sentences, self.provenance(context)])
 
+    def _end_words(self) -> str:
+        return join_words(f"{count} {_END_WORDS[end]}" for end, count in self.ends.items() if count)
+
     def _page_words(self) -> Iterator[str]:
         if self.page.rows:
             yield f"Lanes {self.page.first} to {self.page.last}, {ORDER_WORDS[self.sort]}."
 
     def headline(self, context: FigureContext) -> Headline:
-        counts = [("participants", self.participants, "participant"), ("deaths", self.deaths, "death")]
+        counts = [("participants", self.participants, "participant"), ("deaths", self.ends["death"], "death")]
         parts = ((name, count_noun(count, noun).partition(" ")) for name, count, noun in counts)
         return [(name, number, words) for name, (number, _, words) in parts]
 

@@ -74,7 +74,12 @@ class TestLane:
         assert [(course.started, course.stereotactic) for course in second.courses] == [(0, False), (120, True)]
         assert [(row.day, row.grade) for row in second.toxicities] == [(141, 5)]
         assert [(row.day, row.kind) for row in third.progressions] == [(147, "distant")]
-        assert (figure.participants, figure.deaths, figure.first_day, figure.last_day) == (4, 2, -8, 599)
+        assert (figure.participants, figure.first_day, figure.last_day) == (4, -8, 599)
+        assert {end: count for end, count in figure.ends.items() if count} == {
+            "death": 2,
+            "undated_death": 1,
+            "last_proof_of_life": 1,
+        }
 
     def test_given_courses_lines_progressions_and_toxicity_then_each_stands_on_its_day(self) -> None:
         lane = lane_of(
@@ -307,4 +312,9 @@ class TestPicture:
     def test_caption_says_what_lanes_are_and_which_are_shown(self) -> None:
         caption = self.figure.caption(CONTEXT)
         assert caption.startswith("A lane for each participant from the start of the index course to death")
-        assert "1 participant, 1 death. Lanes 1 to 1, the longest first." in caption
+        assert "1 participant: 1 died. Lanes 1 to 1, the longest first." in caption
+        several = swimmer_of(300, treated(dead(90)), treated(*alive(80), dead(None)), treated(*alive(300)), treated())
+        assert (
+            "4 participants: 1 died, 1 died on a day that is not known, 1 alive on the data cut-off and "
+            "1 last known alive before it."
+        ) in several.caption(CONTEXT)
