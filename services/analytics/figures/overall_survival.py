@@ -36,7 +36,8 @@ class OverallSurvival(SurvivalFigure):
     DEFINITION: ClassVar[Definition] = Definition(id="overall-survival", version=1)
     DEFINITION_WORDS: ClassVar[str] = (
         "Overall survival from {origin} to death of any cause (Kaplan-Meier). Without a death by the data cut-off, "
-        "time ends on the cut-off for those known to live later, and on the last proof of life for all others."
+        "time ends on the cut-off for those known to live later, and on the last proof of life for all others; a "
+        "registry that the protocol links to a site proves the lives of everybody there who is not known dead."
     )
 
     def literature_marks(self, study: Record) -> tuple[LiteratureMark, ...]:

@@ -26,6 +26,7 @@ from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
 from tests.unit.analytics.endpoints.cohorts import Time, alive, cohort_of, dead, selection, times_of, treated
 from tests.unit.analytics.endpoints.known_lives import COHORTS, KnownLife
+from tests.unit.analytics.figures.example_answers import context_of, treatments
 from tests.unit.analytics.support import record_of
 
 ASKED, NOT_ASKED = (facts.consent_signed(0, options={"registry": allowed}) for allowed in (True, False))
@@ -165,8 +166,12 @@ class TestOtherReadings:
         assert currency(cohort, selection(300)).current == 1
 
     def test_given_a_link_then_caption_names_the_reading_without_it(self) -> None:
-        (line,) = OverallSurvival.compute(linked_cohort(treated(*alive(90))), selection(300)).sensitivity
+        figure = OverallSurvival.compute(linked_cohort(treated(*alive(90))), selection(300))
+        (line,) = figure.sensitivity
         assert (line.name, line.participants, line.events) == ("without_registry_links", 1, 0)
+        assert "With everybody censored on the last proof of life, also at sites with a registry link: 0 deaths" in (
+            figure.caption(context_of(treatments()))
+        )
 
     def test_given_a_link_then_lanes_of_the_swimmer_plot_reach_the_cut_off(self) -> None:
         withdrawn = treated(ASKED, *alive(90), facts.consent_withdrawn(100))
