@@ -6,7 +6,7 @@ the origin. So no interval is empty, and `Surv(AENTRY, AVAL, CNSR == 0)` has the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -46,13 +46,20 @@ _REASONS = {
 class DateSource:
     """Dates by element, of which one may be that of an event or of censoring, and what they are in words.
 
-    `domain`, `variable`: the set and the column that have the date; empty for a date of no participant.
+    `domain`, `variable`: the set and the column that have the date; empty for a date of no participant. `parameter`,
+    `values`: the parameter of the record there that has it, and the values that the record may have; empty for any.
     """
 
     domain: str
     variable: str
     words: str
     dates: DayColumn
+    parameter: str = ""
+    values: Sequence[str] = ()
+
+
+SourceRecord = tuple[str, str | None, int]
+"""The parameter, the value and the number of a record that may have a date."""
 
 
 class Outcome(NamedTuple):
@@ -101,8 +108,8 @@ class TimeParts(NamedTuple):
     srcvar: str
 
 
-def time_parts(cohort: CutCohort, endpoint: Endpoint) -> Iterator[tuple[int, TimeParts]]:
-    """Yields each time of an endpoint with its element."""
+def time_parts(cohort: CutCohort, endpoint: Endpoint) -> Iterator[tuple[int, TimeParts, DateSource]]:
+    """Yields each time of an endpoint with its element, and the dates that its end is among."""
     observations = endpoint.observations
     entries = [-1] * len(observations) if observations.entries is None else observations.entries.tolist()
     columns = (endpoint.elements, endpoint.origins, entries, observations.exits.tolist(), observations.causes.tolist())
@@ -130,6 +137,7 @@ def time_parts(cohort: CutCohort, endpoint: Endpoint) -> Iterator[tuple[int, Tim
                 srcdom=source.domain,
                 srcvar=source.variable,
             ),
+            source,
         )
 
 
@@ -139,6 +147,14 @@ def _source(sources: Sequence[DateSource], element: int, day: int) -> DateSource
         if int(source.dates.day[element]) == day:
             return source
     raise LookupError(f"no date of element {element} is {day}")
+
+
+def source_sequence(records: Iterable[SourceRecord], source: DateSource) -> int | None:
+    """Returns the number of the first of the records of a day that its date may be from; None if there is none."""
+    for parameter, value, sequence in records:
+        if source.parameter in ("", parameter) and (not source.values or value in source.values):
+            return sequence
+    return None
 
 
 def censoring_reasons(cohort: CutCohort, life: Exits, lost: Mask) -> list[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Annotated, NamedTuple
@@ -17,7 +18,9 @@ from services.analytics.datasets.endpoint_times import (
     DateSource,
     Endpoint,
     Outcome,
+    SourceRecord,
     censoring_reasons,
+    source_sequence,
     time_parts,
 )
 from services.analytics.datasets.lesion_assessments import LesionId, make_lesion_assessments
@@ -46,6 +49,8 @@ from services.analytics.endpoints.treated_lesions import TreatedLesions, treated
 from services.analytics.snapshot.flow import DayColumn, status_dates
 from services.analytics.snapshot.selection import Selection
 
+LesionRecords = Mapping[tuple[str, str, date | None], Sequence[SourceRecord]]
+"""Records of lesions by participant, lesion and day: the basis in place of a parameter, and the status."""
 PARAMETERS: Mapping[str, str] = {
     "LF": "Local failure of the lesion from its first course",
     "LN": "Necrosis of the lesion from its first course",
@@ -92,11 +97,11 @@ class TreatedLesionTime(NamedTuple):
 
 def make_lesion_times(cohort: CutCohort) -> Iterator[TreatedLesionTime]:
     """Yields the times by participant, lesion and parameter."""
-    sequences: dict[tuple[str, str, date | None], int] = {}
+    sources = defaultdict[tuple[str, str, date | None], list[SourceRecord]](list)
     for record in make_lesion_assessments(cohort):
-        sequences.setdefault((record.usubjid, record.lesid, record.adt), record.aseq)
+        sources[record.usubjid, record.lesid, record.adt].append((record.basis, record.avalc, record.aseq))
     selections = lesion_selections(cohort)
-    times = [time for code, chosen in selections.items() for time in _times(cohort, code, chosen, sequences)]
+    times = [time for code, chosen in selections.items() for time in _times(cohort, code, chosen, sources)]
     yield from sorted(times, key=lambda time: (time.usubjid, time.lesid, time.paramcd))
 
 
@@ -110,16 +115,15 @@ def lesion_selections(cohort: CutCohort) -> dict[str, Selection]:
     }
 
 
-def _times(
-    cohort: CutCohort, code: str, selection: Selection, sequences: Mapping[tuple[str, str, date | None], int]
-) -> Iterator[TreatedLesionTime]:
+def _times(cohort: CutCohort, code: str, selection: Selection, sources: LesionRecords) -> Iterator[TreatedLesionTime]:
     lesions = treated_lesions(cohort.snapshot, selection, stereotactic=selection.subset == STEREOTACTIC)
     times = local_control(cohort.snapshot, selection)
     names, courses = cohort.words(lesions.lesions), cohort.words(lesions.courses)
     endpoint = _endpoint(cohort, code, selection, lesions, times)
     extras = zip(time_parts(cohort, endpoint), times.status.tolist(), times.is_death_after_gap.tolist(), strict=True)
-    for (element, parts), status, is_after_gap in extras:
+    for (element, parts, source), status, is_after_gap in extras:
         number, lesion = cohort.numbers[int(lesions.subjects[element])], names[element]
+        records = sources.get((number, lesion, parts.adt), ())
         yield TreatedLesionTime(
             cohort.study_id,
             number,
@@ -128,7 +132,7 @@ def _times(
             **parts._asdict(),
             lesstat=status,
             gapfl="Y" if is_after_gap else "N",
-            srcseq=sequences.get((number, lesion, parts.adt)) if parts.srcdom == "ADLES" else None,
+            srcseq=source_sequence(records, source) if source.domain == "ADLES" else None,
         )
 
 
@@ -162,10 +166,10 @@ def _keys(subjects: list[int], lesions: list[int]) -> list[tuple[int, int]]:
 def _outcomes(cohort: CutCohort, selection: Selection, lesions: TreatedLesions, life: Exits) -> dict[int, Outcome]:
     is_necrosis = selection.event == "necrosis"
     failed = first_necrosis(cohort.snapshot, lesions) if is_necrosis else lesions.failed
-    words = "NECROSIS" if is_necrosis else "LOCAL FAILURE"
+    words, status = ("NECROSIS", "necrosis") if is_necrosis else ("LOCAL FAILURE", "progressed")
     died = DayColumn(life.day[lesions.subjects], life.precision[lesions.subjects])
     return {
-        FAILURE: Outcome(EVENT, (DateSource("ADLES", "ADT", words, failed),)),
+        FAILURE: Outcome(EVENT, (DateSource("ADLES", "ADT", words, failed, "", (status,)),)),
         RETREATMENT: Outcome(COMPETING, (DateSource("", "", "TREATED AGAIN", lesions.retreated),)),
         DEATH: Outcome(COMPETING, (DateSource("ADSL", "DTHDT", "DEATH", died),)),
     }
@@ -173,7 +177,7 @@ def _outcomes(cohort: CutCohort, selection: Selection, lesions: TreatedLesions, 
 
 def _censored(lesions: TreatedLesions, imaging: LastImaging) -> tuple[DateSource, ...]:
     return (
-        DateSource("ADLES", "ADT", "LAST IMAGING OF THE LESION", imaging.on),
+        DateSource("ADLES", "ADT", "LAST IMAGING OF THE LESION", imaging.on, "imaging"),
         DateSource("", "", "DAY 0, NO IMAGING AFTER IT", lesions.named),
     )
 

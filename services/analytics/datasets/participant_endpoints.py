@@ -127,23 +127,26 @@ class _ParticipantEndpoints:
     def progression_free_survival(self) -> Endpoint:
         times = progression_free_survival(self._snapshot, self._selection)
         progressed = first_progressions(self._snapshot, self._selection)
-        events = (DateSource("ADRS", "ADT", "PROGRESSION", progressed), self._death)
+        events = (DateSource("ADRS", "ADT", "PROGRESSION", progressed, "PROG"), self._death)
         return self._endpoint("PFS", times, {CENSORED + 1: Outcome(EVENT, events)}, self._disease_assessments())
 
     def control(self, code: str, failure: Failure) -> Endpoint:
         times = progression_control(self._snapshot, self._selection, failure)
         outcomes = {death_cause(failure): Outcome(COMPETING, (self._death,))}
         sites: Sequence[str] = FIRST_FAILURES if failure == "first" else (failure,)
-        codes = None if failure == "first" else PROGRESSION_CODES[failure]
+        failed = first_progressions(
+            self._snapshot, self._selection, None if failure == "first" else PROGRESSION_CODES[failure]
+        )
         for cause, site in enumerate(sites, start=1):
-            failed = first_progressions(self._snapshot, self._selection, codes)
-            outcomes[cause] = Outcome(EVENT, (DateSource("ADRS", "ADT", f"{site.upper()} FAILURE", failed),))
+            kinds = PROGRESSION_CODES.get(site, ())
+            source = DateSource("ADRS", "ADT", f"{site.upper()} FAILURE", failed, "PROG", kinds)
+            outcomes[cause] = Outcome(EVENT, (source,))
         return self._endpoint(code, times, outcomes, self._disease_assessments())
 
     def _disease_assessments(self) -> Sequence[DateSource]:
         assessed = last_assessments(self._snapshot, self._selection, self._life)
         return (
-            DateSource("ADRS", "ADT", "LAST DISEASE ASSESSMENT", assessed),
+            DateSource("ADRS", "ADT", "LAST DISEASE ASSESSMENT", assessed, "DISASS"),
             self._origin_source(None),
         )
 
@@ -158,7 +161,8 @@ class _ParticipantEndpoints:
             self._origin_source(severe.clock),
         )
         for code, attribution in _ATTRIBUTIONS.items():
-            event = DateSource("ADAE", "ASTDT", "SEVERE TOXICITY", severe.events[attribution])
+            relations = ("Y", "U") if attribution == "related" else ()
+            event = DateSource("ADAE", "ASTDT", "SEVERE TOXICITY", severe.events[attribution], "", relations)
             outcomes = {
                 SEVERE_TOXICITY: Outcome(EVENT, (event,)),
                 DEATH_WITHOUT: Outcome(COMPETING, (self._death,)),

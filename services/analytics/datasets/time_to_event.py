@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Annotated, NamedTuple
 
@@ -11,7 +12,7 @@ from services.analytics.datasets.cohort import CutCohort
 from services.analytics.datasets.column import Column
 from services.analytics.datasets.common_columns import ParticipantNumber, StudyId
 from services.analytics.datasets.data_set import DataSet
-from services.analytics.datasets.endpoint_times import time_parts
+from services.analytics.datasets.endpoint_times import SourceRecord, source_sequence, time_parts
 from services.analytics.datasets.participant_endpoints import PARAMETERS, participant_endpoints
 from services.analytics.datasets.responses import make_responses
 from services.analytics.datasets.time_columns import (
@@ -30,10 +31,10 @@ from services.analytics.datasets.time_columns import (
     StartFlag,
     Units,
 )
+from services.analytics.derivation.toxicity import SEVERE_GRADE
 
-SEVERE = 3
-SourceKey = tuple[str, str, date | None]
-"""A set, a participant and a day."""
+RecordsByDay = Mapping[tuple[str, str, date | None], Sequence[SourceRecord]]
+"""Records by their set, participant and day."""
 
 
 class TimeToEvent(NamedTuple):
@@ -68,10 +69,10 @@ class TimeToEvent(NamedTuple):
 
 def make_times(cohort: CutCohort) -> Iterator[TimeToEvent]:
     """Yields the times by participant, and of each in the order of the parameters."""
-    sequences, order = _source_sequences(cohort), {code: rank for rank, code in enumerate(PARAMETERS)}
+    sources, order = _source_records(cohort), {code: rank for rank, code in enumerate(PARAMETERS)}
     records = list[TimeToEvent]()
     for endpoint, versions in participant_endpoints(cohort):
-        for index, parts in time_parts(cohort, endpoint):
+        for index, parts, source in time_parts(cohort, endpoint):
             number = cohort.numbers[index]
             records.append(
                 TimeToEvent(
@@ -79,22 +80,21 @@ def make_times(cohort: CutCohort) -> Iterator[TimeToEvent]:
                     number,
                     **parts._asdict(),
                     dictver=versions[index] if versions is not None else "",
-                    srcseq=sequences.get((parts.srcdom, number, parts.adt)),
+                    srcseq=source_sequence(sources.get((source.domain, number, parts.adt), ()), source),
                 )
             )
     yield from sorted(records, key=lambda record: (record.usubjid, order[record.paramcd]))
 
 
-def _source_sequences(cohort: CutCohort) -> dict[SourceKey, int]:
-    """Returns the first record of a progression, a disease assessment or a severe event of each day."""
-    sequences: dict[SourceKey, int] = {}
+def _source_records(cohort: CutCohort) -> RecordsByDay:
+    """Returns the records of ADRS, and those of severe events of ADAE with their relation to radiotherapy."""
+    records = defaultdict[tuple[str, str, date | None], list[SourceRecord]](list)
     for response in make_responses(cohort):
-        if response.paramcd != "RSP":
-            sequences.setdefault(("ADRS", response.usubjid, response.adt), response.aseq)
+        records["ADRS", response.usubjid, response.adt].append((response.paramcd, response.avalc, response.aseq))
     for event in make_adverse_events(cohort):
-        if (event.atoxgrn or 0) >= SEVERE:
-            sequences.setdefault(("ADAE", event.usubjid, event.astdt), event.aseq)
-    return sequences
+        if (event.atoxgrn or 0) >= SEVERE_GRADE:
+            records["ADAE", event.usubjid, event.astdt].append(("", event.arel, event.aseq))
+    return records
 
 
 ADTTE = DataSet(

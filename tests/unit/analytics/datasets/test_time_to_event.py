@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.datasets.lesion_times import make_lesion_times
+from services.analytics.datasets.adverse_events import make_adverse_events
+from services.analytics.datasets.lesion_assessments import make_lesion_assessments
+from services.analytics.datasets.lesion_times import TreatedLesionTime, make_lesion_times
+from services.analytics.datasets.responses import make_responses
+from services.analytics.datasets.time_to_event import TimeToEvent, make_times
 from services.analytics.figures.follow_up import FollowUp
 from services.analytics.figures.incidence_numbers import IncidencePlan, incidence_group
 from services.analytics.figures.locoregional_control import LocoregionalControl
@@ -119,7 +123,25 @@ def test_lesions_of_the_four_cases_have_death_competing() -> None:
     ]
 
 
-def test_events_name_the_record_that_they_come_from() -> None:
-    snapshot = various_cohort()
-    (time,) = [time for time in times_of(snapshot, CUT_DAY, "TOX3") if time.usubjid == "P-TOXICXXXX"]
+def test_every_date_is_traced_to_its_record() -> None:
+    cohort = cut_cohort(various_cohort())
+    records: dict[tuple[str, str, int], tuple[str, object]] = {
+        **{("ADRS", row.usubjid, row.aseq): (row.paramcd, row.adt) for row in make_responses(cohort)},
+        **{("ADAE", row.usubjid, row.aseq): ("", row.astdt) for row in make_adverse_events(cohort)},
+        **{("ADLES", row.usubjid, row.aseq): (row.avalc, row.adt) for row in make_lesion_assessments(cohort)},
+    }
+    times: list[TimeToEvent | TreatedLesionTime] = [*make_times(cohort), *make_lesion_times(cohort)]
+    traced = [
+        (time, records[time.srcdom or "", time.usubjid, time.srcseq or 0])
+        for time in times
+        if time.srcdom in ("ADRS", "ADAE", "ADLES")
+    ]
+    assert {time.paramcd for time, _ in traced} >= {"PFS", "LRC", "DMC", "FF", "TOX3", "TOX3R", "LF", "LFSRT"}
+    assert [time for time, (_, day) in traced if day != time.adt] == []
+    kinds = {(time.paramcd, time.cnsr == 0): kind for time, (kind, _) in traced}
+    assert (kinds["PFS", True], kinds["LRC", False], kinds["LF", True]) == ("PROG", "DISASS", "progressed")
+
+
+def test_severe_event_is_the_graded_record() -> None:
+    (time,) = [time for time in times_of(various_cohort(), CUT_DAY, "TOX3") if time.usubjid == "P-TOXICXXXX"]
     assert (time.cnsr, time.srcdom, time.srcvar, time.srcseq) == (0, "ADAE", "ASTDT", 2)
