@@ -15,6 +15,7 @@ work grows with the observations, and not with the observations times the days.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -25,22 +26,16 @@ from services.analytics.statistics.risk_sets import CENSORED, Counts, Observatio
 
 _RELATIVE_ERROR = 2.0**-47
 """The error of a sum, relative to the sum of the sizes of all that was added and taken away."""
-_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-"""The products of the numbers a, b and m of a cluster in the square of its influence."""
 
 
 def influence_variance(observations: Observations, sets: RiskSets, event_free: Doubles, clusters: Counts) -> Doubles:
     """Returns the variance of the incidences by day and cause: squared influences, summed within clusters before."""
     steps = _RiskSteps.of(sets, event_free)
     changes = _ClusterChanges.of(observations, steps, clusters)
-    cause_count = sets.ends.shape[1] - 1
-    variance = np.zeros((len(sets.days), cause_count))
-    last_step = np.cumsum(sets.events > 0)  # 0 before the first
-    for cause in range(cause_count):
-        squares = _sum_squares(changes, cause, steps.incidence[:, cause], steps.drift[:, cause])
-        # Where everybody at risk has had an event, the estimates and their influences stay.
-        variance[:, cause] = np.append(0.0, squares)[np.minimum(last_step, len(squares))]
-    return variance
+    squares = _sum_squares(changes, steps)
+    # Before the first step nobody has moved an estimate. Where everybody at risk has had an event, all stays as it is.
+    last_step = np.minimum(np.cumsum(sets.events > 0), len(squares))
+    return np.concatenate((np.zeros((1, squares.shape[1])), squares))[last_step]
 
 
 class _RiskSteps(NamedTuple):
@@ -130,27 +125,45 @@ class _ClusterChanges(NamedTuple):
         return cls(step[order], of_clusters, np.arange(len(order)) - first, a[order], b[order], m[order])
 
 
-def _sum_squares(changes: _ClusterChanges, cause: int, incidence: Doubles, drift: Doubles) -> Doubles:
-    """Returns the sum of the squared influences of clusters after each day with events.
+def _sum_squares(changes: _ClusterChanges, steps: _RiskSteps) -> Doubles:
+    """Returns the sum of the squared influences of clusters after each day with events; a column for each cause.
 
     A sum that is not above the error of its terms is 0: nobody moves the estimate.
     """
-    parts = np.stack((changes.a[:, cause], changes.b, changes.m))
-    numbers = np.zeros((3, int(changes.cluster.max(initial=-1)) + 1))
-    sums, sizes = np.zeros((2, len(_PAIRS), len(incidence)))
+    count, causes = len(steps.days), changes.a.shape[1]
+    parts = np.concatenate((changes.a.T, [changes.b], [changes.m]))
+    b, m = causes, causes + 1
+    factors = {(b, b): 1, (b, m): 2, (m, m): 1}
+    for a in range(causes):
+        factors |= {(a, a): 1, (a, b): 2, (a, m): 2}
+    totals = _total_products(changes, parts, list(factors), count)
+    squares, sizes = np.zeros((2, count, causes))
+    for cause in range(causes):
+        values = {cause: np.ones(count), b: steps.incidence[1:, cause], m: steps.drift[1:, cause]}
+        for (first, second), (total, size) in totals.items():
+            if first in values and second in values:
+                factor = factors[first, second] * values[first] * values[second]
+                squares[:, cause] += total * factor
+                sizes[:, cause] += size * np.abs(factor)
+    return np.where(squares > _RELATIVE_ERROR * sizes, squares, 0.0)
+
+
+def _total_products(
+    changes: _ClusterChanges, parts: Doubles, pairs: Sequence[tuple[int, int]], count: int
+) -> dict[tuple[int, int], tuple[Doubles, float]]:
+    """Returns the sum over clusters of each product of two numbers, after each of `count` days with events.
+
+    `parts`: the changes of the numbers, a row for each. Beside each sum stands the size of all that was added to it.
+    """
+    numbers = np.zeros((len(parts), int(changes.cluster.max(initial=-1)) + 1))
+    sums, sizes = {pair: np.zeros(count + 1) for pair in pairs}, dict.fromkeys(pairs, 0.0)
     for rank in range(int(changes.rank.max(initial=-1)) + 1):
         chosen = np.flatnonzero(changes.rank == rank)
         of_clusters, steps = changes.cluster[chosen], changes.step[chosen]
         earlier = numbers[:, of_clusters]
         numbers[:, of_clusters] = later = earlier + parts[:, chosen]
-        for row, (first, second) in enumerate(_PAIRS):
-            new, old = later[first] * later[second], earlier[first] * earlier[second]
-            sums[row] += np.bincount(steps, weights=new - old, minlength=len(incidence))
-            sizes[row] += np.bincount(steps, weights=np.abs(new) + np.abs(old), minlength=len(incidence))
-    values = np.stack((np.ones(len(incidence) - 1), incidence[1:], drift[1:]))
-    factors = np.stack([(1 + (first != second)) * values[first] * values[second] for first, second in _PAIRS])
-    squares, size = (
-        (np.cumsum(part[:, :-1], axis=1) * factor).sum(axis=0)
-        for part, factor in ((sums, factors), (sizes, np.abs(factors)))
-    )
-    return np.where(squares > _RELATIVE_ERROR * size, squares, 0.0)
+        for pair in pairs:
+            new, old = (np.multiply(*state[list(pair)]) for state in (later, earlier))
+            sums[pair] += np.bincount(steps, weights=new - old, minlength=count + 1)
+            sizes[pair] += float(np.abs(new).sum() + np.abs(old).sum())
+    return {pair: (np.cumsum(sums[pair][:-1]), sizes[pair]) for pair in pairs}
