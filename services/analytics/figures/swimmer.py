@@ -64,6 +64,10 @@ class Swimmer(PersonLevelFigure):
 
     NAME: ClassVar[str] = "swimmer"
     TITLE: ClassVar[str] = "Swimmer plot"
+    EXPLANATION: ClassVar[str] = (
+        "A lane for each participant, from the origin to death or to the last proof of life: courses of radiotherapy, "
+        "systemic lines, progression, and toxicity of grade 3 or more. Nothing after the data cut-off is shown."
+    )
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"origin", "sort"})
     TABLES: ClassVar[tuple[str, ...]] = ("course", "finding", "line", "subject_day")
     COLUMN_HEADINGS = _COLUMN_HEADINGS
