@@ -13,8 +13,6 @@ from fastapi import FastAPI
 from services.analytics.container import Analytics
 from services.analytics.cuts import api as cuts_api
 from services.analytics.cuts.service import ChangeService
-from services.analytics.datasets import api as datasets_api
-from services.analytics.datasets.service import DataSetService
 from services.analytics.documents import api as documents_api
 from services.analytics.documents.service import DocumentService
 from services.analytics.figures import api as figures_api
@@ -106,7 +104,6 @@ async def _open_resources(
                 figures=figures,
                 changes=ChangeService(reader, figures),
                 literature=LiteratureService(reader, figures, comparison_tables),
-                data_sets=DataSetService(reader),
                 documents=documents,
                 document_links=documents.links,
                 queries=queries,
@@ -168,7 +165,6 @@ def create_app(
         figures_api.routes,
         cuts_api.routes,
         literature_api.routes,
-        datasets_api.routes,
         documents_api.routes,
         live_api.routes,
         timeline_api.routes,

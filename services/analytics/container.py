@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.analytics.cuts.api import ChangeResources
-from services.analytics.datasets.api import DataSetResources
 from services.analytics.documents.api import DocumentResources
 from services.analytics.figures.api import FigureResources
 from services.analytics.figures.document_links import DocumentLinkResources
@@ -27,7 +26,6 @@ class Analytics(
     FigureResources,
     ChangeResources,
     LiteratureResources,
-    DataSetResources,
     DocumentResources,
     DocumentLinkResources,
     QueryResources,

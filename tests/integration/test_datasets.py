@@ -12,15 +12,13 @@ from zipfile import ZipFile
 import httpx
 import pytest
 
-from services.analytics.datasets.archive import make_datasets
-from services.analytics.snapshot.seals import STUDY_SCOPE, site_scope
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import follow_up_recorded, participant_died
 from shared.testing.builders.participant_history import ParticipantHistory
 from tests.conftest import Database
 from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
-from tests.integration.support.sealing import due_cuts, open_sealer
+from tests.integration.support.sealing import make_documents, take_sealed_cut
 
 CUT, CUT_ON = "cut:interim", "2024-12-31"
 NOTE = "a sealed note"
@@ -34,8 +32,14 @@ async def study(analytics_database: Database, tmp_path: Path, study_id: str) -> 
         for deaths in ((), (), (participant_died(200),)):
             await treat(study, "rome", follow_up_recorded(100, note=NOTE), *deaths)
         await treat(study, "milan")
-        await study.project([study.study.record(facts.cut_taken("interim", CUT_ON))])
+        await take_cut(study, "interim")
         yield study
+
+
+async def take_cut(study: AnalyticsStudy, name: str) -> None:
+    """Takes a data cut and makes its documents."""
+    await take_sealed_cut(study, name, CUT_ON)
+    await make_documents(study)
 
 
 async def treat(study: AnalyticsStudy, site: str, *more: Fact) -> ParticipantHistory:
@@ -62,7 +66,7 @@ def rows(files: dict[str, bytes], name: str) -> list[dict[str, str]]:
 async def test_archive_is_the_same_at_every_request_and_after_later_facts(study: AnalyticsStudy) -> None:
     first = await study.get("datasets.zip", at=CUT)
     assert first.headers["Content-Type"] == "application/zip"
-    assert f"datasets_cut-interim_position-{study.position}.zip" in first.headers["Content-Disposition"]
+    assert f"{study.study_id}_datasets_cut-interim_cut-{CUT_ON}_position-" in first.headers["Content-Disposition"]
     await treat(study, "rome", participant_died(20))
     again = await study.get("datasets.zip", at=CUT)
     assert sha256(again.content).hexdigest() == sha256(first.content).hexdigest()
@@ -105,15 +109,15 @@ async def test_data_sets_are_of_named_cuts_alone(study: AnalyticsStudy, at: str 
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
 
 
-async def test_excluded_participants_are_in_no_file(study: AnalyticsStudy) -> None:
+async def test_excluded_participants_are_in_no_file_of_a_later_cut(study: AnalyticsStudy) -> None:
     leaving, wrong = [await treat(study, "rome", follow_up_recorded(50)) for _ in range(2)]
-    await study.project([study.study.record(facts.cut_taken("later", CUT_ON))])
-    numbers = [leaving.participant_id, wrong.participant_id]
-    before = await archive(study, at="cut:later")
-    assert all(number.encode() in before["adsl.csv"] for number in numbers)
+    await take_cut(study, "before")
     await study.project([leaving.record(facts.consent_withdrawn("2024-11-01", "data_use"))])
     await study.project([wrong.record(facts.participant_voided())])
-    after = await archive(study, at="cut:later")
+    await take_cut(study, "after")
+    numbers = [leaving.participant_id, wrong.participant_id]
+    before, after = await archive(study, at="cut:before"), await archive(study, at="cut:after")
+    assert all(number.encode() in before["adsl.csv"] for number in numbers)
     assert not [name for name, content in after.items() for number in numbers if number.encode() in content]
 
 
@@ -123,16 +127,18 @@ async def test_no_file_has_sealed_text_or_local_references(study: AnalyticsStudy
     assert not [(name, text) for name, content in files.items() for text in texts if text in content]
 
 
-async def test_participant_who_moved_is_shown_to_the_present_site_alone(study: AnalyticsStudy) -> None:
+async def test_participant_who_moved_is_shown_to_the_site_that_followed_at_the_cut(study: AnalyticsStudy) -> None:
     moving = await treat(study, "rome")
-    await study.project([study.study.record(facts.cut_taken("moved", CUT_ON))])
-    await study.project([moving.record(facts.participant_transferred("milan", "2025-01-02"))])
-    files = {member: await archive(study, member, "cut:moved") for member in ("site@rome", "site@milan")}
+    await take_cut(study, "before")
+    await study.project([moving.record(facts.participant_transferred("milan", "2024-12-02"))])
+    await take_cut(study, "after")
     shown = {
-        member: moving.participant_id in [row["USUBJID"] for row in rows(parts, "adsl")]
-        for member, parts in files.items()
+        (cut, member): moving.participant_id in [row["USUBJID"] for row in rows(files, "adsl")]
+        for cut in ("before", "after")
+        for member in ("site@rome", "site@milan")
+        for files in [await archive(study, member, f"cut:{cut}")]
     }
-    assert shown == {"site@rome": False, "site@milan": True}
+    assert [key for key, is_shown in shown.items() if is_shown] == [("before", "site@rome"), ("after", "site@milan")]
 
 
 async def test_reads_are_logged_with_their_participants(study: AnalyticsStudy) -> None:
@@ -141,12 +147,4 @@ async def test_reads_are_logged_with_their_participants(study: AnalyticsStudy) -
     entries = await study.database.system.fetch(
         "select what, site_id, row_count from read_log where study_id = $1 order by row_count", study.study_id
     )
-    assert [tuple(entry) for entry in entries] == [("datasets", "rome", 3), ("datasets", None, 4)]
-
-
-async def test_archive_of_a_seal_is_that_of_a_request(study: AnalyticsStudy) -> None:
-    (due,) = await due_cuts(study)
-    at_cut = await open_sealer(study).study_at_cut(due)
-    for member, scope in (("investigator", STUDY_SCOPE), ("site@rome", site_scope("rome"))):
-        answer = await study.get("datasets.zip", member, at=CUT)
-        assert make_datasets(at_cut, scope) == answer.content
+    assert [tuple(entry) for entry in entries] == [("datasets.zip", "rome", 3), ("datasets.zip", None, 4)]

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 from services.analytics.cuts.sealed_study import SealedStudy
 from services.analytics.snapshot.seals import READERS_SCOPE, SealScope
+from shared.kernel.errors import Forbidden
+from shared.kernel.fact import Role
 from shared.security.grants import Rights
-
-
-def _may_read(_: Rights) -> bool:
-    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +18,7 @@ class Document:
 
     `name`: that of its file, and of its address. `title`: in links. `make`: returns its bytes for a scope, from nothing
     but the study at the cut, or None if the scope has no such document at this cut. `person_level`: it shows single
-    participants, so readers never get it, and each read is logged. `may_read`: which of the members of a scope get it.
+    participants, so readers never get it, and each read is logged. `roles`: those of the grants that open it; None: any.
     """
 
     name: str
@@ -28,7 +26,7 @@ class Document:
     media_type: str
     make: Callable[[SealedStudy, SealScope], bytes | None]
     person_level: bool
-    may_read: Callable[[Rights], bool] = _may_read
+    roles: frozenset[Role] | None = None
 
     @property
     def stem(self) -> str:
@@ -37,6 +35,15 @@ class Document:
     @property
     def extension(self) -> str:
         return self.name.rpartition(".")[2]
+
+    def rights_of(self, rights: Rights) -> Rights:
+        """Returns the grants of a member that open the document. Raises Forbidden for a member without any."""
+        if self.roles is None:
+            return rights
+        own = frozenset(grant for grant in rights.grants if grant.role in self.roles)
+        if not own:
+            raise Forbidden
+        return Rights(rights.member, own)
 
     def is_for(self, scope: SealScope) -> bool:
         """Returns whether members of the scope may get the document at all."""

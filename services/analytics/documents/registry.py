@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.analytics.cuts.changes_at_cut import make_changes_csv, make_changes_json
+from services.analytics.datasets.archive import make_datasets
 from services.analytics.documents.document import Document
 from services.analytics.reports.report import make_report
 
@@ -23,6 +24,14 @@ _DOCUMENTS = (
         media_type="text/csv; charset=utf-8",
         make=make_changes_csv,
         person_level=True,
+    ),
+    Document(
+        name="datasets.zip",
+        title="Data sets",
+        media_type="application/zip",
+        make=make_datasets,
+        person_level=True,
+        roles=frozenset({"investigator", "auditor", "coordinator", "site"}),
     ),
 )
 DOCUMENTS: Mapping[str, Document] = {document.name: document for document in _DOCUMENTS}

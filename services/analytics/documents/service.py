@@ -16,7 +16,6 @@ from services.analytics.snapshot.study_reader import StudyReader
 from shared.gate.study_timeline import require_site
 from shared.kernel.errors import (
     BeingPrepared,
-    Forbidden,
     NotFound,
     ReadersSeeCuts,
     RequestError,
@@ -143,9 +142,7 @@ def document_scope(rights: Rights, document: Document, site: str | None) -> Seal
     """
     if rights.is_reader:
         return _reader_scope(rights, document, site)
-    scope = read_scope(rights, site, participant_level=document.person_level)
-    if not document.may_read(rights):
-        raise Forbidden
+    scope = read_scope(document.rights_of(rights), site, participant_level=document.person_level)
     sites = frozenset({site}) if site else scope.enrolling_sites or scope.current_sites
     if sites is None:
         return STUDY_SCOPE

@@ -53,8 +53,8 @@ class HazardRatios(Figure):
     NAME: ClassVar[str] = "hazard-ratios"
     TITLE: ClassVar[str] = "Hazard ratios"
     EXPLANATION: ClassVar[str] = (
-        "The hazard of death of each group against the largest group of its division, by Cox's model with this division "
-        "alone (Efron's ties). A ratio above 1 means more deaths. Ratios stand at named data cuts alone."
+        "The hazard of death of each group against the largest group of its division, by Cox's model with this "
+        "division alone (Efron's ties). A ratio above 1 means more deaths. Ratios stand at named data cuts alone."
     )
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"origin"})
     TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day")
