@@ -209,9 +209,14 @@ class Figure(BaseModel, ABC):
         imputed = count_noun(self.imputed_dates, "imputed date")
         excluded = f"{count_noun(self.left_out, 'participant')} excluded"
         reason = " (voided, or without consent to the use of data)" if self.left_out else ""
-        filters = "".join(f", {humanize(name)} {value}" for name, value in context.filters.active().items())
+        filters = "".join(f", {_filter_words(name, value)}" for name, value in context.filters.active().items())
         state = f"Data cut-off {context.cut_date}, position {context.position}{_publication_words(context)}{filters}"
         return f"{state}; {_scope_words(context)}{imputed}, {excluded}{reason}{_seal_words(context)}."
+
+
+def _filter_words(name: str, value: str) -> str:
+    note = " (Karnofsky converted to ECOG by the Oken table)" if (name, value) == ("by", "performance") else ""
+    return f"{humanize(name)} {value}{note}"
 
 
 def _publication_words(context: FigureContext) -> str:

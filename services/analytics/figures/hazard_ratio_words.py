@@ -18,6 +18,8 @@ REASON_WORDS: dict[HazardRatioReason, str] = {
     "no_variance": "not defined",
     "monotone_likelihood": "no finite estimate",
 }
+NOT_COMPARED: tuple[HazardRatioReason, ...] = ("reference", "one_group", "nobody")
+"""Reasons of groups that words leave out: nothing is compared."""
 _LEAST_WRITTEN, _GREATEST_WRITTEN = 0.01, 1000
 
 
@@ -36,7 +38,7 @@ def _number(value: float) -> str:
 
 def hazard_lines(ratios: Sequence[HazardRatio] | None, noun: str = HAZARD_RATIO) -> list[str]:
     """Returns a line for each group with somebody that is compared with the reference, in a division of few groups."""
-    compared = [ratio for ratio in ratios or () if ratio.reason not in ("reference", "one_group", "nobody")]
+    compared = [ratio for ratio in ratios or () if ratio.reason not in NOT_COMPARED]
     if len(ratios or ()) > MOST_RATIOS:
         return []
     return [f"{noun}, {ratio.group} against {ratio.reference}: {describe_ratio(ratio)}" for ratio in compared]

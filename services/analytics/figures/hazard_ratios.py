@@ -17,7 +17,7 @@ from services.analytics.figures.figure import Figure, FigureContext, FigureTable
 from services.analytics.figures.forest_chart import draw_forest
 from services.analytics.figures.group_names import group_names
 from services.analytics.figures.hazard_ratio_numbers import Characteristic, ForestRow, compare_hazards
-from services.analytics.figures.hazard_ratio_words import REASON_WORDS, describe_ratio
+from services.analytics.figures.hazard_ratio_words import NOT_COMPARED, REASON_WORDS, describe_ratio
 from services.analytics.figures.survival_numbers import Definition, NotCounted
 from services.analytics.figures.survival_words import describe_not_counted
 from services.analytics.snapshot.selection import Origin, Selection
@@ -33,9 +33,9 @@ CHARACTERISTICS: dict[Characteristic, str] = {
     "delivery": "Delivery of the index course",
 }
 _DEFINITION_WORDS = (
-    "Hazard ratios of death of any cause from {origin}, by sex, stage, performance status, age under 65 or from 65 and "
-    "delivery of the index course (Cox's model of one characteristic, Efron's method for ties). Each group is compared "
-    "with the largest one alone."
+    "Hazard ratios of death of any cause from {origin}, by sex, stage, performance status (Karnofsky converted to ECOG "
+    "by the Oken table), age under 65 or from 65 and delivery of the index course (Cox's model of one characteristic, "
+    "Efron's method for ties). Each group is compared with the largest one alone."
 )
 _REASONS = {
     "live": "Hazard ratios are estimated at named data cuts.",
@@ -116,7 +116,7 @@ class HazardRatios(Figure):
     def _estimates(self) -> Iterator[str]:
         """Yields a sentence for each characteristic of which groups are compared."""
         for by, words in CHARACTERISTICS.items():
-            compared = [row for row in self.rows if row.by == by and row.reason not in ("reference", "nobody")]
+            compared = [row for row in self.rows if row.by == by and row.reason not in NOT_COMPARED]
             if compared:
                 ratios = join_words(f"{humanize(row.group)}: {describe_ratio(row)}" for row in compared)
                 yield f"{words}, against {humanize(compared[0].reference)}, {ratios}."

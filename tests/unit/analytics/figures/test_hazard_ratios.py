@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -253,6 +254,15 @@ def test_forest_has_every_group_of_each_characteristic_with_its_deaths() -> None
     assert row_of(figure, "stage", "not_reported").reason == "monotone_likelihood"
 
 
+def test_captions_name_the_table_that_converts_karnofsky() -> None:
+    words = "Karnofsky converted to ECOG by the Oken table"
+    assert words in forest().caption(context())
+    divided = replace(context(), filters=FigureFilters(by="performance"))
+    figure = OverallSurvival.compute(mixed_cohort(), selection(400, by="performance"))
+    assert f"by performance ({words})" in figure.caption(divided)
+    assert words not in figure.caption(context())
+
+
 def test_forest_row_is_the_ratio_under_the_curve_that_is_divided_alike() -> None:
     for by in ("sex", "stage", "performance"):
         divided = OverallSurvival.compute(mixed_cohort(), selection(400, by=by, is_named_cut=True))
@@ -318,6 +328,7 @@ def test_table_and_caption_name_reference_estimate_and_reason() -> None:
     male = row_of(figure, "sex", "male")
     assert f"18 participants, 16 deaths. Sex, against female, male: {describe_ratio(male)}." in caption
     assert "Age at enrollment, against" not in caption
+    assert "Delivery of the index course, against" not in caption
 
 
 @pytest.mark.parametrize("cohort", [[], [treated(dead(0))], [treated(*alive(9))] * 3, [treated(dead(9))] * 3])
