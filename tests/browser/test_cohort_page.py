@@ -12,6 +12,7 @@ from tests.browser.conftest import IMAGES
 from tests.browser.support.page_checks import check_on_desk_and_phone
 from tests.demo import SCREENING_DATA
 
+TIMEOUT_MS = 20_000
 HTML = {"accept": "text/html"}
 DESKTOP_SIZE, PHONE_SIZE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
@@ -28,7 +29,7 @@ def load_figures(page: Page) -> None:
     """Scrolls to every figure, which is then whole."""
     for figure in FIGURES:
         page.locator(f"#{figure}").scroll_into_view_if_needed()
-        expect(page.locator(f"#{figure} svg[role=img]")).to_be_visible()
+        expect(page.locator(f"#{figure} svg[role=img]")).to_be_visible(timeout=TIMEOUT_MS)
 
 
 def open_tables(page: Page) -> None:
@@ -104,7 +105,7 @@ def test_recorded_fact_updates_the_figure_without_reload_and_keeps_the_focus(
     cohort.locator("#flow-file2").focus()
     cohort.evaluate("window.sameDocument = true")
     screen_participant(SCREENING_DATA)
-    expect(screened).to_have_text(str(screened_count + 1), timeout=20_000)
+    expect(screened).to_have_text(str(screened_count + 1), timeout=TIMEOUT_MS)
     assert int(flow.get_attribute("data-version") or 0) > version_before
     expect(headline).to_have_attribute("data-version", flow.get_attribute("data-version") or "")
     expect(cohort.locator("[data-show=version]")).to_have_text(flow.get_attribute("data-version") or "")

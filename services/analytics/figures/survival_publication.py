@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain, pairwise, repeat
+from itertools import chain, repeat
 
 from services.analytics.disclosure.editions import Members, Membership
 from services.analytics.disclosure.life_table import DAYS_OF_MONTH, LifeTable, TimeAtRisk, life_table
@@ -48,15 +48,20 @@ def publish_day(day: int | None) -> int | None:
 
 
 def publish_spans(living: LivingByDay, groups: Sequence[SurvivalGroup], minimum: int) -> tuple[TimeSpan, ...]:
-    """Returns the published blocks at whose end more than half of the living are not_current.
+    """Returns the months of published points at whose end more than half of the living are not current.
 
-    Both counts are rounded down to multiples of `minimum`, as the numbers at risk are.
+    Between two such points all months are. Both counts are rounded down to multiples of `minimum`, as the numbers at
+    risk are.
     """
-    days = sorted({row.time for group in groups for row in group.curve})
-    not_current = [(start, end) for start, end in pairwise([0, *days]) if living.at(end, multiple=minimum)]
-    starts = [start for start, _ in not_current if start not in {end for _, end in not_current}]
-    ends = [end for _, end in not_current if end not in {start for start, _ in not_current}]
-    return tuple(TimeSpan(start=start, end=end) for start, end in zip(starts, ends, strict=True))
+    months = {row.time: row.month or 0 for group in groups for row in group.curve}
+    spans, is_marked = list[TimeSpan](), False
+    for day in sorted(months):
+        was_marked, is_marked = is_marked, living.at(day, multiple=minimum)
+        if is_marked and was_marked:
+            spans[-1] = TimeSpan(start=spans[-1].start, end=day)
+        elif is_marked:
+            spans.append(TimeSpan(start=last_day_of_month(months[day] - 1), end=day))
+    return tuple(spans)
 
 
 def _times_at_risk(group: SurvivalGroup, entries: LateEntries) -> list[TimeAtRisk]:

@@ -95,6 +95,7 @@ def test_readers_get_marks_at_ends_of_months_and_by_rounded_counts() -> None:
     ends = {row.time for row in published.groups[0].curve}
     assert published.not_current
     assert {span.end for span in published.not_current} <= ends
+    assert published.not_current[0].start >= last_day_of_month(int(390 / 30.4375))  # not current from day 391
     assert published.planned_until in {last_day_of_month(month) for month in range(20, 30)}
     assert published.planned_until <= figure.planned_until
     few = compute(OverallSurvival, *deaths, *[followed(*alive(300)) for _ in range(4)]).published(5, FOUR_CASES_CUT)
