@@ -143,7 +143,8 @@ def test_printed_page_shows_every_figure_and_no_controls(cohort: Page) -> None:
     for figure in FIGURES:
         expect(cohort.locator(f"#{figure} .picture")).to_be_visible()
     expect(cohort.locator(".bar")).to_be_hidden()
-    expect(cohort.locator("#flow .downloads")).to_be_hidden()
+    expect(cohort.locator("#flow-file1")).to_be_hidden()
+    expect(cohort.locator("#flow-page")).to_be_hidden()
 
 
 if os.environ.get("QUARTAL_SCREENSHOTS") == "1":
