@@ -66,7 +66,7 @@ class FigureSeconds:
 
 @dataclass(frozen=True)
 class FigureProcess:
-    """A process of the API: it keeps the rows that it has read, and its answers."""
+    """The memory of a process of the API: the rows that it has read, and its answers."""
 
     reader: StudyReader
     service: FigureService

@@ -18,7 +18,7 @@ class Document:
 
     `name`: that of its file, and of its address. `title`: in links. `make`: returns its bytes for a scope, from nothing
     but the study at the cut, or None if the scope has no such document at this cut. `person_level`: it shows single
-    participants, so readers never get it, and each read is logged. `roles`: those of the grants that open it; None: any.
+    participants, so readers never get it, and each read is logged. `roles`: the roles that open it; None: every role.
     """
 
     name: str

@@ -30,7 +30,7 @@ _RELATIVE_ERROR = 2.0**-47
 
 def influence_variance(observations: Observations, sets: RiskSets, event_free: Doubles, clusters: Counts) -> Doubles:
     """Returns the variance of the incidences by day and cause: squared influences, summed within clusters before."""
-    steps = _RiskSteps.of(sets, event_free)
+    steps = _EventDays.of(sets, event_free)
     changes = _ClusterChanges.of(observations, steps, clusters)
     squares = _sum_squares(changes, steps)
     # Before the first step nobody has moved an estimate. Where everybody at risk has had an event, all stays as it is.
@@ -38,7 +38,7 @@ def influence_variance(observations: Observations, sets: RiskSets, event_free: D
     return np.concatenate((np.zeros((1, squares.shape[1])), squares))[last_step]
 
 
-class _RiskSteps(NamedTuple):
+class _EventDays(NamedTuple):
     """The days with events, up to the one on which everybody at risk has an event. Columns are causes.
 
     `at_risk`: n. `before`: S. `incidence`: F_k after the day, with a row 0 before the first. `drift`: P_k, likewise.
@@ -92,7 +92,7 @@ class _ClusterChanges(NamedTuple):
     m: Doubles
 
     @classmethod
-    def of(cls, observations: Observations, steps: _RiskSteps, clusters: Counts) -> Self:
+    def of(cls, observations: Observations, steps: _EventDays, clusters: Counts) -> Self:
         """Returns two changes of each observation: from `start` it is at risk, and after `last` it is not."""
         entries = observations.entries
         start = np.zeros(len(observations), dtype=np.intp)
@@ -125,7 +125,7 @@ class _ClusterChanges(NamedTuple):
         return cls(step[order], of_clusters, np.arange(len(order)) - first, a[order], b[order], m[order])
 
 
-def _sum_squares(changes: _ClusterChanges, steps: _RiskSteps) -> Doubles:
+def _sum_squares(changes: _ClusterChanges, steps: _EventDays) -> Doubles:
     """Returns the sum of the squared influences of clusters after each day with events; a column for each cause.
 
     A sum that is not above the error of its terms is 0: nobody moves the estimate.

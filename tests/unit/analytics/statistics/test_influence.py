@@ -44,8 +44,8 @@ def test_variance_is_that_of_the_recursion_for_every_grouping_and_with_delayed_e
 ) -> None:
     times = observations(persons)
     clusters = data.draw(st.lists(st.integers(0, 4), min_size=len(times), max_size=len(times)))
-    standard_errors = cumulative_incidence(times, CAUSES, np.array(clusters, dtype=np.int64)).standard_error
-    np.testing.assert_allclose(standard_errors, np.sqrt(variance_by_recursion(times, clusters)), rtol=0, atol=1e-12)
+    error = cumulative_incidence(times, CAUSES, np.array(clusters, dtype=np.int64)).standard_error
+    np.testing.assert_allclose(error, np.sqrt(variance_by_recursion(times, clusters)), rtol=0, atol=1e-12)
 
 
 def test_one_participant_with_all_lesions_has_no_variance() -> None:
@@ -59,5 +59,5 @@ def test_many_lesions_have_the_variance_of_the_recursion() -> None:
     generator = np.random.default_rng(1)
     exits, causes = generator.integers(0, 400, 3000), generator.integers(0, CAUSES + 1, 3000)
     times, clusters = observe(exits, causes), generator.integers(0, 1800, 3000)
-    standard_errors = cumulative_incidence(times, CAUSES, clusters).standard_error
-    assert standard_errors == pytest.approx(np.sqrt(variance_by_recursion(times, clusters.tolist())), rel=1e-12)
+    error = cumulative_incidence(times, CAUSES, clusters).standard_error
+    assert error == pytest.approx(np.sqrt(variance_by_recursion(times, clusters.tolist())), rel=1e-12)
