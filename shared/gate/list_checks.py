@@ -30,7 +30,7 @@ from shared.gate.flaw import Flaw
 from shared.kernel.fact import Fact
 from shared.kernel.objection import ProblemType
 from shared.kernel.sealed_text import field_names
-from shared.protocol.protocol import Protocol, ReminderPlan, StereotacticDefinition, ToxicityPlan
+from shared.protocol.protocol import Protocol, RegistryLink, ReminderPlan, StereotacticDefinition, ToxicityPlan
 
 LISTED_TWICE = ProblemType(
     "listed-twice",
@@ -62,6 +62,11 @@ def _agent_identity(entry: Agent) -> Hashable:
     return entry.name.casefold(), entry.schedule
 
 
+def _link_identity(entry: RegistryLink) -> Hashable:
+    """Distinguishes links by site and first day: a site may have one again after a gap."""
+    return entry.site_id, entry.days[0]
+
+
 IDENTITIES: Mapping[tuple[type[BaseModel], str], Identity] = {
     (ScreeningFailed, "reason_codes"): _entry_itself,
     (BaselineRecorded, "metastatic_sites"): _entry_itself,
@@ -75,6 +80,7 @@ IDENTITIES: Mapping[tuple[type[BaseModel], str], Identity] = {
     (SeriousEventUpdated, "seriousness"): _entry_itself,
     (SeriousEventResolved, "seriousness"): _entry_itself,
     (Protocol, "symptoms"): _entry_itself,
+    (Protocol, "registry_links"): _link_identity,
     (ToxicityPlan, "checklist"): _entry_itself,
     (ReminderPlan, "steps"): _entry_itself,
     (StereotacticDefinition, "deliveries"): _entry_itself,

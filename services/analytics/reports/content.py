@@ -205,10 +205,10 @@ def _notes(study: SealedStudy, scope: SealScope) -> Iterator[str]:
     if scope != READERS_SCOPE:
         titles = [figure.TITLE for figure in _person_level(study)]
         if titles:
-            noun = "figure" if len(titles) == 1 else "figures"
+            noun, verb = ("figure", "shows") if len(titles) == 1 else ("figures", "show")
             yield (
                 f"Rows of single participants are not in this report: the {noun} {join_words(titles)} of the data cut "
-                "shows them to whom it may."
+                f"{verb} them to the members who may see participants."
             )
     if study.sealed_later or study.seal.sealed_later:
         yield (

@@ -196,6 +196,7 @@ def test_reasons_symptoms_and_seriousness_are_unique() -> None:
     [
         ({"symptoms": ["cough", "cough"]}, "/protocol/symptoms/1"),
         ({"toxicity": {"dictionary": "ctcae-3.0", "checklist": ["3.0:0150"] * 2}}, "/protocol/toxicity/checklist/1"),
+        ({"registry_links": [{"site_id": "rome", "from": "2024-01-01"}] * 2}, "/protocol/registry_links/1"),
         ({"stereotactic": {"deliveries": ["SRS", "SRS"]}}, "/protocol/stereotactic/deliveries/1"),
         ({"reminders": {"steps": ["open", "open"]}}, "/protocol/reminders/steps/1"),
     ],

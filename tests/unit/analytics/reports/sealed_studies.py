@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import cache
 
 from services.analytics.cuts.rendering import render_files
+from services.analytics.cuts.repository import FigureFile
 from services.analytics.cuts.sealed_study import SealedFigure, SealedStudy
 from services.analytics.snapshot.seals import STUDY_SCOPE, CutSeal, SealScope
 from services.analytics.snapshot.snapshot import DataCut
@@ -30,16 +32,11 @@ def sealed_study(
     participants: Mapping[str, Sequence[Fact]], scope: SealScope = STUDY_SCOPE, *, title: str = "A study"
 ) -> SealedStudy:
     """Returns a study of these participants, all at one site, at a data cut, with the figures of a scope."""
-    opened = facts.study_opened().model_copy(update={"title": title})
-    events = [event for name, own in participants.items() for event in participant_events(own, name)]
-    snapshot = snapshot_of_events(events, record_of(opened, facts.site_activated("rome")))
-    study = StudyAtCut(
-        cut=CUT, epoch="e1", snapshot=snapshot, sites=dict.fromkeys(participants, "rome"), sealed_later=False
-    )
+    study = _study_at_cut(participants, title)
     return SealedStudy(
         cut=CUT,
         epoch=study.epoch,
-        snapshot=snapshot,
+        snapshot=study.snapshot,
         sites=study.sites,
         sealed_later=False,
         seal=CutSeal(
@@ -53,14 +50,29 @@ def sealed_study(
             sealed_at=datetime(2025, 1, 1, tzinfo=UTC),
         ),
         streams=3,
-        figures=_figures(study, scope),
+        figures=_figures(_files_of_cohort() if participants is COHORT else render_files(study), scope),
         earlier=None,
     )
 
 
-def _figures(study: StudyAtCut, scope: SealScope) -> dict[str, SealedFigure]:
+def _study_at_cut(participants: Mapping[str, Sequence[Fact]], title: str) -> StudyAtCut:
+    opened = facts.study_opened().model_copy(update={"title": title})
+    events = [event for name, own in participants.items() for event in participant_events(own, name)]
+    snapshot = snapshot_of_events(events, record_of(opened, facts.site_activated("rome")))
+    return StudyAtCut(
+        cut=CUT, epoch="e1", snapshot=snapshot, sites=dict.fromkeys(participants, "rome"), sealed_later=False
+    )
+
+
+@cache
+def _files_of_cohort() -> list[FigureFile]:
+    """Returns the files of the figures of the cohort, which do not depend on the title of the study."""
+    return render_files(_study_at_cut(COHORT, "A study"))
+
+
+def _figures(files: Iterable[FigureFile], scope: SealScope) -> dict[str, SealedFigure]:
     contents, digests = defaultdict[str, dict[str, bytes]](dict), defaultdict[str, dict[str, str]](dict)
-    for part in render_files(study):
+    for part in files:
         if part.scope == scope:
             contents[part.figure][part.file_format] = part.file.content
             digests[part.figure][part.file_format] = part.file.sha256.hex()

@@ -35,6 +35,7 @@ async def test_load_records_everyone_through_the_public_api(quartal: FakeQuartal
     assert lines == [
         "atc-rt: loaded 4 published cases, 27 synthetic participants and 9 synthetic people who were not enrolled",
         f"atc-rt: the published cases are {', '.join(participant_ids)}; all others are synthetic",
+        "atc-rt: 21 publications stand beside the cohort",
     ]
 
 
