@@ -32,20 +32,21 @@ async def run(size: Size) -> Measurements:
         service = FigureService(StudyReader(app, system, Clock(), FIGURE_TABLES))
         large = await ReplicatedCohort.fill(system, "large", size.choose(10_000, 40))
         small = await ReplicatedCohort.fill(system, "small", size.choose(100, 10))
+        facts = size.choose(FACTS_PER_ROUND, 1)
         rounds = await run_alternately(
-            size, lambda: measure_figures(service, large), lambda: measure_figures(service, small)
+            size, lambda: measure_figures(service, large, facts), lambda: measure_figures(service, small, facts)
         )
     return {RATIO.name: [slowest_pair(*times) for times in rounds]}
 
 
-async def measure_figures(service: FigureService, study: ReplicatedCohort) -> Sequence[float]:
-    """Returns the median milliseconds of each figure, of one with pages its first, after one new fact each time."""
-    return [await _measure_figure(service, study, name) for name in FIGURES]
+async def measure_figures(service: FigureService, study: ReplicatedCohort, facts: int) -> Sequence[float]:
+    """Returns the median milliseconds of each figure, of one with pages its first, after each of so many new facts."""
+    return [await _measure_figure(service, study, name, facts) for name in FIGURES]
 
 
-async def _measure_figure(service: FigureService, study: ReplicatedCohort, name: str) -> float:
+async def _measure_figure(service: FigureService, study: ReplicatedCohort, name: str, facts: int) -> float:
     member, times = subject(study.study_id, "investigator", None), list[float]()
-    for _ in range(FACTS_PER_ROUND):
+    for _ in range(facts):
         await study.add_fact()
         started_at = perf_counter()
         await service.figure(name, study.study_id, member, FigureRequest())

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import sysconfig
 from collections import deque
+from compileall import compile_dir
 from pathlib import Path
 
 _PIP = (
@@ -20,6 +22,7 @@ _PIP = (
     "--progress-bar",
     "off",
     "--no-color",
+    "--no-compile",  # pip compiles in one process
 )
 _PACKAGE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[^]]*\])?==", re.MULTILINE)
 _PROGRESS_PREFIXES = ("Collecting ", "Requirement already satisfied")
@@ -38,7 +41,9 @@ def install_packages(lock: Path) -> int:
             lines.append(line)
             fetched += line.startswith(_PROGRESS_PREFIXES)
             _print_progress(line, fetched, total)
-    if pip.returncode:
+    if not pip.returncode:
+        compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0)  # some packages have files for other Pythons
+    else:
         _write("".join(lines))
         _write(f"The packages of {lock} were not installed; the output of pip above says why.\n")
     return pip.returncode

@@ -35,8 +35,8 @@ EXAMPLE_COUNTS = {
     ("toxicity", "investigator"): 3,
     ("followup", ROME_USER): 8,
     ("followup", "investigator"): 3,
-    ("analytics", ROME_USER): 15,
-    ("analytics", "investigator"): 30,
+    ("analytics", ROME_USER): 8,
+    ("analytics", "investigator"): 15,
 }
 """Requests for each operation, twice: about what is there, and about what was made up. Few where most are refused."""
 
