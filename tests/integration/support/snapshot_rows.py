@@ -19,5 +19,6 @@ def _decode(table: Table, name: str, words: WordCodes) -> list[tuple[Any, ...]]:
     columns = [
         [words.word(code) for code in column] if kinds[key] is str and key != "participant_id" else column.tolist()
         for key, column in table.columns.items()
+        if key in kinds
     ]
     return list(zip(*columns, strict=True))
