@@ -96,6 +96,8 @@ def test_rejected_body_is_neither_returned_nor_logged(study: StudyUnderTest, par
         "replacement": {"type": "lesion.registered", "data": EXAMPLE_BODIES["lesion.registered"]},
     }
     bodies_by_path[study.address("participants")] = EXAMPLE_BODIES["participant.screened"]
+    publication = "literature.study_recorded"  # it has only free texts, so a member too many makes it wrong
+    bodies_by_path[fact_path(study, participant_id, publication)] = {**EXAMPLE_BODIES[publication], "surplus": 1}
     bodies_by_path[study.address(f"participants/{participant_id}/facts/record.corrected")] = correction
     for path, body in bodies_by_path.items():
         user = ROME_USER if "/participants" in path else "administrator"

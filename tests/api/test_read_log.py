@@ -89,7 +89,7 @@ def test_read_of_participant_rows_is_logged(
     if response.headers["content-type"] == "application/json":
         document = response.json()
         rows: list[Any] = next(
-            (document[name] for name in ("rows", "facts", "events", "targets", "entries") if name in document),
+            (document[name] for name in ("rows", "facts", "events", "targets", "entries", "lanes") if name in document),
             [],
         )
         assert line["rows"] == len(rows) + len(document.get("no_schedule", ()))

@@ -30,6 +30,7 @@ from tests.api.support.study import (
     is_indistinguishable,
     open_study,
     service_for,
+    wait_until,
 )
 from tests.demo import Demo
 
@@ -96,11 +97,17 @@ def published(demo: Demo) -> Iterator[StudyForReaders]:
         study.wait_for_analytics()
         assert study.record_study_fact(facts.cut_taken("published", CUT_DAY)).status_code == 201
         study.wait_for_analytics()
+        wait_until(lambda: are_documents_made(study), "the documents of the data cut are made")
         other_days = set(DAY.findall(study.get("", "administrator").text))
         for service in ("enrollment", "toxicity", "followup", "analytics"):  # the examples of the documentation
             other_days.update(DAY.findall(study.http.get(f"/{service}/openapi.json").text))
         event_id = study.get(f"participants/{participant_id}/history").json()["events"][0]["event_id"]
         yield StudyForReaders(study, participant_id, frozenset(days - other_days), event_id)
+
+
+def are_documents_made(study: StudyUnderTest) -> bool:
+    answer = study.get_analytics("documents", "investigator", at="cut:published")
+    return answer.status_code == 200 and answer.json()["complete"] is True
 
 
 def api_routes() -> Iterator[APIRoute]:

@@ -6,6 +6,7 @@ import csv
 import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
@@ -237,7 +238,7 @@ async def test_interrupted_making_of_documents_leaves_nothing_and_begins_anew(
     await take_sealed_cut(study, "first", CUT_ON)
     sealer = DocumentSealer(study.database.system, Clock())
     (due,) = [documents for documents in await sealer.due() if documents.study_id == study.study_id]
-    files = await sealer.prepare(due)
+    files = await sealer.prepare(due, {})
     with pytest.raises(MakingInterrupted):
         await repository.write_documents(study.database.system, due, interrupted(files, count), "0.1.0")
     assert due in await sealer.due()
@@ -285,3 +286,20 @@ async def test_cohort_page_at_a_data_cut_links_to_its_documents(study: Analytics
         ]
     newest = (await study.http.get(**page_request(study, "investigator", None))).text
     assert 'id="documents"' not in newest
+
+
+def _fail(*_: object) -> bytes:
+    raise ValueError("no such document can be made")
+
+
+async def test_document_that_cannot_be_made_keeps_no_other_from_being_stored(study: AnalyticsStudy) -> None:
+    await take_sealed_cut(study, "first", CUT_ON)
+    documents = {**DOCUMENTS, "report.pdf": replace(DOCUMENTS["report.pdf"], make=_fail)}
+    sealer = DocumentSealer(study.database.system, Clock(), documents)
+    (due,) = [due for due in await sealer.due() if due.study_id == study.study_id]
+    with pytest.raises(ValueError, match="no such document"):
+        await sealer.seal(due)
+    answers = {name: (await study.get(name, at="cut:first")).status_code for name in DOCUMENTS}
+    assert answers == {"report.pdf": 503, "cut-changes.json": 404, "cut-changes.csv": 404, "datasets.zip": 200}
+    assert await make_documents(study) == [("first", "report.pdf")]
+    assert (await study.get("report.pdf", at="cut:first")).status_code == 200

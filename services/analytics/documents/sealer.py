@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -13,6 +13,7 @@ import asyncpg
 from services.analytics.cuts.repository import fact_changes
 from services.analytics.cuts.sealed_study import EarlierCut, SealedStudy
 from services.analytics.documents import repository
+from services.analytics.documents.document import Document
 from services.analytics.documents.registry import DOCUMENTS
 from services.analytics.documents.repository import DocumentFile, DueDocuments
 from services.analytics.snapshot.seals import SealScope
@@ -27,23 +28,41 @@ _NOBODY = frozenset[str]()
 class DocumentSealer:
     """Makes the documents of the sealed data cuts of all studies. `pool` connects as the system.
 
-    Documents of a cut are one transaction: an interrupted sealing leaves none, and the next begins anew.
+    Documents of a cut are one transaction: an interrupted sealing leaves none, and the next begins anew. A document
+    that cannot be made keeps none of the others from being stored.
     """
 
-    def __init__(self, pool: asyncpg.Pool[Any], clock: Clock) -> None:
-        self._pool = pool
+    def __init__(self, pool: asyncpg.Pool[Any], clock: Clock, documents: Mapping[str, Document] = DOCUMENTS) -> None:
+        self._pool, self._documents = pool, documents
         self._reader = StudyReader(pool, pool, clock)  # it reads whole studies, nothing as a member
 
     async def due(self) -> list[DueDocuments]:
         """Returns the documents that can be made now, in the order in which the data cuts were taken."""
-        return await repository.due_documents(self._pool, list(DOCUMENTS))
+        return await repository.due_documents(self._pool, list(self._documents))
 
     async def seal(self, due: DueDocuments) -> bool:
-        """Makes and stores documents; returns false if another process did so meanwhile. Raises UnreadableFacts."""
-        return await repository.write_documents(self._pool, due, await self.prepare(due), VERSION)
+        """Makes and stores documents; returns false if another process did so meanwhile.
 
-    async def prepare(self, due: DueDocuments) -> list[DocumentFile]:
-        """Returns the files of documents for every scope, as they are written. Raises UnreadableFacts."""
+        Raises UnreadableFacts, and the error of the first document that cannot be made once the others are stored.
+        """
+        failures = dict[str, Exception]()
+        files = await self.prepare(due, failures)
+        complete = [name for name in due.documents if name not in failures]
+        is_written = await repository.write_documents(
+            self._pool,
+            replace(due, documents=tuple(complete)),
+            [file for file in files if file.document in complete],
+            VERSION,
+        )
+        for failure in failures.values():
+            raise failure
+        return is_written
+
+    async def prepare(self, due: DueDocuments, failures: dict[str, Exception]) -> list[DocumentFile]:
+        """Returns the files of documents for every scope, and adds the errors of those that cannot be made.
+
+        Raises UnreadableFacts.
+        """
         study_id, name = due.study_id, due.cut.name
         scopes, streams = await repository.scopes_and_streams(self._pool, study_id, name)
         study = await self._sealed_study(due, streams)
@@ -54,7 +73,7 @@ class DocumentSealer:
                 figures=await repository.sealed_figures(self._pool, study_id, name, scope),
                 earlier=await self._earlier_of_scope(study_id, study.earlier, scope),
             )
-            files += await asyncio.to_thread(_make_files, study, scope, due.documents)
+            files += await asyncio.to_thread(self._make_files, study, scope, due.documents, failures)
         return files
 
     async def _sealed_study(self, due: DueDocuments, streams: int) -> SealedStudy:
@@ -95,19 +114,24 @@ class DocumentSealer:
         excluded = None if due.sealed_later else _NOBODY
         return await self._reader.past_snapshot(due.study_id, study, position, excluded=excluded)
 
-
-def _make_files(study: SealedStudy, scope: SealScope, names: Sequence[str]) -> list[DocumentFile]:
-    files = list[DocumentFile]()
-    for document in (DOCUMENTS[name] for name in names):
-        content = document.make(study, scope) if document.is_for(scope) else None
-        if content is not None:
-            files.append(
-                DocumentFile(
-                    document=document.name,
-                    scope=scope,
-                    content=content,
-                    sha256=sha256(content).digest(),
-                    participant_rows=study.count_participants(scope) if document.person_level else 0,
+    def _make_files(
+        self, study: SealedStudy, scope: SealScope, names: Sequence[str], failures: dict[str, Exception]
+    ) -> list[DocumentFile]:
+        files = list[DocumentFile]()
+        for document in (self._documents[name] for name in names if name not in failures):
+            try:
+                content = document.make(study, scope) if document.is_for(scope) else None
+            except Exception as error:  # of any kind: it is raised when the others are stored
+                failures[document.name] = error
+                continue
+            if content is not None:
+                files.append(
+                    DocumentFile(
+                        document=document.name,
+                        scope=scope,
+                        content=content,
+                        sha256=sha256(content).digest(),
+                        participant_rows=study.count_participants(scope) if document.person_level else 0,
+                    )
                 )
-            )
-    return files
+        return files

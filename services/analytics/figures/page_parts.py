@@ -11,7 +11,8 @@ from services.analytics import urls
 from services.analytics.figures.figure import FigureAnswer, Headline
 from services.analytics.figures.order_links import order_links
 from services.analytics.figures.page_content import DrawnFigure, PageContent, draw_figure
-from services.analytics.figures.parameters import CohortParameters, format_pages
+from services.analytics.figures.parameters import OWN_PARAMETERS, CohortParameters, format_pages
+from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import PAGE_SIZE, RowPage
 from shared.ui.navigation import Link, NavLink
 from shared.ui.pages import MAX_TABLE_ROWS
@@ -132,11 +133,17 @@ def figure_part(
 
 def _file_url(study: str, content: PageContent, extension: str, query: Mapping[str, str]) -> str:
     """Returns the address of a file. It has the rows of the page that is shown, but a table those of all pages."""
-    filters, number = _without_pages(query), _shown_page(content)
+    filters, number = own_query(content.name, _without_pages(query)), _shown_page(content)
     has_page = number > 1 and extension != ".csv"
     return urls.figure_file_url(
         study, content.name, extension, {**filters, "page": str(number)} if has_page else filters
     )
+
+
+def own_query(name: str, query: Mapping[str, str]) -> dict[str, str]:
+    """Returns the parameters of the cohort page that a figure has; its own address refuses those of other figures."""
+    others = set(OWN_PARAMETERS) - FIGURES[name].PARAMETERS
+    return {key: value for key, value in query.items() if key not in others}
 
 
 def _row_pages(study: str, content: PageContent, query: Mapping[str, str]) -> RowPagesPart | None:
