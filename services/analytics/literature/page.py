@@ -196,5 +196,6 @@ def _curves(comparison: LiteratureComparison, query: Mapping[str, str]) -> Itera
         return
     for origin, words in ORIGIN_WORDS.items():
         if marks := literature_marks(comparison.studies, origin):
-            address = urls.cohort_url(comparison.study_id, {**query, "literature": "true", "origin": origin})
-            yield Link(f"{address}#overall-survival", f"from {words}, with {count_noun(len(marks), 'mark')}")
+            marked = {**query, "literature": "true", "origin": origin}
+            address = urls.figure_url(comparison.study_id, "overall-survival", marked)
+            yield Link(address, f"from {words}, with {count_noun(len(marks), 'mark')}")
