@@ -133,14 +133,14 @@ def figure_part(
 
 def _file_url(study: str, content: PageContent, extension: str, query: Mapping[str, str]) -> str:
     """Returns the address of a file. It has the rows of the page that is shown, but a table those of all pages."""
-    filters, number = own_query(content.name, _without_pages(query)), _shown_page(content)
+    filters, number = _own_query(content.name, _without_pages(query)), _shown_page(content)
     has_page = number > 1 and extension != ".csv"
     return urls.figure_file_url(
         study, content.name, extension, {**filters, "page": str(number)} if has_page else filters
     )
 
 
-def own_query(name: str, query: Mapping[str, str]) -> dict[str, str]:
+def _own_query(name: str, query: Mapping[str, str]) -> dict[str, str]:
     """Returns the parameters of the cohort page that a figure has; its own address refuses those of other figures."""
     others = set(OWN_PARAMETERS) - FIGURES[name].PARAMETERS
     return {key: value for key, value in query.items() if key not in others}
