@@ -22,7 +22,7 @@ from shared.testing.builders import toxicity_facts as toxicity
 from shared.web.authentication import SESSION
 from shared.web.cookies import Cookies
 from tests.api.support.form_bodies import FACTS, STREAM_BY_SERVICE, example_pairs, send, token_of, versions
-from tests.api.support.form_browser import FormBrowser, form_browser, form_of, pages_of
+from tests.api.support.form_browser import FormBrowser, Page, form_browser, form_of, pages_of
 from tests.api.support.study import StudyUnderTest, demo_environment, find_event_id, open_study
 from tests.demo import Demo
 
@@ -181,7 +181,8 @@ def test_expired_session_repeats_what_was_typed_to_its_own_browser_alone(
             signed_out = send(browser, study, address, [(name, MARK)])
             assert signed_out.status_code == 401
             assert MARK in signed_out.text
-            assert "L1" not in signed_out.text
+            page = Page(signed_out)
+            assert ("L1" in page.text, "lesion_ids" in page.names) == (False, False), page.text
             foreign = send(browser, study, address, [(name, MARK), ("form:csrf", "A" * 22)])
             assert (foreign.status_code, MARK in foreign.text) == (403, False)
 

@@ -18,7 +18,7 @@ Attributes = dict[str, str]
 
 
 class _FormParser(HTMLParser):
-    """Collects the controls of the page's forms that record facts, in document order, and its text."""
+    """Collects the controls of the page's forms that record facts, in document order, and the text that it shows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class _FormParser(HTMLParser):
         self.texts: list[str] = []
         self.action = ""
         self._select = self._textarea = self._href = ""
-        self._is_in_form = False
+        self._is_in_form = self._is_hidden = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = {name: value or "" for name, value in attrs}
@@ -53,17 +53,20 @@ class _FormParser(HTMLParser):
         elif tag == "textarea":
             self.controls.append({"tag": "textarea", "value": "", **named})
             self._textarea = named["name"]
+            self._is_hidden = "hidden" in named
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "textarea" and self._textarea:  # the first line break belongs to the markup
             self.controls[-1]["value"] = self.controls[-1]["value"].removeprefix("\n")
         self._select = "" if tag == "select" else self._select
-        self._textarea = "" if tag == "textarea" else self._textarea
+        if tag == "textarea":
+            self._textarea, self._is_hidden = "", False
         self._href = "" if tag == "a" else self._href
         self._is_in_form = self._is_in_form and tag != "form"
 
     def handle_data(self, data: str) -> None:
-        self.texts.append(data)
+        if not self._is_hidden:  # a sealed text has any letters
+            self.texts.append(data)
         if self._textarea:
             self.controls[-1]["value"] += data
         if self._href and data.strip():

@@ -5,16 +5,19 @@ People are named by role and site: `investigator`, `site@rome`, `coordinator`, `
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import asyncpg
 import httpx
 
 from infra.exchange.fact_conversion import read_line
@@ -135,18 +138,19 @@ def split_user(user: str) -> tuple[str, str | None]:
 
 @dataclass
 class StudyUnderTest:
-    """`events` is what was recorded through it, `others` counts what was published past it."""
+    """`external_event_count` counts the events that a test publishes on Kafka itself, past the services."""
 
     demo: Demo
     http: httpx.Client
     study_id: str = field(default_factory=lambda: f"own-{secrets.token_hex(6)}")
-    event_ids: set[str] = field(default_factory=set)
     external_event_count: int = 0
 
     @property
     def expected_position(self) -> int:
-        """The position that analytics will reach."""
-        return len(self.event_ids) + self.external_event_count
+        """The position that analytics will reach: every event of the study that is stored now, by API or form."""
+        with ThreadPoolExecutor(1) as thread:  # the caller may be inside an event loop
+            stored = thread.submit(asyncio.run, count_stored_events(self.demo, self.study_id)).result()
+        return stored + self.external_event_count
 
     def __post_init__(self) -> None:
         self._issuer = Issuer.load(self.demo.data / "issuer")
@@ -183,10 +187,7 @@ class StudyUnderTest:
     def send(self, address: str, content: Any, user: str = ROME_USER, **headers: str) -> httpx.Response:
         """Sends JSON. Names in `headers` have underscores for hyphens."""
         header_names = {name.replace("_", "-"): value for name, value in headers.items()}
-        response = self.http.post(address, json=content, headers={**self.authorization(user), **header_names})
-        if response.status_code == 201:
-            self.event_ids.update(response.json().get("event_ids", [response.json()["event_id"]]))
-        return response
+        return self.http.post(address, json=content, headers={**self.authorization(user), **header_names})
 
     def record_study_fact(self, fact: Fact, user: str = "administrator") -> httpx.Response:
         return self.post(f"facts/{fact.type_name}", body(fact), user)
@@ -232,8 +233,20 @@ class StudyUnderTest:
         return response.status_code == 200 and int(response.json()["enrollment_version"]) >= version
 
     def wait_for_analytics(self) -> int:
-        """Waits until analytics has applied every fact recorded here; returns its position."""
+        """Waits until analytics has applied every fact of the study that is stored; returns its position."""
         return wait_for_position(self, self.expected_position)
+
+
+async def count_stored_events(demo: Demo, study_id: str) -> int:
+    """Counts the events of the study in the stores of the services that record facts."""
+    count = 0
+    for service in {stream.service for stream in STREAMS}:
+        connection = await asyncpg.connect(demo_environment(demo)[f"QUARTAL_{service.upper()}_SYSTEM_URL"])
+        try:
+            count += await connection.fetchval("select count(*) from events where study_id = $1", study_id)
+        finally:
+            await connection.close()
+    return count
 
 
 def wait_for_position(study: StudyUnderTest, position: int) -> int:
@@ -266,7 +279,6 @@ def open_study(demo: Demo, **protocol: Any) -> Iterator[StudyUnderTest]:
         request: Mapping[str, Any] = opening_request(study.study_id, **protocol)
         response = http.post("/enrollment/v1/studies", json=request, headers=study.authorization("administrator"))
         assert response.status_code == 201, response.text
-        study.event_ids.update(response.json()["event_ids"])
         for site in SITES:
             assert study.record_study_fact(facts.site_activated(site)).status_code == 201
         for user in (*STUDY_WIDE_ROLES, *SITE_USERS):
