@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import secrets
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -47,6 +48,19 @@ async def own_database(postgres: PostgresServer, databases: Mapping[str, str]) -
 @pytest.fixture
 async def study(analytics_database: Database, tmp_path: Path, study_id: str) -> AsyncIterator[AnalyticsStudy]:
     async with open_analytics_study(analytics_database, tmp_path, study_id) as study:
+        yield study
+
+
+@pytest.fixture(scope="module")
+async def sealed_study(
+    analytics_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[AnalyticsStudy]:
+    """A study with a participant at each site and the documents of a data cut, for tests that record nothing."""
+    folder, study_id = tmp_path_factory.mktemp("documents"), f"documents-{secrets.token_hex(4)}"
+    async with open_analytics_study(analytics_database, folder, study_id) as study:
+        for site in ("rome", "milan"):
+            await treat(study, site)
+        await take_cut(study, "first")
         yield study
 
 
@@ -107,31 +121,27 @@ async def test_documents_stay_byte_for_byte_after_a_rebuild_and_later_facts(own_
     assert await every_document(study, "first", "second") == before
 
 
-async def test_document_states_its_digest_and_has_a_name(study: AnalyticsStudy) -> None:
-    await take_cut(study, "first")
-    answer = await study.get("report.pdf", at="cut:first")
+async def test_document_states_its_digest_and_has_a_name(sealed_study: AnalyticsStudy) -> None:
+    answer = await sealed_study.get("report.pdf", at="cut:first")
     digest = sha256(answer.content)
     assert answer.headers["Content-Type"] == "application/pdf"
     assert answer.headers["Repr-Digest"] == f"sha-256=:{b64encode(digest.digest()).decode()}:"
-    assert f"{study.study_id}_report_cut-first_cut-{CUT_ON}_position-" in answer.headers["Content-Disposition"]
-    again = await study.http.get(
-        answer.url, headers={**study.authorization("investigator"), "If-None-Match": answer.headers["ETag"]}
+    assert f"{sealed_study.study_id}_report_cut-first_cut-{CUT_ON}_position-" in answer.headers["Content-Disposition"]
+    again = await sealed_study.http.get(
+        answer.url, headers={**sealed_study.authorization("investigator"), "If-None-Match": answer.headers["ETag"]}
     )
     assert again.status_code == 304
-    rows = (await study.get("documents", at="cut:first")).json()["rows"]
+    rows = (await sealed_study.get("documents", at="cut:first")).json()["rows"]
     (row,) = [row for row in rows if row["name"] == "report.pdf"]
     assert (row["name"], row["size"], row["sha256"]) == ("report.pdf", len(answer.content), digest.hexdigest())
     assert (row["sealed_later"], row["site"]) == (False, None)
 
 
-async def test_each_scope_has_a_report_of_its_own(study: AnalyticsStudy) -> None:
-    for site in ("rome", "milan"):
-        await treat(study, site)
-    await take_cut(study, "first")
-    reports = {member: (await study.get("report.pdf", member, at="cut:first")).content for member in MEMBERS}
+async def test_each_scope_has_a_report_of_its_own(sealed_study: AnalyticsStudy) -> None:
+    reports = {member: (await sealed_study.get("report.pdf", member, at="cut:first")).content for member in MEMBERS}
     assert len({*reports.values()}) == len(MEMBERS) - 1
     assert reports["investigator"] == reports["auditor"]
-    rome = await study.get("report.pdf", at="cut:first", site="rome")
+    rome = await sealed_study.get("report.pdf", at="cut:first", site="rome")
     assert rome.content == reports["site@rome"]
 
 
@@ -163,12 +173,7 @@ async def test_changes_are_those_since_the_data_cut_before(study: AnalyticsStudy
     assert [row["event_id"] for row in table if row["part"] == "fact"] == [fact["event_id"] for fact in answer["facts"]]
 
 
-async def test_refusals_of_documents_are_plain(study: AnalyticsStudy) -> None:
-    await take_sealed_cut(study, "first", CUT_ON)
-    waiting = await study.get("report.pdf", at="cut:first")
-    assert (problem(waiting), waiting.headers["Retry-After"]) == ((503, "being-prepared"), "10")
-    assert (await study.get("documents", at="cut:first")).json()["complete"] is False
-    await make_documents(study)
+async def test_refusals_of_documents_are_plain(sealed_study: AnalyticsStudy) -> None:
     for user, parameters, expected in (
         ("investigator", {"at": "cut:never"}, (404, "not-found")),
         ("stranger", {"at": "cut:first"}, (404, "not-found")),
@@ -180,9 +185,12 @@ async def test_refusals_of_documents_are_plain(study: AnalyticsStudy) -> None:
         ("investigator", {"at": "cut:first", "site": "paris"}, (422, "parameter")),
         ("investigator", {"at": "cut:first", "by": "sex"}, (422, "parameter")),
     ):
-        assert problem(await study.get("report.pdf", user, **parameters)) == expected, (user, parameters)
-    assert problem(await study.get("cut-changes.json", "reader", at="cut:first")) == (403, "readers-see-cuts")
-    assert problem(await study.get("cut-changes.json", "administrator", at="cut:first")) == (403, "not-your-role")
+        assert problem(await sealed_study.get("report.pdf", user, **parameters)) == expected, (user, parameters)
+    assert problem(await sealed_study.get("cut-changes.json", "reader", at="cut:first")) == (403, "readers-see-cuts")
+    assert problem(await sealed_study.get("cut-changes.json", "administrator", at="cut:first")) == (
+        403,
+        "not-your-role",
+    )
 
 
 async def test_reads_of_documents_with_participants_are_logged(study: AnalyticsStudy) -> None:
@@ -231,37 +239,37 @@ def interrupted(files: Sequence[DocumentFile], count: int) -> Iterator[DocumentF
     raise MakingInterrupted
 
 
-@pytest.mark.parametrize("count", [0, 2])
-async def test_interrupted_making_of_documents_leaves_nothing_and_begins_anew(
-    study: AnalyticsStudy, count: int
-) -> None:
+async def test_interrupted_making_of_documents_leaves_nothing_and_begins_anew(study: AnalyticsStudy) -> None:
     await take_sealed_cut(study, "first", CUT_ON)
+    waiting = await study.get("report.pdf", at="cut:first")
+    assert (problem(waiting), waiting.headers["Retry-After"]) == ((503, "being-prepared"), "10")
+    assert (await study.get("documents", at="cut:first")).json()["complete"] is False
     sealer = DocumentSealer(study.database.system, Clock())
     (due,) = [documents for documents in await sealer.due() if documents.study_id == study.study_id]
     files = await sealer.prepare(due, {})
-    with pytest.raises(MakingInterrupted):
-        await repository.write_documents(study.database.system, due, interrupted(files, count), "0.1.0")
-    assert due in await sealer.due()
     stored = "select count(*) from cut_document_file where study_id = $1"
-    assert await study.database.system.fetchval(stored, study.study_id) == 0
+    for count in (0, 2):
+        with pytest.raises(MakingInterrupted):
+            await repository.write_documents(study.database.system, due, interrupted(files, count), "0.1.0")
+        assert due in await sealer.due()
+        assert await study.database.system.fetchval(stored, study.study_id) == 0
     assert await sealer.seal(due)
     assert not await sealer.seal(due)
     assert due not in await sealer.due()
 
 
-async def test_nobody_changes_a_document(study: AnalyticsStudy) -> None:
-    await take_cut(study, "first")
+async def test_nobody_changes_a_document(sealed_study: AnalyticsStudy) -> None:
     for table in ("cut_document", "cut_document_file"):
         for change in ("update {} set name = 'other'", "delete from {}", "truncate {} cascade"):
             with pytest.raises(asyncpg.PostgresError, match="what was sealed is never changed"):
-                await execute_as_owner(study, change.format(table))
+                await execute_as_owner(sealed_study, change.format(table))
 
 
-async def test_documents_are_hidden_from_other_sites_by_the_database(study: AnalyticsStudy) -> None:
-    await take_cut(study, "first")
-    async with study.database.app.acquire() as connection, connection.transaction():
+async def test_documents_are_hidden_from_other_sites_by_the_database(sealed_study: AnalyticsStudy) -> None:
+    async with sealed_study.database.app.acquire() as connection, connection.transaction():
         await connection.execute(
-            "select set_config('quartal.study', $1, true), set_config('quartal.site', 'rome', true)", study.study_id
+            "select set_config('quartal.study', $1, true), set_config('quartal.site', 'rome', true)",
+            sealed_study.study_id,
         )
         scopes = await connection.fetch("select distinct scope from cut_document_file order by 1")
     assert [row["scope"] for row in scopes] == ["readers", "site:rome"]
@@ -275,16 +283,15 @@ async def execute_as_owner(study: AnalyticsStudy, statement: str) -> None:
         await connection.close()
 
 
-async def test_cohort_page_at_a_data_cut_links_to_its_documents(study: AnalyticsStudy) -> None:
-    await take_cut(study, "first")
+async def test_cohort_page_at_a_data_cut_links_to_its_documents(sealed_study: AnalyticsStudy) -> None:
     for member, site in (("investigator", ""), ("site@rome", "&amp;site=rome"), ("reader", "")):
-        page = (await study.http.get(**page_request(study, member, "cut:first"))).text
-        address = f"/analytics/v1/studies/{study.study_id}/report.pdf?at=cut%3Afirst{site}"
-        size = len((await study.get("report.pdf", member, at="cut:first")).content)
+        page = (await sealed_study.http.get(**page_request(sealed_study, member, "cut:first"))).text
+        address = f"/analytics/v1/studies/{sealed_study.study_id}/report.pdf?at=cut%3Afirst{site}"
+        size = len((await sealed_study.get("report.pdf", member, at="cut:first")).content)
         assert re.findall(r'<a id="document-1" href="([^"]*)">([^<]*)</a>', page) == [
             (address, f"Report (.pdf, {format_size(size)})")
         ]
-    newest = (await study.http.get(**page_request(study, "investigator", None))).text
+    newest = (await sealed_study.http.get(**page_request(sealed_study, "investigator", None))).text
     assert 'id="documents"' not in newest
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+import secrets
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from io import BytesIO, StringIO
-from pathlib import Path
 from zipfile import ZipFile
 
 import httpx
 import pytest
 
+from services.analytics.documents.registry import DOCUMENTS
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import follow_up_recorded, participant_died
@@ -25,10 +26,16 @@ NOTE = "a sealed note"
 TREATED = (facts.consent_signed(), facts.participant_enrolled(), facts.radiotherapy_started(7))
 
 
-@pytest.fixture
-async def study(analytics_database: Database, tmp_path: Path, study_id: str) -> AsyncIterator[AnalyticsStudy]:
-    """A study with three participants in Rome and one in Milan, of whom one has died, and a data cut."""
-    async with open_analytics_study(analytics_database, tmp_path, study_id) as study:
+@pytest.fixture(scope="module")
+async def study(
+    analytics_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[AnalyticsStudy]:
+    """A study with three participants in Rome and one in Milan, of whom one has died, and a data cut.
+
+    Tests may add participants and data cuts: those of the data cut stay the same.
+    """
+    folder, study_id = tmp_path_factory.mktemp("datasets"), f"datasets-{secrets.token_hex(4)}"
+    async with open_analytics_study(analytics_database, folder, study_id) as study:
         for deaths in ((), (), (participant_died(200),)):
             await treat(study, "rome", follow_up_recorded(100, note=NOTE), *deaths)
         await treat(study, "milan")
@@ -37,9 +44,9 @@ async def study(analytics_database: Database, tmp_path: Path, study_id: str) -> 
 
 
 async def take_cut(study: AnalyticsStudy, name: str) -> None:
-    """Takes a data cut and makes its documents."""
+    """Takes a data cut and makes its data sets."""
     await take_sealed_cut(study, name, CUT_ON)
-    await make_documents(study)
+    await make_documents(study, {"datasets.zip": DOCUMENTS["datasets.zip"]})
 
 
 async def treat(study: AnalyticsStudy, site: str, *more: Fact) -> ParticipantHistory:
@@ -109,29 +116,17 @@ async def test_data_sets_are_of_named_cuts_alone(study: AnalyticsStudy, at: str 
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
 
 
-async def test_excluded_participants_are_in_no_file_of_a_later_cut(study: AnalyticsStudy) -> None:
-    leaving, wrong = [await treat(study, "rome", follow_up_recorded(50)) for _ in range(2)]
+async def test_later_cuts_leave_out_who_left_and_show_who_moved_to_the_new_site(study: AnalyticsStudy) -> None:
+    leaving, wrong, moving = [await treat(study, "rome", follow_up_recorded(50)) for _ in range(3)]
     await take_cut(study, "before")
     await study.project([leaving.record(facts.consent_withdrawn("2024-11-01", "data_use"))])
     await study.project([wrong.record(facts.participant_voided())])
+    await study.project([moving.record(facts.participant_transferred("milan", "2024-12-02"))])
     await take_cut(study, "after")
     numbers = [leaving.participant_id, wrong.participant_id]
     before, after = await archive(study, at="cut:before"), await archive(study, at="cut:after")
     assert all(number.encode() in before["adsl.csv"] for number in numbers)
     assert not [name for name, content in after.items() for number in numbers if number.encode() in content]
-
-
-async def test_no_file_has_sealed_text_or_local_references(study: AnalyticsStudy) -> None:
-    texts = (NOTE.encode(), b"4711", b"@")
-    files = await archive(study)
-    assert not [(name, text) for name, content in files.items() for text in texts if text in content]
-
-
-async def test_participant_who_moved_is_shown_to_the_site_that_followed_at_the_cut(study: AnalyticsStudy) -> None:
-    moving = await treat(study, "rome")
-    await take_cut(study, "before")
-    await study.project([moving.record(facts.participant_transferred("milan", "2024-12-02"))])
-    await take_cut(study, "after")
     shown = {
         (cut, member): moving.participant_id in [row["USUBJID"] for row in rows(files, "adsl")]
         for cut in ("before", "after")
@@ -141,10 +136,23 @@ async def test_participant_who_moved_is_shown_to_the_site_that_followed_at_the_c
     assert [key for key, is_shown in shown.items() if is_shown] == [("before", "site@rome"), ("after", "site@milan")]
 
 
+async def test_no_file_has_sealed_text_or_local_references(study: AnalyticsStudy) -> None:
+    texts = (NOTE.encode(), b"4711", b"@")
+    files = await archive(study)
+    assert not [(name, text) for name, content in files.items() for text in texts if text in content]
+
+
 async def test_reads_are_logged_with_their_participants(study: AnalyticsStudy) -> None:
+    before = await logged_reads(study)
     await archive(study)
     await archive(study, "site@rome")
+    entries = (await logged_reads(study))[len(before) :]
+    assert entries == [("datasets.zip", None, 4), ("datasets.zip", "rome", 3)]
+
+
+async def logged_reads(study: AnalyticsStudy) -> list[tuple[str, str | None, int]]:
+    """Returns the file, site and number of participants of each read that was logged, the newest last."""
     entries = await study.database.system.fetch(
-        "select what, site_id, row_count from read_log where study_id = $1 order by row_count", study.study_id
+        "select what, site_id, row_count from read_log where study_id = $1 order by place", study.study_id
     )
-    assert [tuple(entry) for entry in entries] == [("datasets.zip", "rome", 3), ("datasets.zip", None, 4)]
+    return [tuple(entry) for entry in entries]

@@ -28,7 +28,9 @@ _DEFAULT_REQUEST = FigureRequest()
 
 def render_files(study: StudyAtCut) -> list[FigureFile]:
     """Returns the files of all figures for the whole study, each site of the study, and, if published, readers."""
-    files = list(_render_figures(study))
+    site_ids = sorted({site.site_id for site in study.snapshot.study.facts_of(SiteActivated)})
+    scopes = (STUDY_SCOPE, *map(site_scope, site_ids), READERS_SCOPE)
+    files = [file for scope in scopes for file in render_scope(study, scope)]
     pictures = [file for file in files if file.file_format == "svg"]
     drawn = draw_pictures([picture.file.content for picture in pictures])
     return files + [_png_file(picture, content) for picture, content in zip(pictures, drawn, strict=True)]
@@ -39,14 +41,13 @@ def _png_file(picture: FigureFile, content: bytes) -> FigureFile:
     return replace(picture, file_format="png", file=own)
 
 
-def _render_figures(study: StudyAtCut) -> Iterator[FigureFile]:
-    site_ids = sorted({site.site_id for site in study.snapshot.study.facts_of(SiteActivated)})
-    for scope in (STUDY_SCOPE, *map(site_scope, site_ids), READERS_SCOPE):
-        for figure_type in FIGURES.values():
-            try:
-                yield from _render_figure(study, scope, figure_type)
-            except (ReadersSeeCuts, SmallGroups):  # readers are refused the figure, at this cut or at any
-                continue
+def render_scope(study: StudyAtCut, scope: SealScope) -> Iterator[FigureFile]:
+    """Yields the files of all figures for a scope, without the pictures that are made of dots."""
+    for figure_type in FIGURES.values():
+        try:
+            yield from _render_figure(study, scope, figure_type)
+        except (ReadersSeeCuts, SmallGroups):  # readers are refused the figure, at this cut or at any
+            continue
 
 
 def _render_figure(study: StudyAtCut, scope: SealScope, figure_type: type[Figure]) -> Iterator[FigureFile]:

@@ -145,16 +145,20 @@ def _members(figure: SealedFigure) -> dict[str, object]:
 
 
 def _definitions(figures: dict[str, SealedFigure], contents: dict[str, PageContent]) -> ReportTable:
-    rows = Rows()
-    for name, figure in figures.items():
-        definition = _members(figure).get("definition")
-        if isinstance(definition, dict):
-            rows.append([contents[name].title, str(definition["id"]), str(definition["version"])])
+    """Returns the definition of each figure in words, or its name and version where the seal has no words."""
+    rows = [
+        [content.title, content.definition or _definition_name(figures[name])] for name, content in contents.items()
+    ]
     return ReportTable(
-        header=["Figure", "Definition", "Version"],
-        rows=rows,
-        note="Captions begin with definitions in words. A definition that changes gets a new version.",
+        header=["Figure", "Definition"],
+        rows=[[title, definition] for title, definition in rows if definition],
+        note="A definition that changes gets a new version. Captions name the choices that were made at this data cut.",
     )
+
+
+def _definition_name(figure: SealedFigure) -> str:
+    definition = _members(figure).get("definition")
+    return f"{definition['id']}, version {definition['version']}" if isinstance(definition, dict) else ""
 
 
 def _not_counted(figures: dict[str, SealedFigure], contents: dict[str, PageContent]) -> ReportTable:

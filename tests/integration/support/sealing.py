@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from services.analytics.cuts.repository import DueCut
 from services.analytics.cuts.sealer import Sealer
+from services.analytics.documents.document import Document
 from services.analytics.documents.registry import DOCUMENTS
 from services.analytics.documents.sealer import DocumentSealer
 from shared.kernel.clock import Clock
@@ -31,13 +33,13 @@ async def seal_cuts(study: AnalyticsStudy) -> list[str]:
     return [sealed.cut.name for sealed in due]
 
 
-async def make_documents(study: AnalyticsStudy) -> list[tuple[str, ...]]:
-    """Makes the documents that sealed data cuts of the study lack, and returns their names by cut."""
-    sealer = DocumentSealer(study.database.system, Clock())
-    due = [documents for documents in await sealer.due() if documents.study_id == study.study_id]
-    for documents in due:
-        assert await sealer.seal(documents)
-    return [(documents.cut.name, *documents.documents) for documents in due]
+async def make_documents(study: AnalyticsStudy, documents: Mapping[str, Document] = DOCUMENTS) -> list[tuple[str, ...]]:
+    """Makes those of the documents that sealed data cuts of the study lack, and returns their names by cut."""
+    sealer = DocumentSealer(study.database.system, Clock(), documents)
+    due = [due for due in await sealer.due() if due.study_id == study.study_id]
+    for of_cut in due:
+        assert await sealer.seal(of_cut)
+    return [(of_cut.cut.name, *of_cut.documents) for of_cut in due]
 
 
 async def take_sealed_cut(study: AnalyticsStudy, name: str, on: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cache
 
-from services.analytics.cuts.rendering import render_files
+from services.analytics.cuts.rendering import render_scope
 from services.analytics.cuts.repository import FigureFile
 from services.analytics.cuts.sealed_study import SealedFigure, SealedStudy
 from services.analytics.snapshot.seals import STUDY_SCOPE, CutSeal, SealScope
@@ -50,7 +50,7 @@ def sealed_study(
             sealed_at=datetime(2025, 1, 1, tzinfo=UTC),
         ),
         streams=3,
-        figures=_figures(_files_of_cohort() if participants is COHORT else render_files(study), scope),
+        figures=_figures(_files_of_cohort(scope) if participants is COHORT else render_scope(study, scope)),
         earlier=None,
     )
 
@@ -65,15 +65,14 @@ def _study_at_cut(participants: Mapping[str, Sequence[Fact]], title: str) -> Stu
 
 
 @cache
-def _files_of_cohort() -> list[FigureFile]:
+def _files_of_cohort(scope: SealScope) -> list[FigureFile]:
     """Returns the files of the figures of the cohort, which do not depend on the title of the study."""
-    return render_files(_study_at_cut(COHORT, "A study"))
+    return list(render_scope(_study_at_cut(COHORT, "A study"), scope))
 
 
-def _figures(files: Iterable[FigureFile], scope: SealScope) -> dict[str, SealedFigure]:
+def _figures(files: Iterable[FigureFile]) -> dict[str, SealedFigure]:
     contents, digests = defaultdict[str, dict[str, bytes]](dict), defaultdict[str, dict[str, str]](dict)
     for part in files:
-        if part.scope == scope:
-            contents[part.figure][part.file_format] = part.file.content
-            digests[part.figure][part.file_format] = part.file.sha256.hex()
+        contents[part.figure][part.file_format] = part.file.content
+        digests[part.figure][part.file_format] = part.file.sha256.hex()
     return {name: SealedFigure(contents[name], digests[name]) for name in contents}

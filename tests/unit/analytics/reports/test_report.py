@@ -164,14 +164,27 @@ def test_report_states_where_its_numbers_come_from() -> None:
             assert [f"{name}.json", figure.digests["json"]] in content.digests.rows
 
 
-def test_who_is_not_counted_and_the_versions_of_definitions_are_those_of_the_figures() -> None:
+def test_who_is_not_counted_and_definitions_in_words_are_those_of_the_figures() -> None:
     study = sealed_study({**COHORT, "5555-5555-5555": facts.ENROLLMENT_FACTS})
     content = build_report(study, STUDY_SCOPE)
     numbers = json.loads(study.figures["overall-survival"].contents["json"])
     assert numbers["not_counted"] == [{"reason": "no_origin", "participants": 1}]
     assert ["Overall survival", "1 participant (no origin)", "0", "0"] in content.not_counted.rows
-    definition = numbers["definition"]
-    assert ["Overall survival", definition["id"], str(definition["version"])] in content.definitions.rows
+    words, definition = dict(content.definitions.rows), numbers["definition"]
+    assert words.keys() == {figure.title for figure in content.figures}
+    assert words["Overall survival"].endswith(f" Definition {definition['id']}, version {definition['version']}.")
+    assert len(words["Overall survival"]) > 100
+
+
+def test_definition_that_was_sealed_without_words_is_named_by_its_version() -> None:
+    study = sealed_study(COHORT)
+    figure = study.figures["overall-survival"]
+    page = json.loads(figure.contents["page"])
+    del page["definition"]
+    wordless = replace(figure, contents={**figure.contents, "page": json.dumps(page).encode()})
+    content = build_report(replace(study, figures={"overall-survival": wordless}), STUDY_SCOPE)
+    definition = json.loads(figure.contents["json"])["definition"]
+    assert content.definitions.rows == [["Overall survival", f"{definition['id']}, version {definition['version']}"]]
 
 
 def test_every_picture_says_what_it_shows_and_fits_a_page() -> None:
