@@ -19,6 +19,7 @@ from services.analytics.cuts import repository
 from services.analytics.cuts.process import seal_until
 from services.analytics.cuts.repository import FigureFile
 from services.analytics.figures.files import MEDIA_TYPES
+from services.analytics.figures.png import SCALE
 from services.analytics.figures.registry import FIGURES
 from services.analytics.rebuild.rebuild import rebuild
 from shared.kernel.fact import Fact
@@ -162,7 +163,7 @@ async def test_sealed_figures_stay_byte_for_byte_after_a_rebuild_and_later_facts
 async def test_seal_stores_what_members_saw_at_the_cut(study: AnalyticsStudy) -> None:
     await study.project([study.study.record(facts.cut_taken("interim", CUT_ON))])
     before = await answers(study, at=CUT)
-    await seal_cuts(study)
+    await seal_cuts(study, png_scale=SCALE)
     after = await answers(study, at=CUT)
     unmarked = {
         key: (status, content.replace(b'"sealed":false', b'"sealed":true')) for key, (status, content) in before.items()

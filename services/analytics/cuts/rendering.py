@@ -26,13 +26,16 @@ from shared.kernel.errors import ReadersSeeCuts, SmallGroups
 _DEFAULT_REQUEST = FigureRequest()
 
 
-def render_files(study: StudyAtCut) -> list[FigureFile]:
-    """Returns the files of all figures for the whole study, each site of the study, and, if published, readers."""
+def render_files(study: StudyAtCut, scale: float) -> list[FigureFile]:
+    """Returns the files of all figures for the whole study, each site of the study, and, if published, readers.
+
+    `scale`: dots of a PNG file for each pixel of its picture.
+    """
     site_ids = sorted({site.site_id for site in study.snapshot.study.facts_of(SiteActivated)})
     scopes = (STUDY_SCOPE, *map(site_scope, site_ids), READERS_SCOPE)
     files = [file for scope in scopes for file in render_scope(study, scope)]
     pictures = [file for file in files if file.file_format == "svg"]
-    drawn = draw_pictures([picture.file.content for picture in pictures])
+    drawn = draw_pictures([picture.file.content for picture in pictures], scale)
     return files + [_png_file(picture, content) for picture, content in zip(pictures, drawn, strict=True)]
 
 

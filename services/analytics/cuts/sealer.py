@@ -11,6 +11,7 @@ import asyncpg
 from services.analytics.cuts.frontier import read_frontier
 from services.analytics.cuts.rendering import render_files
 from services.analytics.cuts.repository import DueCut, FigureFile, NewSeal, due_cuts, write_seal
+from services.analytics.figures.png import SCALE
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.study_at_cut import StudyAtCut
 from services.analytics.snapshot.study_reader import StudyReader
@@ -22,13 +23,16 @@ _NOBODY = frozenset[str]()
 
 class Sealer:
     """Seals the data cuts of all studies. `pool` connects as the system. `documents`: those that follow each seal.
+    `png_scale`: dots of a PNG file for each pixel of its picture.
 
     A seal and its files are one transaction: an interrupted sealing leaves nothing, and the next begins anew. Of two
     sealers at once one writes the seal, and the other finds it.
     """
 
-    def __init__(self, pool: asyncpg.Pool[Any], clock: Clock, documents: Sequence[str]) -> None:
-        self._pool, self._documents = pool, documents
+    def __init__(
+        self, pool: asyncpg.Pool[Any], clock: Clock, documents: Sequence[str], png_scale: float = SCALE
+    ) -> None:
+        self._pool, self._documents, self._png_scale = pool, documents, png_scale
         self._reader = StudyReader(pool, pool, clock)  # it reads whole studies, nothing as a member
 
     async def due(self) -> list[DueCut]:
@@ -42,7 +46,7 @@ class Sealer:
     async def prepare(self, due: DueCut) -> tuple[NewSeal, list[FigureFile]]:
         """Returns the seal of a data cut and its files, as they are written. Raises UnreadableFacts."""
         study = await self.study_at_cut(due)
-        files = await asyncio.to_thread(render_files, study)
+        files = await asyncio.to_thread(render_files, study, self._png_scale)
         return await self._new_seal(due, study.snapshot), files
 
     async def study_at_cut(self, due: DueCut) -> StudyAtCut:

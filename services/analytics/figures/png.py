@@ -15,6 +15,8 @@ from pathlib import Path
 from shared.async_cache import AsyncCache
 
 CACHE_SIZE, PROCESSES = 64, 2
+SCALE = 2.0
+"""Dots of a PNG file for each pixel of a picture, on screens of twice the density and in print."""
 _WORDS = re.compile(rb"<(title|desc)\b[^>]*>.*?</\1>", re.DOTALL)
 """The words that no picture shows. They name the position, and pictures that look alike are drawn once."""
 _PROGRAM = Path(__file__).with_name("png_program.py")
@@ -22,23 +24,25 @@ _SECONDS = 120.0
 _PICTURES_OF_A_PROCESS = 32
 
 
-def draw_pictures(pictures: Sequence[bytes]) -> list[bytes]:
-    """Returns SVG texts as PNG files. It waits for another process, so call it in a thread.
+def draw_pictures(pictures: Sequence[bytes], scale: float = SCALE) -> list[bytes]:
+    """Returns SVG texts as PNG files, with `scale` dots for each pixel.
 
+    It waits for another process, so call it in a thread.
     Raises CalledProcessError for a text that is no picture, and TimeoutExpired.
     """
     drawings = [_WORDS.sub(b"", picture) for picture in pictures]
     distinct, files = list(dict.fromkeys(drawings)), dict[bytes, bytes]()
     for start in range(0, len(distinct), _PICTURES_OF_A_PROCESS):
         part = distinct[start : start + _PICTURES_OF_A_PROCESS]
-        files |= zip(part, _draw_part(part), strict=True)
+        files |= zip(part, _draw_part(part, scale), strict=True)
     return [files[drawing] for drawing in drawings]
 
 
-def _draw_part(pictures: Sequence[bytes]) -> list[bytes]:
+def _draw_part(pictures: Sequence[bytes], scale: float) -> list[bytes]:
+    task = {"scale": scale, "pictures": [picture.decode() for picture in pictures]}
     answer = subprocess.run(
         [sys.executable, "-I", str(_PROGRAM)],
-        input=json.dumps([picture.decode() for picture in pictures]).encode(),
+        input=json.dumps(task).encode(),
         stdout=subprocess.PIPE,
         check=True,
         timeout=_SECONDS,

@@ -1,4 +1,4 @@
-"""The program that draws pictures: SVG texts from standard input, PNG files to standard output, both as JSON.
+"""The program that draws pictures: a scale and SVG texts from standard input, PNG files to standard output, as JSON.
 
 It runs in a process of its own, because drawing holds the lock of the interpreter: half a second for a tall picture.
 """
@@ -13,17 +13,17 @@ from pathlib import Path
 import font_source_sans_pro  # type: ignore[import-untyped]
 import resvg_py
 
-_FAMILY, _SCALE = "Source Sans Pro", 2
+_FAMILY = "Source Sans Pro"
 _FONTS = [
     str(Path(font_source_sans_pro.font_directory) / f"SourceSansPro-{weight}.ttf") for weight in ("Regular", "Semibold")
 ]
 
 
-def draw(svg: str) -> bytes:
-    """Returns a picture at twice its size on white, with the fonts of the release: the same bytes on every machine."""
+def draw(svg: str, scale: float) -> bytes:
+    """Returns a picture on white, with the fonts of the release: the same bytes on every machine."""
     return resvg_py.svg_to_bytes(
         svg_string=svg,
-        zoom=_SCALE,
+        zoom=scale,
         background="#ffffff",
         skip_system_fonts=True,
         font_files=_FONTS,
@@ -33,4 +33,5 @@ def draw(svg: str) -> bytes:
 
 
 if __name__ == "__main__":
-    json.dump([b64encode(draw(svg)).decode() for svg in json.load(sys.stdin)], sys.stdout)
+    task = json.load(sys.stdin)
+    json.dump([b64encode(draw(svg, task["scale"])).decode() for svg in task["pictures"]], sys.stdout)

@@ -15,9 +15,12 @@ from shared.kernel.clock import Clock
 from shared.testing.builders import facts
 from tests.integration.support.analytics_app import AnalyticsStudy
 
+SMALL = 0.05
+"""A scale of PNG files for tests that look at other files: pictures of full size take most of the time of a seal."""
 
-def open_sealer(study: AnalyticsStudy) -> Sealer:
-    return Sealer(study.database.system, Clock(), list(DOCUMENTS))
+
+def open_sealer(study: AnalyticsStudy, png_scale: float = SMALL) -> Sealer:
+    return Sealer(study.database.system, Clock(), list(DOCUMENTS), png_scale)
 
 
 async def due_cuts(study: AnalyticsStudy) -> list[DueCut]:
@@ -25,11 +28,11 @@ async def due_cuts(study: AnalyticsStudy) -> list[DueCut]:
     return [due for due in await open_sealer(study).due() if due.study_id == study.study_id]
 
 
-async def seal_cuts(study: AnalyticsStudy) -> list[str]:
+async def seal_cuts(study: AnalyticsStudy, png_scale: float = SMALL) -> list[str]:
     """Seals what is due, and returns the names of the cuts."""
     due = await due_cuts(study)
     for cut in due:
-        assert await open_sealer(study).seal(cut)
+        assert await open_sealer(study, png_scale).seal(cut)
     return [sealed.cut.name for sealed in due]
 
 
