@@ -34,7 +34,6 @@ from shared.postgres.migrations import Migrations, migrate
 from shared.postgres.tenancy import open_pool
 from shared.runtime.service_process import EVENT_STORE
 
-pytest_plugins = ("tests.demo",)
 pytest.register_assert_rewrite("shared.testing")
 # The time of an example depends on the machine and is not promised. `make test-unit` tries fewer examples.
 settings.register_profile("quartal", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,4 +1,4 @@
-"""A running demo, as `make demo` starts it: one for each session, on a free port, with its own data."""
+"""A running demo, as `make demo` starts it, on a free port, with its own data."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from infra.cli.up import DEFAULTS
 from infra.issuer import Issuer
@@ -109,9 +109,9 @@ def create_demo(**settings: str) -> Demo:
     return Demo(folder / "data", free_port(), settings=settings)
 
 
-@pytest.fixture(scope="session")
-def demo() -> Iterator[Demo]:
-    """The demo of the session, for tests that add to it and leave it running."""
+@contextmanager
+def open_demo() -> Iterator[Demo]:
+    """Runs a demo for the tests of a folder, which add to it and leave it running."""
     running = create_demo(QUARTAL_ADMINISTRATORS=f"{DEFAULTS['QUARTAL_ADMINISTRATORS']},{OPENER}")
     try:
         running.start()

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from infra.reference.study import SITE_ID, STUDY_ID
-from tests.demo import SAME_ORIGIN_HEADERS, Demo
+from tests.demo import SAME_ORIGIN_HEADERS, Demo, open_demo
 
 pytest.register_assert_rewrite("tests.browser.support")
 ARGUMENTS = [
@@ -32,6 +32,13 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
     return {**browser_type_launch_args, "executable_path": chromium, "args": ARGUMENTS}
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[Demo]:
+    """The demo of this folder's tests."""
+    with open_demo() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
