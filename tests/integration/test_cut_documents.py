@@ -6,7 +6,7 @@ import csv
 import re
 import secrets
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from io import StringIO
@@ -19,7 +19,6 @@ import pytest
 
 from services.analytics.documents import repository
 from services.analytics.documents.registry import DOCUMENTS
-from services.analytics.documents.repository import DocumentFile
 from services.analytics.documents.sealer import DocumentSealer
 from services.analytics.documents.service import format_size
 from services.analytics.rebuild.rebuild import rebuild
@@ -31,7 +30,14 @@ from shared.testing.builders.participant_history import ParticipantHistory
 from tests.conftest import Database, PostgresServer
 from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
 from tests.integration.support.analytics_database import own_analytics_database
-from tests.integration.support.sealing import make_documents, page_request, take_sealed_cut
+from tests.integration.support.sealing import (
+    Interrupted,
+    execute_as_owner,
+    interrupted,
+    make_documents,
+    page_request,
+    take_sealed_cut,
+)
 
 CUT_ON = "2024-12-31"
 MEMBERS = ("investigator", "auditor", "site@rome", "coordinator@milan", "reader")
@@ -229,16 +235,6 @@ async def test_cut_of_a_version_without_documents_gets_them_later_and_says_so(ow
     assert {row["sealed_later"] for row in (await study.get("documents", at="cut:new")).json()["rows"]} == {False}
 
 
-class MakingInterrupted(Exception):
-    """The process is ended from outside."""
-
-
-def interrupted(files: Sequence[DocumentFile], count: int) -> Iterator[DocumentFile]:
-    """Yields some of the files, and is then killed."""
-    yield from files[:count]
-    raise MakingInterrupted
-
-
 async def test_interrupted_making_of_documents_leaves_nothing_and_begins_anew(study: AnalyticsStudy) -> None:
     await take_sealed_cut(study, "first", CUT_ON)
     waiting = await study.get("report.pdf", at="cut:first")
@@ -249,7 +245,7 @@ async def test_interrupted_making_of_documents_leaves_nothing_and_begins_anew(st
     files = await sealer.prepare(due, {})
     stored = "select count(*) from cut_document_file where study_id = $1"
     for count in (0, 2):
-        with pytest.raises(MakingInterrupted):
+        with pytest.raises(Interrupted):
             await repository.write_documents(study.database.system, due, interrupted(files, count), "0.1.0")
         assert due in await sealer.due()
         assert await study.database.system.fetchval(stored, study.study_id) == 0
@@ -273,14 +269,6 @@ async def test_documents_are_hidden_from_other_sites_by_the_database(sealed_stud
         )
         scopes = await connection.fetch("select distinct scope from cut_document_file order by 1")
     assert [row["scope"] for row in scopes] == ["readers", "site:rome"]
-
-
-async def execute_as_owner(study: AnalyticsStudy, statement: str) -> None:
-    connection = await asyncpg.connect(study.database.superuser_url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 async def test_cohort_page_at_a_data_cut_links_to_its_documents(sealed_study: AnalyticsStudy) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,6 @@ import pytest
 
 from services.analytics.cuts import repository
 from services.analytics.cuts.process import seal_until
-from services.analytics.cuts.repository import FigureFile
 from services.analytics.figures.files import MEDIA_TYPES
 from services.analytics.figures.png import SCALE
 from services.analytics.figures.registry import FIGURES
@@ -32,7 +31,10 @@ from tests.conftest import MIGRATIONS, Database, PostgresServer, runtime_roles
 from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
 from tests.integration.support.analytics_database import own_analytics_database
 from tests.integration.support.sealing import (
+    Interrupted,
     due_cuts,
+    execute_as_owner,
+    interrupted,
     open_sealer,
     page_request,
     seal_cuts,
@@ -117,14 +119,6 @@ async def numbers(study: AnalyticsStudy, name: str = "flow", member: str = "inve
     answer = await study.get(f"figures/{name}.json", member, **params)
     assert answer.status_code == 200, answer.text
     return answer.json()
-
-
-async def execute_as_owner(study: AnalyticsStudy, statement: str, *arguments: object) -> None:
-    connection = await asyncpg.connect(study.database.superuser_url)
-    try:
-        await connection.execute(statement, *arguments)
-    finally:
-        await connection.close()
 
 
 async def count_seals(study: AnalyticsStudy) -> tuple[int, int]:
@@ -311,23 +305,13 @@ async def is_sealed(study: AnalyticsStudy, name: str) -> bool:
     return name not in [due.cut.name for due in await due_cuts(study)]
 
 
-class SealingInterrupted(Exception):
-    """The process is ended from outside."""
-
-
-def interrupted(files: Sequence[FigureFile], count: int) -> Iterator[FigureFile]:
-    """Yields some of the files, and is then killed."""
-    yield from files[:count]
-    raise SealingInterrupted
-
-
 async def test_interrupted_sealing_leaves_nothing_and_begins_anew(study: AnalyticsStudy) -> None:
     await study.project([study.study.record(facts.cut_taken("interim", CUT_ON))])
     (due,) = await due_cuts(study)
     sealer = open_sealer(study)
     seal, files = await sealer.prepare(due)
     for count in (0, 1, 30):
-        with pytest.raises(SealingInterrupted):
+        with pytest.raises(Interrupted):
             await repository.write_seal(study.database.system, seal, interrupted(files, count))
         assert await count_seals(study) == (0, 0)
     assert (await numbers(study, at=CUT))["sealed"] is False

@@ -45,7 +45,7 @@ TESTS_OF_EVERY_FACT = (
 )
 WITHOUT_FACTS = tuple(
     f"--ignore=tests/unit/analytics/{name}"
-    for name in ("disclosure", "endpoints", "figures", "reminders", "statistics")
+    for name in ("datasets", "disclosure", "endpoints", "figures", "reminders", "reports", "statistics")
 )
 """Tests of what is computed from rows. They know no type of a fact, and run in the checkout."""
 TEST_SELECTION = "imaging or correct or enrollment or not ["

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import asyncpg
 
 from services.analytics.cuts.repository import DueCut
 from services.analytics.cuts.sealer import Sealer
@@ -15,6 +17,7 @@ from shared.kernel.clock import Clock
 from shared.testing.builders import facts
 from tests.integration.support.analytics_app import AnalyticsStudy
 
+File = TypeVar("File")
 SMALL = 0.05
 """A scale of PNG files for tests that look at other files: pictures of full size take most of the time of a seal."""
 
@@ -51,6 +54,25 @@ async def take_sealed_cut(study: AnalyticsStudy, name: str, on: str) -> int:
     position = study.position
     assert await seal_cuts(study) == [name]
     return position
+
+
+class Interrupted(Exception):
+    """The process is ended from outside."""
+
+
+def interrupted(files: Sequence[File], count: int) -> Iterator[File]:
+    """Yields some of the files, and is then killed."""
+    yield from files[:count]
+    raise Interrupted
+
+
+async def execute_as_owner(study: AnalyticsStudy, statement: str, *arguments: object) -> None:
+    """Executes a statement that no role of the services may execute."""
+    connection = await asyncpg.connect(study.database.superuser_url)
+    try:
+        await connection.execute(statement, *arguments)
+    finally:
+        await connection.close()
 
 
 def page_request(study: AnalyticsStudy, member: str, at: str | None = "cut:interim", **params: str) -> dict[str, Any]:
