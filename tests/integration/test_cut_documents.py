@@ -31,7 +31,7 @@ from tests.conftest import Database, PostgresServer
 from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
 from tests.integration.support.analytics_database import own_analytics_database
 from tests.integration.support.sealing import (
-    Interrupted,
+    SealInterrupted,
     execute_as_owner,
     interrupted,
     make_documents,
@@ -245,7 +245,7 @@ async def test_interrupted_making_of_documents_leaves_nothing_and_begins_anew(st
     files = await sealer.prepare(due, {})
     stored = "select count(*) from cut_document_file where study_id = $1"
     for count in (0, 2):
-        with pytest.raises(Interrupted):
+        with pytest.raises(SealInterrupted):
             await repository.write_documents(study.database.system, due, interrupted(files, count), "0.1.0")
         assert due in await sealer.due()
         assert await study.database.system.fetchval(stored, study.study_id) == 0

@@ -31,7 +31,7 @@ from tests.conftest import MIGRATIONS, Database, PostgresServer, runtime_roles
 from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
 from tests.integration.support.analytics_database import own_analytics_database
 from tests.integration.support.sealing import (
-    Interrupted,
+    SealInterrupted,
     due_cuts,
     execute_as_owner,
     interrupted,
@@ -311,7 +311,7 @@ async def test_interrupted_sealing_leaves_nothing_and_begins_anew(study: Analyti
     sealer = open_sealer(study)
     seal, files = await sealer.prepare(due)
     for count in (0, 1, 30):
-        with pytest.raises(Interrupted):
+        with pytest.raises(SealInterrupted):
             await repository.write_seal(study.database.system, seal, interrupted(files, count))
         assert await count_seals(study) == (0, 0)
     assert (await numbers(study, at=CUT))["sealed"] is False

@@ -56,14 +56,14 @@ async def take_sealed_cut(study: AnalyticsStudy, name: str, on: str) -> int:
     return position
 
 
-class Interrupted(Exception):
+class SealInterrupted(Exception):
     """The process is ended from outside."""
 
 
 def interrupted(files: Sequence[File], count: int) -> Iterator[File]:
     """Yields some of the files, and is then killed."""
     yield from files[:count]
-    raise Interrupted
+    raise SealInterrupted
 
 
 async def execute_as_owner(study: AnalyticsStudy, statement: str, *arguments: object) -> None:
