@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +20,12 @@ import httpx
 from infra.cli.up import DEFAULTS
 from infra.issuer import Issuer
 from infra.local.ports import free_port
-from infra.reference.study import CRITERIA, FROZEN_TODAY, SITE_ID, subject
+from infra.reference.study import CRITERIA, FROZEN_TODAY, SITE_ID, STUDY_ID, subject
 from shared.kernel.clock import Clock
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 READY_TIMEOUT_SECONDS = 180.0
+APPLY_TIMEOUT_SECONDS = 30.0
 OPENER = "opener"
 """A member who may open a study under any id; administrators of the demo may open one under their own."""
 SAME_ORIGIN_HEADERS = {"Sec-Fetch-Site": "same-origin"}
@@ -96,6 +97,20 @@ class Demo:
         """Returns a client of a member with this role; its paths begin at the root of the server."""
         all_headers = {"Authorization": f"Bearer {self.token(role, site, study)}", **headers}
         return httpx.Client(base_url=self.url, headers=all_headers, timeout=30, trust_env=False)
+
+    def register(self, *facts: Mapping[str, Any], role: str = "site") -> dict[str, Any]:
+        """Registers a participant of the reference study; returns the answer when analytics has applied the facts."""
+        answer: dict[str, Any]
+        with self.client(role, SITE_ID) as http:
+            participants = f"v1/studies/{STUDY_ID}/participants"
+            response = http.post(f"/enrollment/{participants}", json={"facts": facts})
+            answer = response.raise_for_status().json()
+            timeline = f"/analytics/{participants}/{answer['participant_id']}/timeline.json"
+            deadline = time.monotonic() + APPLY_TIMEOUT_SECONDS
+            while (applied := http.get(timeline)).status_code == 404 and time.monotonic() < deadline:
+                time.sleep(0.02)
+            applied.raise_for_status()
+        return answer
 
     def figure(self, name: str, study: str = "atc-rt", role: str = "investigator", **params: str) -> dict[str, Any]:
         with self.client(role, study=study) as http:

@@ -2,7 +2,7 @@
 # Every test, in two processes, in the order of their names, the long ones first; tests/conftest.py says which stay together.
 # Properties are tried with fewer examples than by pytest alone.
 # The tests of two years are a call of their own, because their longest file would otherwise be started last.
-# Browser tests run in a call of their own: Playwright's loop and pytest-asyncio's do not share a process.
+# Browser tests run in a call of their own: Playwright's loop and pytest-asyncio's do not share a process. Each of the two has a demo.
 set -eu
 cd "$(dirname "$0")/../.."
 PY=.venv/bin/python
@@ -12,7 +12,7 @@ $PY -m pytest tests --ignore=tests/browser --ignore=tests/two_years -n 2 --hypot
 $PY -m pytest tests/two_years -n 2 --dist loadscope --no-loadscope-reorder --durations=3
 if CHROMIUM=$(sh infra/local/chromium.sh --find); then
     export CHROMIUM
-    $PY -m pytest tests/browser
+    $PY -m pytest tests/browser -n 2 --dist loadscope --no-loadscope-reorder --durations=5
 else
     echo "Browser tests are skipped: there is no Chromium here (as root, make chromium installs Debian's)."
 fi

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from infra.reference.study import SITE_ID, STUDY_ID
 from tests.demo import SAME_ORIGIN_HEADERS, Demo, open_demo
 
 pytest.register_assert_rewrite("tests.browser.support")
+expect.set_options(timeout=30_000)  # a page shows a fact when analytics has applied it
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",

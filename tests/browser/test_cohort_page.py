@@ -12,7 +12,6 @@ from tests.browser.conftest import IMAGES
 from tests.browser.support.page_checks import check_on_desk_and_phone
 from tests.demo import SCREENING_DATA
 
-TIMEOUT_MS = 20_000
 HTML = {"accept": "text/html"}
 DESKTOP_SIZE, PHONE_SIZE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
@@ -29,7 +28,7 @@ def load_figures(page: Page) -> None:
     """Scrolls to every figure, which is then whole."""
     for figure in FIGURES:
         page.locator(f"#{figure}").evaluate("figure => figure.scrollIntoView()")  # it may be replaced meanwhile
-        expect(page.locator(f"#{figure} svg[role=img]")).to_be_visible(timeout=TIMEOUT_MS)
+        expect(page.locator(f"#{figure} svg[role=img]")).to_be_visible()
 
 
 def open_tables(page: Page) -> None:
@@ -105,7 +104,7 @@ def test_recorded_fact_updates_the_figure_without_reload_and_keeps_the_focus(
     cohort.locator("#flow-file2").focus()
     cohort.evaluate("window.sameDocument = true")
     screen_participant(SCREENING_DATA)
-    expect(screened).to_have_text(str(screened_count + 1), timeout=TIMEOUT_MS)
+    expect(screened).to_have_text(str(screened_count + 1))
     assert int(flow.get_attribute("data-version") or 0) > version_before
     expect(headline).to_have_attribute("data-version", flow.get_attribute("data-version") or "")
     expect(cohort.locator("[data-show=version]")).to_have_text(flow.get_attribute("data-version") or "")

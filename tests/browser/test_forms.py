@@ -18,15 +18,12 @@ REFUSED = "Failed to load resource: the server responded with a status of 422 (U
 
 @pytest.fixture(scope="session")
 def participant_id(demo: Demo) -> str:
-    with demo.client("site", SITE_ID) as http:
-        facts = [
-            {"type": "participant.screened", "data": SCREENING_DATA},
-            {"type": "participant.consented", "data": {"signed_on": "2025-01-31", "form_version": "2.0"}},
-            {"type": "participant.enrolled", "data": {"enrolled_on": "2025-01-31"}},
-        ]
-        response = http.post(f"/enrollment/v1/studies/{STUDY_ID}/participants", json={"facts": facts})
-        response.raise_for_status()
-        return str(response.json()["participant_id"])
+    facts = [
+        {"type": "participant.screened", "data": SCREENING_DATA},
+        {"type": "participant.consented", "data": {"signed_on": "2025-01-31", "form_version": "2.0"}},
+        {"type": "participant.enrolled", "data": {"enrolled_on": "2025-01-31"}},
+    ]
+    return str(demo.register(*facts)["participant_id"])
 
 
 @pytest.fixture(params=[390, 1280], ids=["phone", "desk"])

@@ -96,9 +96,7 @@ def recorded(demo: Demo) -> dict[str, str]:
         {"type": "participant.consented", "data": {"signed_on": "2025-01-31", "form_version": "2.0"}},
         {"type": "participant.enrolled", "data": {"enrolled_on": "2025-01-31"}},
     ]
-    with demo.client("coordinator", SITE_ID) as http:
-        response = http.post(f"/enrollment/v1/studies/{STUDY_ID}/participants", json={"facts": facts})
-        answer = response.raise_for_status().json()
+    answer = demo.register(*facts, role="coordinator")
     return {"participant": f"participants/{answer['participant_id']}", "event": answer["event_ids"][0]}
 
 

@@ -45,7 +45,7 @@ def test_timeline_is_updated_without_reload(
     before = timeline.get_attribute("data-version") or ""
     participant_page.evaluate("window.sameDocument = true")
     screen_participant(SCREENING_DATA)
-    expect(timeline).not_to_have_attribute("data-version", before, timeout=20_000)
+    expect(timeline).not_to_have_attribute("data-version", before)
     expect(participant_page.locator("[data-show=version]")).to_have_text(timeline.get_attribute("data-version") or "")
     assert participant_page.evaluate("window.sameDocument") is True
 

@@ -13,7 +13,6 @@ from infra.reference.study import STUDY_ID
 from services.analytics.figures.registry import FIGURES
 from tests.demo import SAME_ORIGIN_HEADERS, Demo
 
-TIMEOUT_MS = 20_000
 PUBLISHED_FIGURES = [name for name, figure in FIGURES.items() if not figure.DISCLOSURE.person_level]
 FindViolations = Callable[[], list[tuple[str, list[str]]]]
 
@@ -56,7 +55,7 @@ def test_new_data_cut_replaces_the_publication_without_reload(page: Page, demo: 
     before = page.locator("[data-publication]").inner_text()
     page.evaluate("window.sameDocument = true")
     name = take_cut(demo, LIVE_STUDY)
-    expect(page.locator("[data-publication]")).to_have_text(name, timeout=TIMEOUT_MS)
+    expect(page.locator("[data-publication]")).to_have_text(name)
     version = page.locator("#publication").get_attribute("data-version") or ""
     expect(page.locator("[data-show=version]")).to_have_text(version)
     assert page.evaluate("window.sameDocument") is True

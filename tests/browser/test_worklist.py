@@ -47,7 +47,7 @@ def test_open_worklist_is_updated_without_reload(worklist: Page, screen_particip
     before = version_label.inner_text()
     worklist.evaluate("window.sameDocument = true")
     screen_participant(SCREENING_DATA)
-    expect(version_label).not_to_have_text(before, timeout=20_000)
+    expect(version_label).not_to_have_text(before)
     assert worklist.evaluate("window.sameDocument") is True
 
 
@@ -130,7 +130,7 @@ def test_ticked_visits_stay_ticked_when_the_list_is_updated(page: Page, treated_
     page.get_by_role("checkbox", name=re.compile("^Choose")).first.check()
     position = page.locator("[data-live=worklist]").get_attribute("data-version") or ""
     treated_study.enroll_at("rome")
-    expect(page.locator("[data-live=worklist]")).not_to_have_attribute("data-version", position, timeout=20_000)
+    expect(page.locator("[data-live=worklist]")).not_to_have_attribute("data-version", position)
     expect(page.get_by_role("checkbox", checked=True)).to_have_count(1)
 
 
