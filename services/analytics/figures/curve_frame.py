@@ -80,8 +80,10 @@ class CurveAxes:
 
 
 def line_styles(count: int) -> list[LineStyle]:
-    """Returns a style for each of so many curves."""
-    return [LineStyle(*_STYLES[number % len(_STYLES)]) for number in range(count)]
+    """Returns a style for each of so many curves. Only after sixteen a style comes again."""
+    colors, dashes = [style[:2] for style in _STYLES], [style[2] for style in _STYLES]
+    size = len(_STYLES)
+    return [LineStyle(*colors[number % size], dashes[(number + number // size) % size]) for number in range(count)]
 
 
 def axis_ticks(last_day: int) -> list[float]:

@@ -228,8 +228,10 @@ class SurvivalFigure(Figure):
         if len(self.groups) > 1:
             return [(noun, str(events), noun)]
         (group,) = self.groups
-        median = describe_months(group.median.estimate)
-        return [(noun, str(events), f"{noun} of {group.n} at risk"), ("median", median, "median, in months")]
+        numbers = [(noun, str(events), f"{noun} of {group.n} at risk")]
+        if group.n:
+            numbers.append(("median", describe_months(group.median.estimate), "median, in months"))
+        return numbers
 
     def table(self) -> FigureTable:
         """Returns a row for every row of every curve."""

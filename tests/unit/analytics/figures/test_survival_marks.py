@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.analytics.figures.curve_frame import line_styles
 from services.analytics.figures.figure import FigureContext
 from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.overall_survival import OverallSurvival
@@ -110,3 +111,15 @@ def test_day_of_one_proof_of_life_between_two_points_does_not_show_to_readers() 
     ]
     published = [compute(OverallSurvival, *study).published(5, FOUR_CASES_CUT).to_json() for study in studies]
     assert published[0] == published[1] == published[2]
+
+
+def test_sixteen_curves_are_told_apart() -> None:
+    styles = line_styles(16)
+    assert len(set(styles)) == 16
+    assert len({style.dash for style in styles[:4]}) == len({style.color for style in styles[:4]}) == 4
+
+
+def test_curve_of_nobody_has_no_median() -> None:
+    assert [name for name, _, _ in compute(OverallSurvival).headline(CONTEXT)] == ["deaths"]
+    (deaths, median) = compute(OverallSurvival, followed(*alive(100))).headline(CONTEXT)
+    assert (deaths[1:], median[1:]) == (("0", "deaths of 1 at risk"), ("not reached", "median, in months"))
