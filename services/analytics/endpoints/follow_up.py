@@ -13,7 +13,7 @@ from services.analytics.endpoints.overall_survival import overall_survival
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.snapshot.flow import completion_days
 from services.analytics.snapshot.selection import Selection
-from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from services.analytics.statistics.follow_up import clark_completeness
 from services.analytics.statistics.risk_sets import CENSORED
 
@@ -29,14 +29,14 @@ class RecentProofs:
 def follow_up_times(snapshot: StudySnapshot, selection: Selection) -> EndpointTimes:
     """Returns the times of overall survival with the end of follow-up as the event, and death as censoring.
 
-    A participant whose death has no date is censored: nobody lost sight of them.
+    A participant whose death has no date is censored, and so is the time before a group is reached: nobody lost sight
+    of them.
     """
-    times = overall_survival(snapshot, selection)
-    undated = (snapshot.subjects["died_precision"] == UNDATED) & (
-        snapshot.subjects["dead_from"] <= selection.cut_number
-    )
-    is_followed_up = (times.observations.causes == CENSORED) & ~undated[times.subjects]
-    return replace(times, observations=times.observations.with_causes(is_followed_up))
+    times, cut = overall_survival(snapshot, selection), selection.cut_number
+    ends = VitalStatus.of(snapshot).exits(cut).day[times.subjects]
+    is_last = times.origins + times.observations.exits == ends
+    is_alive = (times.observations.causes == CENSORED) & ~_has_undated_death(snapshot, cut)[times.subjects]
+    return replace(times, observations=times.observations.with_causes(is_last & is_alive))
 
 
 def completeness(snapshot: StudySnapshot, selection: Selection) -> float | None:
@@ -45,13 +45,20 @@ def completeness(snapshot: StudySnapshot, selection: Selection) -> float | None:
     Possible are the days to the death, of a death without a date those observed, and of all others those to the
     cut-off or the end of planned follow-up. Observed days are capped alike.
     """
-    times = overall_survival(snapshot, replace(selection, by=None))
+    times, cut = overall_survival(snapshot, replace(selection, by=None)), selection.cut_number
     subjects, origins, observed = times.subjects, times.origins, times.observations.exits
-    planned = np.minimum(selection.cut_number, completion_days(snapshot, selection.cut_number).day.astype(np.int64))
+    planned = np.minimum(cut, completion_days(snapshot, cut).day.astype(np.int64))
     potential = np.minimum(planned, snapshot.subjects["died_on"])[subjects] - origins
     is_event = times.observations.causes != CENSORED
-    is_undated = (snapshot.subjects["died_precision"] == UNDATED)[subjects]
+    is_undated = _has_undated_death(snapshot, cut)[subjects]
     return clark_completeness(observed, _not_negative(np.where(is_event | is_undated, observed, potential)))
+
+
+def _has_undated_death(snapshot: StudySnapshot, cut: int) -> Mask:
+    """Returns which participants are dead at the cut-off, and have been since their last proof of life."""
+    subjects = snapshot.subjects
+    is_undated: Mask = (subjects["died_precision"] == UNDATED) & (subjects["dead_from"] <= cut)
+    return is_undated
 
 
 def _not_negative(days: Days) -> Days:

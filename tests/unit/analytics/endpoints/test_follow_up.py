@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.analytics.endpoints.follow_up import RecentProofs, completeness, currency, follow_up_times
 from services.analytics.statistics.kaplan_meier import kaplan_meier, quantile
+from services.analytics.statistics.risk_sets import CENSORED
 from shared.testing.builders import facts
 from tests.unit.analytics.endpoints.cohorts import (
     FOUR_CASES_CUT,
@@ -15,9 +18,11 @@ from tests.unit.analytics.endpoints.cohorts import (
     dead,
     four_cases,
     selection,
+    stereotactic_course,
     times_of,
     treated,
 )
+from tests.unit.analytics.endpoints.known_lives import COHORTS, KnownLife
 
 
 def test_given_the_four_cases_then_the_undated_death_is_censored_in_the_reverse_curve() -> None:
@@ -36,6 +41,22 @@ def test_given_a_dead_and_a_censored_participant_on_one_day_then_the_dead_are_at
     assert curve.estimate.tolist() == pytest.approx([1, 2 / 3, 0])
 
 
+def test_given_a_stereotactic_course_then_reaching_the_group_ends_nobodys_follow_up() -> None:
+    reaching = treated(stereotactic_course(40), *alive(100))
+    times = follow_up_times(cohort_of([reaching, treated(*alive(60))]), selection(300, by="subset"))
+    assert times_of(times, "other") == [Time(0, 40, False), Time(0, 60, True)]
+    assert times_of(times, "stereotactic") == [Time(40, 100, True)]
+
+
+@given(COHORTS, st.integers(0, 35))
+def test_given_any_division_then_as_many_ends_of_follow_up_are_counted(cohort: list[KnownLife], cut: int) -> None:
+    snapshot = cohort_of([life.facts() for life in cohort])
+    whole, *divided = (follow_up_times(snapshot, selection(cut, by=by)) for by in (None, "subset", "delivery", "sex"))
+    ends = [times.subjects[times.observations.causes != CENSORED].tolist() for times in divided]
+    expected = whole.subjects[whole.observations.causes != CENSORED].tolist()
+    assert [sorted(subjects) for subjects in ends] == [sorted(expected)] * 3
+
+
 def test_given_nobody_then_completeness_is_undefined() -> None:
     assert completeness(cohort_of([]), selection(300)) is None
     assert completeness(cohort_of([treated(dead(0))]), selection(300)) is None
@@ -48,6 +69,16 @@ def test_given_follow_up_beyond_the_plan_then_both_times_end_with_the_plan() -> 
     silent = treated(facts.radiotherapy_completed(28), *alive(400))
     late, later = (completeness(cohort_of([silent]), selection(cut)) for cut in (1500, 2000))
     assert late == later
+
+
+def test_given_an_undated_death_after_the_cut_off_then_the_participant_is_living_until_the_plan_ends() -> None:
+    """Both end follow-up with the plan, in 2026; alone, the death of the first may not lengthen the possible time."""
+    ended = facts.radiotherapy_completed(28)
+    dying, living = treated(ended, *alive(1000), dead(None)), treated(ended, *alive(1000))
+    silent = treated(ended, *alive(400))
+    completenesses = [completeness(cohort_of([other, silent]), selection(900)) for other in (dying, living)]
+    assert completenesses[0] == completenesses[1]
+    assert completeness(cohort_of([dying, silent]), selection(1000)) != completenesses[0]
 
 
 def test_given_a_withdrawal_then_the_time_after_it_was_possible() -> None:
