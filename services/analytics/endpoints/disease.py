@@ -63,6 +63,23 @@ def deaths_after_gap(snapshot: StudySnapshot, selection: Selection, life: Exits)
     return is_after_gap
 
 
+def deaths_after_missed_intervals(snapshot: StudySnapshot, selection: Selection, life: Exits) -> Mask:
+    """Returns which participants died after more than one planned visit without a disease assessment.
+
+    Visits count whose window opened after the last assessment, or else after the origin, and closed before the death.
+    """
+    visits, assessed = snapshot.tables["visit"], censored_days(snapshot, selection, life).day
+    subjects, cut = snapshot.subject_indexes(visits), selection.cut_number
+    is_valid = (visits["valid_from"] <= cut) & (cut <= visits["valid_to"])
+    is_missed = is_valid & (visits["opens"] > assessed[subjects]) & (visits["closes"] < life.day[subjects])
+    schedules = (subjects[is_missed].astype(np.int64) << 32) + visits["schedule"][is_missed]
+    of_schedule, missed = np.unique(schedules, return_counts=True)
+    are_many = np.zeros(len(snapshot.subjects), dtype=bool)
+    are_many[of_schedule[missed > 1] >> 32] = True
+    has_died: Mask = life.cause != CENSORED
+    return has_died & are_many
+
+
 def _of_kind(snapshot: StudySnapshot, kind: str) -> Table:
     days = snapshot.tables["subject_day"]
     return days.where(days["kind"] == snapshot.words.code(kind))

@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from services.analytics.endpoints.disease import censored_days, deaths_after_gap, first_progressions
+from services.analytics.endpoints.disease import (
+    censored_days,
+    deaths_after_gap,
+    deaths_after_missed_intervals,
+    first_progressions,
+)
 from services.analytics.endpoints.exits import Exits, VitalStatus
 from services.analytics.endpoints.sensitivity import SensitivityName, sensitivity_readings
 from services.analytics.endpoints.time_to_event import EndpointTimes, observe_endpoint
 from services.analytics.snapshot.selection import Selection
-from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from services.analytics.statistics.risk_sets import CENSORED
 
 PROGRESSION = 1
@@ -59,9 +64,24 @@ def other_progression_readings(
 def count_deaths_without_assessment(snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> int:
     """Returns how many of those counted died without progression, and without a disease assessment in 183 days before.
 
-    Of two times of a participant, only that with the death is looked at. The origin is no assessment.
+    The origin is no assessment.
     """
+    return _count_deaths(snapshot, selection, times, deaths_after_gap)
+
+
+def count_deaths_after_missed_intervals(snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> int:
+    """Returns how many of those counted died without progression, and after more than one missed interval of visits."""
+    return _count_deaths(snapshot, selection, times, deaths_after_missed_intervals)
+
+
+def _count_deaths(
+    snapshot: StudySnapshot,
+    selection: Selection,
+    times: EndpointTimes,
+    choose: Callable[[StudySnapshot, Selection, Exits], Mask],
+) -> int:
+    """Returns how many deaths without progression are chosen. Of two times of a participant, one has the death."""
     life = VitalStatus.of(snapshot).exits(selection.cut_number)
     is_death = first_progressions(snapshot, selection).day > life.day
-    is_long_ago = is_death & deaths_after_gap(snapshot, selection, life)
-    return int(np.sum(is_long_ago[times.subjects[times.observations.causes != CENSORED]]))
+    is_chosen = is_death & choose(snapshot, selection, life)
+    return int(np.sum(is_chosen[times.subjects[times.observations.causes != CENSORED]]))

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.endpoints.progression_free_survival import (
+    count_deaths_after_missed_intervals,
     count_deaths_without_assessment,
     other_progression_readings,
     progression_free_survival,
@@ -36,7 +37,7 @@ class ProgressionFreeSurvival(SurvivalFigure):
     )
     TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day", "visit")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
-        counts=SURVIVAL_DISCLOSURE.counts | {"deaths_without_assessment"},
+        counts=SURVIVAL_DISCLOSURE.counts | {"deaths_without_assessment", "deaths_after_missed_intervals"},
         divisible=True,
         person_level=False,
         other_numbers=SURVIVAL_DISCLOSURE.other_numbers,
@@ -52,10 +53,17 @@ class ProgressionFreeSurvival(SurvivalFigure):
     deaths_without_assessment: int | None = Field(
         default=None, description="deaths without progression, and without a disease assessment in the 183 days before"
     )
+    deaths_after_missed_intervals: int | None = Field(
+        default=None,
+        description="deaths without progression, and after more than one planned visit without a disease assessment",
+    )
 
     @classmethod
     def _own_members(cls, snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> dict[str, object]:
-        return {"deaths_without_assessment": count_deaths_without_assessment(snapshot, selection, times)}
+        return {
+            "deaths_without_assessment": count_deaths_without_assessment(snapshot, selection, times),
+            "deaths_after_missed_intervals": count_deaths_after_missed_intervals(snapshot, selection, times),
+        }
 
     @classmethod
     def _times(cls, snapshot: StudySnapshot, selection: Selection) -> EndpointTimes:
@@ -69,8 +77,12 @@ class ProgressionFreeSurvival(SurvivalFigure):
 
     def provenance(self, context: FigureContext) -> str:
         """Returns the deaths long after the last disease assessment, and the last sentence of a caption."""
-        if not self.deaths_without_assessment:
-            return super().provenance(context)
-        deaths = count_noun(self.deaths_without_assessment, "death")
-        words = f"{deaths} without progression had no disease assessment in the 183 days before."
-        return f"{words} {super().provenance(context)}"
+        return " ".join([*self._describe_deaths(), super().provenance(context)])
+
+    def _describe_deaths(self) -> Iterator[str]:
+        if self.deaths_without_assessment:
+            deaths = count_noun(self.deaths_without_assessment, "death")
+            yield f"{deaths} without progression had no disease assessment in the 183 days before."
+        if self.deaths_after_missed_intervals:
+            deaths = count_noun(self.deaths_after_missed_intervals, "death")
+            yield f"{deaths} without progression followed more than one planned visit without a disease assessment."

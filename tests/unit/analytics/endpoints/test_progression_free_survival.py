@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from services.analytics.endpoints.overall_survival import overall_survival
 from services.analytics.endpoints.progression_free_survival import (
+    count_deaths_after_missed_intervals,
     count_deaths_without_assessment,
     other_progression_readings,
     progression_free_survival,
@@ -32,6 +33,7 @@ from tests.unit.analytics.endpoints.cohorts import (
     times_of,
     treated,
 )
+from tests.unit.analytics.support import record_of
 
 
 def assessed(*days: int, **disease: Any) -> list[Fact]:
@@ -102,6 +104,40 @@ def test_given_a_death_then_it_counts_however_long_ago_the_last_assessment_was()
     cohort = cohort_of([long_ago, recent, treated(dead(5)), treated(follow_up.disease_progressed(5), dead(250))])
     times = progression_free_survival(cohort, selection(300))
     assert count_deaths_without_assessment(cohort, selection(300), times) == 2
+
+
+def test_given_missed_visits_then_deaths_after_more_than_one_of_them_are_counted() -> None:
+    """The index course ends on 29 February 2024. Visits 2 and 3 have windows from 15 August to 12 September, days 196
+    to 224, and from 15 November to 13 December, days 288 to 316."""
+    ended = [facts.radiotherapy_completed("2024-02-29")]
+    deaths = {
+        "one missed": (treated(*ended, *assessed(110), dead(316)), 0),
+        "two missed": (treated(*ended, *assessed(110), dead(317)), 1),
+        "assessed late": (treated(*ended, *assessed(196), dead(317)), 0),
+        "never assessed": (treated(*ended, dead(317)), 1),
+        "progressed": (treated(*ended, follow_up.disease_progressed(20), dead(317)), 0),
+        "no visits": (treated(dead(900)), 0),
+        "living": (treated(*ended, *alive(900)), 0),
+        "long after the plan": (treated(*ended, *assessed(770), dead(1500)), 0),
+    }
+    counts = {
+        name: count_deaths_after_missed_intervals(
+            cohort, selection(2000), progression_free_survival(cohort, selection(2000))
+        )
+        for name, cohort in ((name, cohort_of([participant])) for name, (participant, _) in deaths.items())
+    }
+    assert counts == {name: count for name, (_, count) in deaths.items()}
+
+
+def test_given_a_narrower_schedule_then_its_intervals_count() -> None:
+    """With a visit each month, a death 100 days after the last assessment follows three of them."""
+    monthly = facts.protocol(follow_up={"every_months": 1, "for_months": 12, "window_days": {"before": 3, "after": 3}})
+    participant = treated(facts.radiotherapy_completed(28), *assessed(60), dead(160))
+    counts = [
+        count_deaths_after_missed_intervals(cohort, selection(300), progression_free_survival(cohort, selection(300)))
+        for cohort in (cohort_of([participant], study=record_of(facts.study_opened(monthly))), cohort_of([participant]))
+    ]
+    assert counts == [1, 0]
 
 
 def test_given_a_death_without_a_date_then_time_ends_on_the_last_assessment() -> None:

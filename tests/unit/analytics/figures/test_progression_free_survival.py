@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.analytics.figures.figure import FigureContext
 from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
+from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
 from tests.unit.analytics.endpoints.cohorts import FOUR_CASES_CUT, cohort_of, dead, four_cases, selection, treated
 from tests.unit.analytics.support import RECORDED_AT
@@ -32,9 +33,18 @@ def test_deaths_long_after_the_last_assessment_are_printed() -> None:
     assert words in figure.caption(CONTEXT)
 
 
+def test_deaths_after_more_than_one_missed_interval_are_printed() -> None:
+    """The windows of visits 1 and 2 after the end of the course on day 28 have closed by day 230."""
+    cohort = cohort_of([treated(facts.radiotherapy_completed(28), dead(day)) for day in (120, 200, 230)])
+    figure = ProgressionFreeSurvival.compute(cohort, selection(300))
+    assert figure.deaths_after_missed_intervals == 1
+    words = "1 death without progression followed more than one planned visit without a disease assessment."
+    assert words in figure.caption(CONTEXT)
+
+
 def test_readers_see_the_life_table_alone() -> None:
     cohort = cohort_of([treated(dead(10))] * 10)
     published = ProgressionFreeSurvival.compute(cohort, selection(300)).published(5, FOUR_CASES_CUT)
-    assert "deaths_without_assessment" not in published.to_json()
+    assert not {"deaths_without_assessment", "deaths_after_missed_intervals"} & published.to_json().keys()
     assert [row.month for row in published.groups[0].curve] == []
     assert (published.groups[0].n, published.groups[0].events) == (10, 10)
