@@ -13,7 +13,7 @@ from services.analytics.datasets.data_set import DataSet
 
 _PARAMETERS = {
     "CONTACT": ("contact", "Contact, by its mode"),
-    "DISASS": ("disease_assessment", "Contact that assesses some part of the disease"),
+    "DISASS": ("disease_assessment", "Contact that assesses some part of the disease, or evidence of progression"),
     "PROG": ("progression", "Evidence of progression, by its kind"),
     "RSP": ("response", "Response by RECIST 1.1"),
 }

@@ -218,6 +218,7 @@ def _coded_facts(participant: Participant) -> Iterator[CodedFact]:
         yield transfer, "transfer", transfer.to_site
     for progression in participant.counted(DiseaseProgressed):
         yield progression, "progression", _progression_code(participant, progression.kind, progression.lesion_id)
+        yield progression, "disease_assessment", ""
     for contact in participant.counted(FollowUpRecorded):
         yield contact, "contact", contact.mode
         if contact.response:

@@ -21,4 +21,4 @@ class DistantControl(ProgressionControl):
     FAILURE: ClassVar[Failure] = "distant"
     EVENT_NOUN: ClassVar[str] = "distant failure"
     EVENT_WORDS: ClassVar[str] = "distant progression"
-    DEFINITION: ClassVar[Definition] = Definition(id="distant-control", version=1)
+    DEFINITION: ClassVar[Definition] = Definition(id="distant-control", version=2)

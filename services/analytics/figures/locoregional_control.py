@@ -21,4 +21,4 @@ class LocoregionalControl(ProgressionControl):
     FAILURE: ClassVar[Failure] = "locoregional"
     EVENT_NOUN: ClassVar[str] = "locoregional failure"
     EVENT_WORDS: ClassVar[str] = "local progression of the primary tumor or a node, or of regional progression"
-    DEFINITION: ClassVar[Definition] = Definition(id="locoregional-control", version=1)
+    DEFINITION: ClassVar[Definition] = Definition(id="locoregional-control", version=2)

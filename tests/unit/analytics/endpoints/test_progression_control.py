@@ -113,7 +113,19 @@ def test_given_failures_on_two_days_then_the_first_one_alone_is_the_first_failur
 def test_given_another_failure_then_it_does_not_end_the_time() -> None:
     participant = treated(*LESIONS, follow_up.disease_progressed(40), contact(80, regional="progressed"), dead(100))
     assert ends("locoregional", 300, participant) == [(80, FAILURE)]
-    assert ends("locoregional", 79, participant) == [(0, CENSORED)]
+    assert ends("locoregional", 79, participant) == [(40, CENSORED)]
+
+
+@pytest.mark.parametrize("basis", ["imaging", "clinical", "histology"])
+def test_given_a_stated_progression_elsewhere_then_it_is_a_disease_assessment(basis: str) -> None:
+    """A contact that sees the same has assessed the disease on its day, and the statement says as much."""
+    stated, contact_with_it = follow_up.disease_progressed(60, basis=basis), contact(60, distant="progressed")
+    after = alive(200)
+    assert ends("locoregional", 300, treated(*LESIONS, contact(20), stated, *after)) == [(60, CENSORED)]
+    assert ends("locoregional", 300, treated(*LESIONS, contact(20), contact_with_it, *after)) == [(60, CENSORED)]
+    cohort = cohort_of([treated(*LESIONS, stated, dead(240))])
+    times = progression_control(cohort, selection(300), "locoregional")
+    assert count_deaths_after_gap(cohort, selection(300), "locoregional", times) == 0
 
 
 def test_given_failure_and_death_on_one_day_then_the_failure_comes_first() -> None:

@@ -52,7 +52,7 @@ def assessed(day: int, **disease: Any) -> Fact:
 
 def test_locoregional_failure_of_the_four_cases_is_that_of_r() -> None:
     json: Any = LocoregionalControl.compute(four_cases(), selection(FOUR_CASES_CUT)).to_json()
-    assert (json["origin"], json["definition"]) == ("rt_start", {"id": "locoregional-control", "version": 1})
+    assert (json["origin"], json["definition"]) == ("rt_start", {"id": "locoregional-control", "version": 2})
     (group,) = json["groups"]
     assert (group["n"], group["events"], group["events_by_cause"]) == (4, 1, {"death": 1})
     names = ("time", "at_risk", "events", "censored", "estimate", "competing", "event_free")
