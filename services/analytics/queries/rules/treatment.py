@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import combinations
+from typing import get_args
 
 from services.analytics.queries.case import Case, QueryFinding, query_rule
 from services.analytics.wording.phrasing import join_words
-from shared.contracts.enrollment import BaselineRecorded, ParticipantEnrolled
+from shared.contracts.enrollment import BaselineRecorded, BodySite, LesionRegistered, ParticipantEnrolled
 from shared.contracts.toxicity import ToxicityAssessed
 from shared.contracts.treatment import Modality, PrescriptionChanged, RadiotherapyStarted, Target
 from shared.kernel.fact import StatedFact
@@ -18,6 +19,7 @@ MAX_COURSE_DURATION = timedelta(days=120)
 BASELINE_DEADLINE = timedelta(days=14)
 MAX_SBRT_FRACTIONS, MIN_SBRT_FRACTION_CGY, MAX_FRACTION_CGY = 5, 500, 2400
 MIN_EXTERNAL_FRACTION_CGY = 50
+_BODY_SITES = frozenset(get_args(BodySite)) - {"other"}
 EXTERNAL_BEAMS: frozenset[Modality] = frozenset({"photons", "electrons", "protons", "carbon_ions", "neutrons"})
 
 
@@ -112,6 +114,30 @@ def fraction_dose_improbable(case: Case) -> Iterator[QueryFinding]:
             yield QueryFinding(f"{text} Doses are in centigray: 2 Gy are 200. Is the dose right?", (prescription,))
 
 
+@query_rule("course_names_no_lesion")
+def course_names_no_lesion(case: Case) -> Iterator[QueryFinding]:
+    """Asks about a course that names no lesion, in a body site with lesions that another course treats.
+
+    The body sites are those in the names of its targets; a target without one in its name may be in any. A lesion that
+    was found later is not treated by it.
+    """
+    treated = _treated_lesion_ids(case)
+    for name, course in case.courses.items():
+        if treated[name]:
+            continue
+        others = {lesion_id for other, lesion_ids in treated.items() if other != name for lesion_id in lesion_ids}
+        own = [prescription.fact for prescription in _prescriptions(case) if prescription.fact.course_id == name]
+        labels = [target.label for prescription in own for target in prescription.targets]
+        possible = [
+            lesion_id
+            for lesion_id in sorted(others & case.participant.lesions.keys())
+            if _may_treat(course.fact, labels, case.participant.lesions[lesion_id])
+        ]
+        if possible:
+            text = f"Course {name} names no lesion, and other courses treat {join_words(possible)}."
+            yield QueryFinding(f"{text} Which lesions does it treat?", (course,))
+
+
 @query_rule("no_assessment_after_index_course")
 def no_assessment_after_index_course(case: Case) -> Iterator[QueryFinding]:
     """Asks for a toxicity assessment on or after the last fraction of the index course, once visit 1 has closed.
@@ -135,6 +161,27 @@ def no_assessment_after_index_course(case: Case) -> Iterator[QueryFinding]:
 
 def _prescriptions(case: Case) -> list[StatedFact[RadiotherapyStarted | PrescriptionChanged]]:
     return [*case.stated(RadiotherapyStarted), *case.stated(PrescriptionChanged)]
+
+
+def _treated_lesion_ids(case: Case) -> dict[str, set[str]]:
+    """Returns the lesions that a target of each course names, by any of its prescriptions."""
+    treated: dict[str, set[str]] = {name: set() for name in case.courses}
+    for prescription in _prescriptions(case):
+        lesion_ids = treated.get(prescription.fact.course_id, set())
+        lesion_ids.update(name for target in prescription.fact.targets for name in target.lesion_ids)
+    return treated
+
+
+def _may_treat(course: RadiotherapyStarted, labels: Sequence[str], lesion: LesionRegistered) -> bool:
+    """Returns whether a target with one of the labels may contain the lesion. `labels`: those of the course."""
+    sites = [_body_sites(label) for label in labels]
+    is_in_site = any(not named or lesion.body_site in named for named in sites)
+    return is_in_site and not course.started_on.definitely_before(lesion.found_on)
+
+
+def _body_sites(label: str) -> set[str]:
+    """Returns the body sites that the name of a target has in it, as `PTV_Lung_L` has lung."""
+    return {site for site in _BODY_SITES if site.replace("_", "") in label.replace("_", "").casefold()}
 
 
 def _is_unusual_sbrt(target: Target) -> bool:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import lost_to_follow_up, participant_died
 from shared.testing.builders.toxicity_facts import toxicity_assessed
-from tests.unit.analytics.support import RuleExample, enrolled_participant, treated_participant
+from tests.unit.analytics.support import QueriedHistory, RuleExample, enrolled_participant, treated_participant
 
 
 def sbrt_target(fractions: int, dose_per_fraction: int) -> dict[str, Any]:
     return facts.target(fractions=fractions, cgy_per_fraction=dose_per_fraction, delivery="SBRT")
+
+
+def second_course(label: str, *more: Fact, lesions: Sequence[str] = (), lesion_site: str = "brain") -> QueriedHistory:
+    """Returns a participant whose index course treats the lesion L1, and whose second course has such a target.
+
+    `lesions`: those that the target names. `more`: facts that follow.
+    """
+    return enrolled_participant(
+        facts.lesion_registered("L1", body_site=lesion_site),
+        facts.radiotherapy_started(0, "RT1", facts.target("T1", "L1")),
+        facts.radiotherapy_completed(),
+        facts.radiotherapy_started(200, "RT2", facts.target("T1", *lesions, label=label), index=False),
+        facts.radiotherapy_completed(210, "RT2"),
+        *more,
+    )
 
 
 WITH_QUERY: list[RuleExample] = [
@@ -60,6 +77,15 @@ WITH_QUERY: list[RuleExample] = [
         "fraction_dose_improbable",
         treated_participant(
             facts.prescription_changed(5, "RT1", facts.target(cgy_per_fraction=49, modality="protons"))
+        ),
+    ),
+    ("course_names_no_lesion", second_course("PTV_Brain")),
+    ("course_names_no_lesion", second_course("PTV_High")),
+    ("course_names_no_lesion", second_course("ptv-lymphnode_R", lesion_site="lymph_node")),
+    (
+        "course_names_no_lesion",
+        treated_participant(
+            facts.radiotherapy_started(200, "RT2", facts.target("T1", "L1", label="PTV_Brain"), index=False)
         ),
     ),
     (
@@ -121,6 +147,22 @@ WITHOUT_QUERY: list[RuleExample] = [
             facts.radiotherapy_started(0, "RT1", facts.target(cgy_per_fraction=40, modality="brachytherapy_pdr")),
             facts.radiotherapy_completed(),
         ),
+    ),
+    ("course_names_no_lesion", second_course("PTV_Lung_L")),
+    ("course_names_no_lesion", second_course("PTV_Brain", lesions=["L1"])),
+    ("course_names_no_lesion", treated_participant()),
+    (
+        "course_names_no_lesion",
+        enrolled_participant(
+            facts.radiotherapy_started(0, "RT1", facts.target(label="PTV_Brain")),
+            facts.radiotherapy_completed(),
+            facts.lesion_registered("L1", 150),
+            facts.radiotherapy_started(200, "RT2", facts.target("T1", "L1", label="PTV_Brain"), index=False),
+        ),
+    ),
+    (
+        "course_names_no_lesion",
+        second_course("PTV_Brain", facts.prescription_changed(205, "RT2", facts.target("T1", "L1"))),
     ),
     ("no_assessment_after_index_course", treated_participant()),
     (
