@@ -188,10 +188,10 @@ incidence_at <- function(curves, day) {
   c(estimate, limits, sum(curves$incidence[row, -1]))
 }
 # `competing`: the names of the causes 2, 3, … in headline.csv.
-incidence_numbers <- function(figure, name, times, cause, competing, cluster = NULL) {
+incidence_numbers <- function(figure, name, times, cause, competing, cluster = NULL, has_curve = TRUE) {
   marks <- matrix(NA, length(landmarks), 4)
   median <- NA
-  if (nrow(times) > 0) {
+  if (nrow(times) > 0 && has_curve) {
     curves <- incidence(times, cause, cluster)
     reached <- which(curves$incidence[, 1] >= 0.5 - 2^-26)
     is_emptied <- any(curves$free[-length(curves$free)] == 0)
@@ -231,12 +231,14 @@ for (site in seq_along(sites)) {
 for (code in c("TOX3", "TOX3R")) {
   times <- of(code)
   versions <- unique(times$DICTVER)
-  groups <- if (length(versions) > 1) times$DICTVER else rep("all", nrow(times))
+  # No curve is over two versions of CTCAE: whoever was graded in several is counted alone.
+  is_several <- function(version) grepl(" + ", version, fixed = TRUE)
+  groups <- if (length(versions) > 1 || any(is_several(versions))) times$DICTVER else rep("all", nrow(times))
   for (group in if (nrow(times)) unique(groups) else "all") {
     part <- times[groups == group, ]
     name <- paste(code, group, sep = "/")
-    incidence_numbers("severe-toxicity", name, part, part$EVNTCD, "death")
-    rate_numbers("severe-toxicity", name, part)
+    incidence_numbers("severe-toxicity", name, part, part$EVNTCD, "death", has_curve = !is_several(group))
+    if (!is_several(group)) rate_numbers("severe-toxicity", name, part)
   }
 }
 adttel <- read_set("adttel")

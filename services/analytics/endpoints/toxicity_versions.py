@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,18 +15,30 @@ from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.gate.study_timeline import protocol_periods
 
 WHOLE_GROUP = "all"
+_AND = " + "
 
 
 def divide_by_version(times: EndpointTimes, versions: GroupNames) -> EndpointTimes:
-    """Returns the times in groups of one dictionary each, if the counted participants have several.
+    """Returns the times in groups by dictionary, unless all counted participants were graded in one and the same.
 
-    `versions`: the dictionary of every participant of the snapshot.
+    `versions`: the dictionaries of every participant of the snapshot.
     """
     counted = versions[times.subjects].tolist()
-    if len(set(counted)) < 2:
+    if is_one_version(counted):
         return times
     names = [version_group(group, version) for group, version in zip(times.groups.tolist(), counted, strict=True)]
     return replace(times, groups=np.array(names, dtype=object))
+
+
+def is_one_version(versions: Iterable[str]) -> bool:
+    """Returns whether participants with these dictionaries were graded in one at most."""
+    names = set(versions)
+    return len(names) < 2 and not any(map(has_several_versions, names))
+
+
+def has_several_versions(name: str) -> bool:
+    """Returns whether these are the dictionaries of somebody graded in several, or a group of such participants."""
+    return _AND in name
 
 
 def version_group(group: str, version: str) -> str:
@@ -57,7 +69,7 @@ def _dictionaries(findings: Findings, by_code: Mapping[int, str], subject_count:
         codes = [code for code, name in by_code.items() if name == dictionary]
         is_graded = np.zeros(subject_count, dtype=bool)
         is_graded[findings.subjects[np.isin(findings["term"], codes)]] = True
-        graded[is_graded] = [f"{names} + {dictionary}" if names else dictionary for names in graded[is_graded]]
+        graded[is_graded] = [f"{names}{_AND}{dictionary}" if names else dictionary for names in graded[is_graded]]
     return graded
 
 

@@ -186,6 +186,13 @@ def incidence_sensitivity(name: SensitivityName, times: EndpointTimes, plan: Inc
     )
 
 
+def without_curve(line: SensitivityLine) -> SensitivityLine:
+    """Returns the counts of a line, with nothing of its curve."""
+    undefined = {"estimate": None, "lower": None, "upper": None}
+    landmarks = tuple(TimedInterval(time=landmark.time, **undefined) for landmark in line.landmarks)
+    return line.model_copy(update={"median": Interval(**undefined), "landmarks": landmarks})
+
+
 def incidence_landmarks(curves: IncidenceCurves, months: Sequence[int]) -> tuple[IncidenceLandmark, ...]:
     """Returns the incidences at each number of months."""
     return tuple(_landmark(curves, month * DAYS_OF_MONTH) for month in months)

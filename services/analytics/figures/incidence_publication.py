@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.analytics.disclosure.life_table import LifeTable, LifeTablePoint, TimeAtRisk, life_table
-from services.analytics.figures.incidence_numbers import IncidenceGroup, IncidenceLandmark, IncidenceRow
+from services.analytics.figures.incidence_numbers import IncidenceGroup, IncidenceLandmark, IncidenceRow, proportion_of
 from services.analytics.figures.survival_numbers import DAYS_OF_MONTH, Interval
 from services.analytics.figures.survival_publication import EVENT, LateEntries, last_day_of_month, pair_entries
 
@@ -34,6 +34,14 @@ def with_life_table(
         curve=tuple(_row(point) for point in table.points),
         landmarks=tuple(_landmark(table, landmark.time) for landmark in group.landmarks),
     )
+
+
+def pool_counts(name: str, groups: Sequence[IncidenceGroup]) -> IncidenceGroup:
+    """Returns the counts of at least one group together, without a curve."""
+    first, n, events = groups[0], sum(group.n for group in groups), sum(group.events for group in groups)
+    by_cause = {cause: sum(group.events_by_cause[cause] for group in groups) for cause in first.events_by_cause}
+    counts = {"name": name, "n": n, "events": events, "events_by_cause": by_cause}
+    return publish_counts(first.model_copy(update={**counts, "proportion": proportion_of(events, n)}))
 
 
 def publish_counts(group: IncidenceGroup) -> IncidenceGroup:

@@ -13,7 +13,12 @@ from services.analytics.endpoints.origins import ORIGIN_WORDS
 from services.analytics.endpoints.severe_toxicity import SevereToxicityEndpoint
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.endpoints.toxicity_findings import CLOCKS
-from services.analytics.endpoints.toxicity_versions import version_group
+from services.analytics.endpoints.toxicity_versions import (
+    WHOLE_GROUP,
+    has_several_versions,
+    is_one_version,
+    version_group,
+)
 from services.analytics.figures.comparison_words import describe_comparison
 from services.analytics.figures.curve_frame import axis_ticks
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
@@ -35,8 +40,9 @@ from services.analytics.figures.incidence_numbers import (
     IncidenceRate,
     emptied_on,
     incidence_sensitivity,
+    without_curve,
 )
-from services.analytics.figures.incidence_publication import publish_counts, publish_incidence
+from services.analytics.figures.incidence_publication import pool_counts, publish_counts, publish_incidence
 from services.analytics.figures.incidence_reading import IncidenceReading, compare_groups, read_incidence
 from services.analytics.figures.incidence_table import INCIDENCE_HEADER, incidence_rows
 from services.analytics.figures.incidence_words import (
@@ -51,6 +57,7 @@ from services.analytics.figures.severe_toxicity_words import (
     describe_definition,
     describe_related,
     describe_sensitivity,
+    describe_versions,
     describe_window,
 )
 from services.analytics.figures.survival_numbers import Definition, NotCounted, SensitivityLine
@@ -58,7 +65,6 @@ from services.analytics.figures.survival_publication import LateEntries, late_en
 from services.analytics.figures.survival_words import describe_not_counted
 from services.analytics.snapshot.selection import Origin, Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
-from shared.kernel.errors import SmallGroups
 
 _COMPETING = ("death",)
 _READING_COUNTS = (
@@ -77,7 +83,8 @@ _READING_NUMBERS = ("groups.curve.time", "groups.curve.month", "test.df")
 class SevereToxicity(Figure):
     """The incidence of a first adverse event of grade 3 or more by group, of all causes and related to radiotherapy.
 
-    Participants who were graded in another version of CTCAE are groups of their own. `attribution_missing` counts the
+    Participants who were graded in another version of CTCAE are groups of their own; those graded in several have no
+    curve. `attribution_missing` counts the
     related events that no attribution states. `deaths_without_assessment` counts deaths without severe toxicity, and
     without an adequate assessment in the 183 days before.
     """
@@ -112,7 +119,7 @@ class SevereToxicity(Figure):
             {*_READING_NUMBERS, *(f"related.{name}" for name in _READING_NUMBERS), "definition.version"}
         ),
     )
-    DEFINITION: ClassVar[Definition] = Definition(id="severe-toxicity", version=1)
+    DEFINITION: ClassVar[Definition] = Definition(id="severe-toxicity", version=2)
 
     origin: Origin
     definition: Definition
@@ -129,7 +136,7 @@ class SevereToxicity(Figure):
     deaths_without_assessment: int | None = Field(default=None, description="not for readers")
     not_counted: tuple[NotCounted, ...]
     sensitivity: tuple[SensitivityLine, ...] = ()
-    warnings: tuple[Literal["risk_set_emptied"], ...] = ()
+    warnings: tuple[Literal["risk_set_emptied", "several_versions"], ...] = ()
     _late_entries: LateEntries = PrivateAttr(default=())
 
     @classmethod
@@ -146,10 +153,11 @@ class SevereToxicity(Figure):
             related=_read(endpoint, related, plan),
             attribution_missing=endpoint.count_events_without_attribution(related),
             deaths_without_assessment=endpoint.count_deaths_without_assessment(times),
-            sensitivity=tuple(
-                incidence_sensitivity(name, other, plan) for name, other in endpoint.other_readings(times)
+            sensitivity=tuple(_sensitivity(endpoint, times, plan)),
+            warnings=(
+                *(("risk_set_emptied",) if any(map(emptied_on, reading.groups)) else ()),
+                *(() if is_one_version(endpoint.versions[times.subjects]) else ("several_versions",)),
             ),
-            warnings=("risk_set_emptied",) if any(map(emptied_on, reading.groups)) else (),
             imputed_dates=times.imputed_dates,
             left_out=selection.count_excluded(snapshot),
         )
@@ -159,24 +167,28 @@ class SevereToxicity(Figure):
     def published(self, minimum: int, cut_date: date) -> Self:
         """Returns a life table of all causes, and the counts of what is related.
 
-        Two tables of the same participants would tell of the few whose event is in one of them alone. Raises
-        SmallGroups where participants were graded in several versions of CTCAE: their groups are never divided.
+        Two tables of the same participants would tell of the few whose event is in one of them alone. Where several
+        versions of CTCAE were used there are the counts of all participants alone: no curve is of several, and the
+        groups would divide a figure that is never divided.
         """
-        if len(self.groups) > 1:
-            raise SmallGroups
         related = IncidenceReading(
-            groups=tuple(publish_counts(group) for group in self.related.groups), not_counted=self.related.not_counted
+            groups=(pool_counts(WHOLE_GROUP, self.related.groups),), not_counted=self.related.not_counted
         )
-        return type(self)(
+        published = type(self)(
             origin=self.origin,
             definition=self.definition,
-            groups=tuple(publish_incidence(group, self._late_entries, minimum) for group in self.groups),
+            groups=(pool_counts(WHOLE_GROUP, self.groups),),
             related=related,
             attribution_missing=self.attribution_missing,
             not_counted=self.not_counted,
             imputed_dates=self.imputed_dates,
             left_out=self.left_out,
         )
+        if "several_versions" in self.warnings:
+            return published.model_copy(update={"warnings": ("several_versions",)})
+        (group,) = self.groups
+        table = publish_incidence(group, self._late_entries, minimum)
+        return published.model_copy(update={"groups": (table,)})
 
     def caption(self, context: FigureContext) -> str:
         """Returns what is counted, the incidences of both readings, who is not counted, and other readings."""
@@ -189,6 +201,7 @@ class SevereToxicity(Figure):
             *describe_hazards(self.hazard_ratios, CAUSE_SPECIFIC),
             *describe_related(self.related, self.attribution_missing),
             *describe_emptied(self.groups),
+            *describe_versions("several_versions" in self.warnings),
             *describe_deaths(self.deaths_without_assessment),
             *describe_not_counted(self.not_counted),
             *describe_sensitivity(self.sensitivity),
@@ -222,7 +235,7 @@ class SevereToxicity(Figure):
                 caption=self.caption(context),
                 axis_title=f"Months from {ORIGIN_WORDS[self.origin]}",
                 curves=[*self._curves()],
-                groups=self.groups,
+                groups=[group for group in self.groups if group.curve] or self.groups,
                 notes=hazard_lines(self.hazard_ratios, CAUSE_SPECIFIC),
             )
         )
@@ -231,7 +244,8 @@ class SevereToxicity(Figure):
         """Yields a curve for each group; an undivided figure also has what is related, and what competes."""
         if len(self.groups) != 1:
             for group in self.groups:
-                yield event_curve(f"{group.name} ({group.events} / {group.n})", group)
+                if not has_several_versions(group.name):
+                    yield event_curve(f"{group.name} ({group.events} / {group.n})", group)
             return
         (group,), related = self.groups, self.related.groups[0]
         yield event_curve(f"Severe toxicity of all causes ({group.events} / {group.n})", group)
@@ -245,13 +259,28 @@ def _read(endpoint: SevereToxicityEndpoint, times: EndpointTimes, plan: Incidenc
     """Returns a reading by group and version of CTCAE, with a test of a division."""
     selection = endpoint.selection
     versions = sorted(set(endpoint.versions[times.subjects].tolist()))
-    is_pooled = len(versions) < 2
+    is_pooled = is_one_version(versions)
     groups = standing_groups(endpoint.snapshot, selection)
     if not is_pooled:
         groups = {version_group(group, version) for group in groups for version in versions}
     reading = read_incidence(times, sorted(groups | set(times.groups.tolist())), plan, is_pooled=is_pooled)
+    reading = reading.model_copy(update={"groups": tuple(map(_of_one_version, reading.groups))})
     if selection.by is None:
         return reading
     names = [group.name for group in reading.groups]
     comparison = compare_groups(times, names, is_named_cut=selection.is_named_cut, is_pooled=is_pooled)
     return reading.model_copy(update=comparison)
+
+
+def _of_one_version(group: IncidenceGroup) -> IncidenceGroup:
+    """Returns the group with its curve; of participants graded in several versions of CTCAE, the counts alone."""
+    return publish_counts(group) if has_several_versions(group.name) else group
+
+
+def _sensitivity(
+    endpoint: SevereToxicityEndpoint, times: EndpointTimes, plan: IncidencePlan
+) -> Iterator[SensitivityLine]:
+    """Yields the numbers of other readings of all participants; of several versions of CTCAE, the counts alone."""
+    for name, other in endpoint.other_readings(times):
+        line = incidence_sensitivity(name, other, plan)
+        yield line if is_one_version(endpoint.versions[other.subjects]) else without_curve(line)

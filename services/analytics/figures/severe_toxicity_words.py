@@ -51,6 +51,12 @@ def describe_deaths(deaths: int | None) -> Iterator[str]:
         yield f"{noun} without severe toxicity had no adequate assessment in the 183 days before."
 
 
+def describe_versions(are_several: bool) -> Iterator[str]:
+    """Yields what there is no curve of, if participants were graded in several versions of CTCAE."""
+    if are_several:
+        yield "No curve is of several versions of CTCAE; participants graded in several have none."
+
+
 def describe_sensitivity(lines: Sequence[SensitivityLine]) -> Iterator[str]:
     """Yields what the figure would be by other readings of the vital status."""
     for line in lines:

@@ -13,6 +13,7 @@ import pytest
 from services.analytics.snapshot.snapshot import StudySnapshot
 from tests.unit.analytics.datasets.support import archive, empty_cohort, files, various_cohort
 from tests.unit.analytics.endpoints.cohorts import alive, cohort_of, dead, four_cases, treated
+from tests.unit.analytics.endpoints.toxicity_cohorts import graded
 
 RSCRIPT = shutil.which("Rscript")
 pytestmark = pytest.mark.skipif(RSCRIPT is None, reason="R is not installed on this machine")
@@ -23,6 +24,14 @@ COHORTS: dict[str, Callable[[], StudySnapshot]] = {
     "one, censored on day 0": lambda: cohort_of([treated()]),
     "all censored": lambda: cohort_of([treated(*alive(day)) for day in (30, 60, 90)]),
     "nobody censored": lambda: cohort_of([treated(dead(day)) for day in (0, 30, 60)]),
+    "graded in two versions": lambda: cohort_of(
+        [
+            treated(graded(10, 3)),
+            treated(graded(20, 3, term="5.0:0130"), dead(30)),
+            treated(graded(10, 1), graded(60, 3, term="5.0:0130"), *alive(90)),
+        ]
+    ),
+    "graded in two versions, everybody": lambda: cohort_of([treated(graded(10, 1), graded(60, 3, term="5.0:0130"))]),
     "all die while others enter": lambda: cohort_of([treated(dead(20)), treated(dead(90), enrolled=50)]),
 }
 

@@ -57,7 +57,7 @@ def four_cases_figure(**changes: Any) -> SevereToxicity:
 def test_numbers_of_the_four_cases_are_those_of_r() -> None:
     """W19."""
     json: Any = four_cases_figure().to_json()
-    assert (json["origin"], json["definition"]) == ("rt_start", {"id": "severe-toxicity", "version": 1})
+    assert (json["origin"], json["definition"]) == ("rt_start", {"id": "severe-toxicity", "version": 2})
     (group,) = json["groups"]
     assert (group["name"], group["n"], group["events"], group["events_by_cause"]) == ("all", 3, 1, {"death": 1})
     rows = [[row[name] for name in ("time", "at_risk", "events", "censored")] for row in group["curve"]]
@@ -171,8 +171,39 @@ def test_two_versions_of_ctcae_are_never_pooled() -> None:
         "male, ctcae-5.0",
     ]
     assert divided["test"]["reason"] == "several_versions"
-    with pytest.raises(SmallGroups):
-        figure.published(2, FOUR_CASES_CUT)
+
+
+def test_readers_get_the_counts_of_all_where_several_versions_of_ctcae_were_used() -> None:
+    one_version = [treated(graded(10, 3)), treated(*complete(20)), treated(dead(20))] * 3
+    another = treated(graded(20, 3, **TO_DISEASE, term="5.0:0130"), sex="male")
+    figure = figure_of(cohort_of([*one_version, another]), selection(100))
+    published: Any = figure.published(2, FOUR_CASES_CUT).to_json()
+    (group,), (related,) = published["groups"], published["related"]["groups"]
+    assert (group["name"], group["n"], group["events"], group["events_by_cause"]) == ("all", 10, 4, {"death": 3})
+    assert group["proportion"]["estimate"] == 0.4
+    assert (related["n"], related["events"]) == (10, 3)
+    assert (group["curve"], group["median"]["estimate"], related["curve"]) == ([], None, [])
+    assert {landmark["estimate"] for landmark in group["landmarks"]} == {None}
+    assert published["warnings"] == ["several_versions"]
+    assert "ctcae" not in str(published)
+    words = figure.published(2, FOUR_CASES_CUT).caption(context())
+    assert "4 with severe toxicity of 10 participants" in words
+    assert "No curve is of several versions of CTCAE" in words
+    assert figure.published(2, FOUR_CASES_CUT).draw(context()).startswith("<svg")
+
+
+@pytest.mark.parametrize("others", [[], [treated(graded(30, 3))]])
+def test_participants_graded_in_several_versions_of_ctcae_have_no_curve(others: list[list[Fact]]) -> None:
+    both = treated(graded(10, 1), graded(60, 3, term="5.0:0130"), dead(None))
+    figure = figure_of(cohort_of([both, *others]), selection(100))
+    mixed = next(group for group in figure.groups if group.name == "ctcae-3.0 + ctcae-5.0")
+    assert (mixed.n, mixed.events, mixed.curve, mixed.risk_table, mixed.rate) == (1, 1, (), (), None)
+    assert all(group.curve for group in figure.groups if group is not mixed)
+    assert len(figure.groups) == 1 + len(others)
+    assert {landmark.estimate for line in figure.sensitivity for landmark in line.landmarks} == {None}
+    assert figure.sensitivity
+    texts = [element.text for element in parse_svg(figure.draw(context())).iter(f"{SVG}text")]
+    assert "ctcae-3.0 + ctcae-5.0 (1 / 1)" not in texts
 
 
 COHORTS: dict[str, list[list[Fact]]] = {
