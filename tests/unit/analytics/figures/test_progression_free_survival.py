@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from services.analytics.figures.figure import FigureContext
 from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
+from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
-from tests.unit.analytics.endpoints.cohorts import FOUR_CASES_CUT, cohort_of, dead, four_cases, selection, treated
+from tests.unit.analytics.endpoints.cohorts import (
+    FOUR_CASES_CUT,
+    alive,
+    cohort_of,
+    dead,
+    four_cases,
+    selection,
+    treated,
+)
 from tests.unit.analytics.support import RECORDED_AT
 
 CONTEXT = FigureContext(
@@ -48,3 +60,22 @@ def test_readers_see_the_life_table_alone() -> None:
     assert not {"deaths_without_assessment", "deaths_after_missed_intervals"} & published.to_json().keys()
     assert [row.month for row in published.groups[0].curve] == []
     assert (published.groups[0].n, published.groups[0].events) == (10, 10)
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.booleans()), min_size=6, max_size=12), st.data())
+def test_day_of_one_event_within_its_block_does_not_show(events: list[tuple[int, bool]], data: st.DataObject) -> None:
+    """An event is a death, or a progression of somebody who lives on."""
+    index, day = data.draw(st.integers(0, len(events) - 1)), data.draw(st.integers(1, 30))
+    moved = [*events[:index], (day, events[index][1]), *events[index + 1 :]]
+    first, second = (
+        ProgressionFreeSurvival.compute(progressing(study), selection(300)).published(5, FOUR_CASES_CUT)
+        for study in (events, moved)
+    )
+    assert first.to_json() == second.to_json()
+    assert first.draw(CONTEXT) == second.draw(CONTEXT)
+
+
+def progressing(events: list[tuple[int, bool]]) -> StudySnapshot:
+    """Returns a cohort of those who progress or die on a day, and of as many without an event."""
+    ends = [[dead(day)] if is_death else [follow_up.disease_progressed(day), *alive(200)] for day, is_death in events]
+    return cohort_of([*(treated(*end) for end in ends), *([treated(*alive(200))] * len(ends))])
