@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.disclosure.declaration import Disclosure
@@ -17,10 +16,11 @@ from services.analytics.figures.visit_adherence_chart import AdherenceBar, draw_
 from services.analytics.snapshot.closed_visits import ClosedVisits, ClosedVisitState
 from services.analytics.snapshot.groups import group_dates
 from services.analytics.snapshot.selection import Selection
-from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from services.analytics.snapshot.subject_days import count_imputed_dates
 from services.analytics.statistics.proportions import percent
 from services.analytics.wording.phrasing import count_noun
+from shared.gate.study_timeline import protocol_on
 
 _STATES: tuple[ClosedVisitState, ...] = ("done", "done_late", "not_reported", "not_applicable")
 
@@ -62,6 +62,7 @@ class AdherenceGroup(VisitCounts):
 class VisitAdherence(Figure):
     """Planned visits whose window closed before the data cut-off, by group and by number.
 
+    Every visit of the plan has its counts, which are 0 until a window of it has closed in somebody of the group.
     A visit is expected unless follow-up had ended by the end of its window. A visit whose window is still open is in no
     number, whether it was reported or not.
     """
@@ -89,9 +90,9 @@ class VisitAdherence(Figure):
     def _compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         closed = ClosedVisits.of(snapshot, selection)
         names = selection.group_names(snapshot)[closed.subjects]
-        groups = group_names(snapshot, selection, names)
+        groups, numbers = group_names(snapshot, selection, names), _visit_numbers(snapshot, selection, closed)
         return cls(
-            groups=tuple(_group(name, closed, names == name) for name in groups),
+            groups=tuple(_group(name, closed, names == name, numbers) for name in groups),
             imputed_dates=closed.imputed_dates
             + count_imputed_dates(group_dates(snapshot, selection.by, selection.cut_number, closed.subjects)),
             left_out=selection.count_excluded(snapshot),
@@ -142,7 +143,13 @@ class VisitAdherence(Figure):
         return draw_adherence(self.NAME, self.TITLE, self.caption(context), bars)
 
 
-def _group(name: str, closed: ClosedVisits, mask: NDArray[np.bool_]) -> AdherenceGroup:
+def _visit_numbers(snapshot: StudySnapshot, selection: Selection, closed: ClosedVisits) -> list[int]:
+    """Returns the visits of the plan in force on the cut-off, and those of other plans whose window has closed."""
+    planned = len(protocol_on(snapshot.study, selection.cut_date).follow_up.windows)
+    return sorted({*range(1, planned + 1), *np.unique(closed.visits["number"]).tolist()})
+
+
+def _group(name: str, closed: ClosedVisits, mask: Mask, numbers: Sequence[int]) -> AdherenceGroup:
     counts = {state: int(np.sum(mask & closed.states[state])) for state in _STATES}
     expected = sum(counts.values()) - counts["not_applicable"]
     is_expected = mask & ~closed.states["not_applicable"]
@@ -153,15 +160,15 @@ def _group(name: str, closed: ClosedVisits, mask: NDArray[np.bool_]) -> Adherenc
         **counts,
         reported_percent=_share(counts["done"] + counts["done_late"], expected),
         in_window_percent=_share(counts["done"], expected),
-        visits=tuple(_count_by_number(closed, mask)),
+        visits=tuple(_count_by_number(closed, mask, numbers)),
     )
 
 
-def _count_by_number(closed: ClosedVisits, mask: NDArray[np.bool_]) -> Iterator[NumberedVisitCounts]:
-    numbers = closed.visits["number"]
-    by_state = {state: np.bincount(numbers[mask & closed.states[state]]) for state in _STATES}
-    for number in np.unique(numbers[mask]).tolist():
-        counts = {state: int(counted[number]) if number < len(counted) else 0 for state, counted in by_state.items()}
+def _count_by_number(closed: ClosedVisits, mask: Mask, numbers: Sequence[int]) -> Iterator[NumberedVisitCounts]:
+    stated, length = closed.visits["number"], max(numbers, default=0) + 1
+    by_state = {state: np.bincount(stated[mask & closed.states[state]], minlength=length) for state in _STATES}
+    for number in numbers:
+        counts = {state: int(counted[number]) for state, counted in by_state.items()}
         expected = sum(counts.values()) - counts["not_applicable"]
         yield NumberedVisitCounts(number=number, expected=expected, **counts)
 

@@ -96,11 +96,29 @@ def test_visits_are_counted_by_number_and_by_group() -> None:
     milan, rome = figure.groups
     assert (milan.name, milan.expected, milan.done) == ("milan", 2, 0)
     assert (rome.name, rome.expected, rome.done) == ("rome", 2, 2)
-    assert [(visit.number, visit.expected, visit.done) for visit in rome.visits] == [(1, 1, 1), (2, 1, 1)]
+    assert [(visit.number, visit.expected, visit.done) for visit in rome.visits[:3]] == [(1, 1, 1), (2, 1, 1), (3, 0, 0)]
     header, *rows = (figure.table()[0], *figure.table()[1])
     assert header[0] == "Group"
     assert rows[0] == ["milan", "all", "2", "0", "0", "2", "0", "0.0", "0.0"]
-    assert rows[4] == ["rome", "1", "1", "1", "0", "0", "0", "100.0", "100.0"]
+    assert rows[10] == ["rome", "1", "1", "1", "0", "0", "0", "100.0", "100.0"]
+
+
+def test_every_visit_of_the_plan_is_there_with_0_where_nobody_has_it() -> None:
+    groups = sorted(adherence("2025-04-30", treated(), by="sex").groups, key=lambda group: group.expected)
+    for group, expected in zip(groups, ([0] * 8, [1, *[0] * 7]), strict=True):
+        assert [visit.number for visit in group.visits] == list(range(1, 9))
+        assert [visit.expected for visit in group.visits] == expected
+    empty = VisitAdherence.compute(snapshot_of({}), Selection(date(2025, 4, 30)))
+    assert [row[:3] for row in empty.table()[1]] == [["all", str(visit), "0"] for visit in ("all", *range(1, 9))]
+
+
+def test_visits_of_an_earlier_plan_stay_beside_those_of_the_plan_in_force() -> None:
+    shorter = facts.protocol(follow_up={"for_months": 6})
+    study = record_of(facts.study_opened(), facts.protocol_amended("2026-06-01", shorter))
+    cohort = snapshot_of_events(participant_events(treated()), study)
+    for cut, expected in (("2025-01-31", [0] * 8), ("2026-06-01", [1, 1, 1, 1, 1]), ("2026-07-30", [1, 1, 1, 1, 1])):
+        (group,) = VisitAdherence.compute(cohort, Selection(date.fromisoformat(cut))).groups
+        assert [visit.expected for visit in group.visits] == expected
 
 
 def test_imputed_dates_of_anchors_contacts_and_ends_are_counted_once() -> None:
