@@ -41,13 +41,13 @@ def published_days(
     `enrollment_days`: for each group the day of every enrollment up to the cut. From each published day to the next,
     every group has no newcomer or at least `minimum`. A month that would break this is shown with the next month, and
     the last months with those before; counts of fewer than `minimum` participants are published on `cut_on` alone.
-    `is_allowed` leaves out ends of months.
+    `is_allowed` leaves out ends of months. Of nobody only the count on `cut_on` is published, which is 0.
     """
     if not any(enrollment_days):
-        return ()
+        return (cut_on,)
     first = min(day for days in enrollment_days for day in days)
     published: list[date] = []
-    for month_end in _month_ends(first, cut_on):
+    for month_end in month_ends(first, cut_on):
         if _can_follow(published, month_end, enrollment_days, minimum) and is_allowed(month_end):
             published.append(month_end)
     while published and not _can_follow(published, cut_on, enrollment_days, minimum):
@@ -64,7 +64,7 @@ def _can_follow(
     return all(count == 0 or count >= minimum for count in newcomers)
 
 
-def _month_ends(first: date, cut_on: date) -> Iterator[date]:
+def month_ends(first: date, cut_on: date) -> Iterator[date]:
     """Yields the last day of each month from that of `first`, as far as it is before the cut."""
     month_end = _end_of_month(first)
     while month_end < cut_on:

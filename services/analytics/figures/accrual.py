@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from itertools import accumulate, pairwise
 from typing import ClassVar, Self
@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from services.analytics.charts.svg import document
-from services.analytics.disclosure.accrual_months import edition_days, published_days
+from services.analytics.disclosure.accrual_months import edition_days, month_ends, published_days
 from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.disclosure.editions import DividedCut, Edition, Members, Membership
 from services.analytics.figures.accrual_chart import CHART_WIDTH, AccrualPlan, GroupRow, Steps, draw_accrual
@@ -31,9 +31,10 @@ from shared.protocol.protocol import AccrualTarget
 
 
 class AccrualStep(BaseModel):
-    """A day with an enrollment, and the number enrolled by its end.
+    """A day, and the number enrolled by its end.
 
-    Readers get ends of months and the data cut-off instead.
+    It is a day with an enrollment, the end of a month without one, or the data cut-off. Readers get ends of months and
+    the data cut-off alone.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,7 +56,8 @@ class AccrualGroup(BaseModel):
 class Accrual(Figure):
     """The number enrolled by day and group, and the target of the protocol.
 
-    The curve of a group has a step for every day with an enrollment.
+    The curve of a group has a step for every day with an enrollment, and runs flat through the ends of months without
+    one to the data cut-off.
     """
 
     NAME: ClassVar[str] = "accrual"
@@ -84,7 +86,9 @@ class Accrual(Figure):
         groups = group_names(snapshot, selection, names[counted])
         return cls(
             target=protocol_on(snapshot.study, selection.cut_date).accrual_target,
-            groups=tuple(_group_of_column(name, enrolled[counted & (names == name)]) for name in groups),
+            groups=tuple(
+                _group_of_column(name, enrolled[counted & (names == name)], selection.cut_date) for name in groups
+            ),
             imputed_dates=count_imputed_dates(
                 [
                     (chosen, enrolled[chosen], snapshot.subjects["enrolled_precision"][chosen]),
@@ -122,12 +126,13 @@ class Accrual(Figure):
 
     def narrowed_to(self, group: str) -> Self:
         """Returns the group as the only one, under the name of an undivided figure."""
-        narrowed = [
-            single_group.model_copy(update={"name": "all"})
-            for single_group in self.groups
-            if single_group.name == group
-        ]
-        return self.model_copy(update={"groups": (*narrowed,) or (AccrualGroup(name="all", enrolled=0, curve=()),)})
+        narrowed = [part.model_copy(update={"name": "all"}) for part in self.groups if part.name == group]
+        return self.model_copy(update={"groups": (*narrowed,) or (self._nobody(),)})
+
+    def _nobody(self) -> AccrualGroup:
+        """Returns the group of nobody, which has the last day of the others."""
+        days = {step.on for group in self.groups for step in group.curve[-1:]}
+        return _group("all", [], days)
 
     def caption(self, context: FigureContext) -> str:
         """Returns the number enrolled, the share of the target, and where the plan was at the data cut-off."""
@@ -153,7 +158,7 @@ class Accrual(Figure):
         return numbers
 
     def table(self) -> FigureTable:
-        """Returns a row for every group and day with an enrollment."""
+        """Returns a row for every group and step."""
         rows = [
             [group.name, step.on.isoformat(), str(enrolled), str(step.cumulative)]
             for group in self.groups
@@ -177,7 +182,7 @@ class Accrual(Figure):
     @staticmethod
     def _latest(group: AccrualGroup, context: FigureContext) -> date | None:
         """Returns the day of the last enrollment; None in a publication, whose steps are no days of enrollment."""
-        return group.curve[-1].on if group.curve and not context.publication else None
+        return None if context.publication else max(_enrollment_days(group), default=None)
 
     def _enrolled(self) -> int:
         return sum(group.enrolled for group in self.groups)
@@ -197,19 +202,28 @@ class Accrual(Figure):
     def _plan(self, context: FigureContext) -> AccrualPlan | None:
         """Returns the plan from the first enrollment on; none in a publication, whose first step is later."""
         steps, target = self._total_curve(), self._applicable_target(context)
-        if context.publication or not steps or not target or target.by <= steps[0][0]:
+        if context.publication or not self._enrolled() or not target or target.by <= steps[0][0]:
             return None
         return AccrualPlan(start=steps[0][0], participants=target.participants, by=target.by)
 
 
-def _group_of_column(name: str, enrolled: Column) -> AccrualGroup:
+def _group_of_column(name: str, enrolled: Column, cut: date) -> AccrualGroup:
     """Returns the enrollment of a group; `enrolled`: the numbers of the days on which its members were enrolled."""
-    days, counts = np.unique(enrolled, return_counts=True)
-    curve = tuple(
-        AccrualStep(on=day_of_number(day), cumulative=int(total))
-        for day, total in zip(days, np.cumsum(counts), strict=True)
-    )
-    return AccrualGroup(name=name, enrolled=len(enrolled), curve=curve)
+    numbers, counts = np.unique(enrolled, return_counts=True)
+    totals = dict(zip(map(day_of_number, numbers.tolist()), np.cumsum(counts).tolist(), strict=True))
+    last, curve = 0, list[AccrualStep]()
+    for day in sorted(totals.keys() | set(_quiet_days(totals.keys(), cut))):
+        last = totals.get(day, last)
+        curve.append(AccrualStep(on=day, cumulative=last))
+    return AccrualGroup(name=name, enrolled=len(enrolled), curve=tuple(curve))
+
+
+def _quiet_days(enrolled_on: Collection[date], cut: date) -> Iterator[date]:
+    """Yields the ends of the months without an enrollment since the first one, and the cut-off."""
+    busy = {(day.year, day.month) for day in enrolled_on}
+    if enrolled_on:
+        yield from (end for end in month_ends(min(enrolled_on), cut) if (end.year, end.month) not in busy)
+    yield cut
 
 
 def _group(name: str, enrollment_days: Sequence[date], steps: Iterable[date]) -> AccrualGroup:

@@ -29,7 +29,7 @@ _MIN_POINT_DISTANCE = 1.0
 _LEAST_NAME_WIDTH, _CHARACTER_WIDTH = 170, 7.6  # of a wide font, so that names end before the bars
 
 Steps = list[tuple[date, int]]
-"""Days on which the count changed, with the number enrolled by the end of each."""
+"""Days with the number enrolled by the end of each; nobody is enrolled before the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,17 @@ class _AccrualAxes:
 
 
 def _accrual_axes(steps: Steps, planned: int, end: date) -> _AccrualAxes:
-    start = (steps[0][0] if steps else end - timedelta(days=365)).replace(day=1)
-    highest = tick_values(max(steps[-1][1] if steps else 0, planned), 5)[-1]
+    enrolled = _enrolled(steps)
+    start = (steps[0][0] if enrolled else end - timedelta(days=365)).replace(day=1)
+    highest = tick_values(max(enrolled, planned), 5)[-1]
     return _AccrualAxes(
         days=DateScale(start=start, end=max(end, start + timedelta(days=31)), left=_LEFT, right=_RIGHT),
         counts=LinearScale(start=0, end=highest, start_at=_BOTTOM, end_at=_TOP),
     )
+
+
+def _enrolled(steps: Steps) -> int:
+    return steps[-1][1] if steps else 0
 
 
 def _axes(axes: _AccrualAxes) -> Iterator[Element]:
@@ -108,7 +113,7 @@ def _draw_plan(axes: _AccrualAxes, plan: AccrualPlan | None) -> Iterator[Element
 
 
 def _draw_curve(axes: _AccrualAxes, steps: Steps, cut_date: date) -> Iterator[Element]:
-    if not steps:
+    if not _enrolled(steps):
         yield secondary_text(
             (_LEFT + _RIGHT) / 2, (_TOP + _BOTTOM) / 2, "No participant is enrolled yet", "middle", font_size=14
         )

@@ -39,6 +39,7 @@ def test_month_is_imputed_as_its_middle_but_not_in_the_future() -> None:
     assert counted.groups[0].curve == (
         AccrualStep(on=date.fromisoformat("2025-01-15"), cumulative=1),
         AccrualStep(on=date.fromisoformat("2025-01-30"), cumulative=2),
+        AccrualStep(on=TODAY, cumulative=2),
     )
     assert counted.imputed_dates == 1
 
@@ -71,10 +72,47 @@ def test_partial_date_is_imputed_by_the_recording_day_and_not_by_the_cut_off(day
     imputed_day = min(day, 15)
     for cut_date in (date(2024, 3, imputed_day), TODAY):
         (group,) = Accrual.compute(study_snapshot, Selection(cut_date)).groups
-        assert group.curve == (AccrualStep(on=date(2024, 3, imputed_day), cumulative=1),)
-    assert (
-        Accrual.compute(study_snapshot, Selection(date(2024, 3, imputed_day) - timedelta(days=1))).groups[0].curve == ()
-    )
+        assert group.curve[0] == AccrualStep(on=date(2024, 3, imputed_day), cumulative=1)
+    day_before = date(2024, 3, imputed_day) - timedelta(days=1)
+    (group,) = Accrual.compute(study_snapshot, Selection(day_before)).groups
+    assert group.curve == (AccrualStep(on=day_before, cumulative=0),)
+
+
+def test_accrual_runs_flat_through_quiet_months_to_the_cut_off() -> None:
+    stated = {
+        "p": [SCREENED, facts.participant_enrolled("2024-02-10")],
+        "q": [SCREENED, facts.participant_enrolled("2024-05-31")],
+    }
+    cohort, everyone = snapshot_of(stated), Selection(date(2024, 7, 20))
+    figure = Accrual.compute(cohort, everyone)
+    expected = [
+        ("2024-02-10", 1, 1),
+        ("2024-03-31", 0, 1),
+        ("2024-04-30", 0, 1),
+        ("2024-05-31", 1, 2),
+        ("2024-06-30", 0, 2),
+        ("2024-07-20", 0, 2),
+    ]
+    assert [(step.on.isoformat(), step.cumulative) for step in figure.groups[0].curve] == [
+        (day, total) for day, _, total in expected
+    ]
+    assert figure.table()[1] == [["all", day, str(enrolled), str(total)] for day, enrolled, total in expected]
+    on_the_day = Accrual.compute(cohort, Selection(date(2024, 5, 31))).groups[0].curve
+    assert [step.on.isoformat() for step in on_the_day][-2:] == ["2024-04-30", "2024-05-31"]
+
+
+def test_group_without_anybody_has_0_on_the_cut_off() -> None:
+    enrolled = {"p": [SCREENED, facts.participant_enrolled("2024-02-10")]}
+    female, male = Accrual.compute(snapshot_of(enrolled), Selection(TODAY, by="sex")).groups
+    empty = female if female.enrolled == 0 else male
+    assert empty.curve == (AccrualStep(on=TODAY, cumulative=0),)
+    (nobody,) = Accrual.compute(snapshot_of({}), ALL_PARTICIPANTS).groups
+    assert nobody.curve == (AccrualStep(on=TODAY, cumulative=0),)
+    figure = Accrual.compute(snapshot_of({}), ALL_PARTICIPANTS)
+    context = replace(context_of(accrual()), cut_date=TODAY)
+    assert "No participant is enrolled yet" in figure.draw(context)
+    assert "constant rate" not in figure.caption(context)
+    assert figure.narrowed_to("nowhere").groups[0].curve == figure.groups[0].curve
 
 
 def test_accrual_target_is_a_straight_line_from_the_first_enrollment() -> None:

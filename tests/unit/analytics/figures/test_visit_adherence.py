@@ -96,7 +96,11 @@ def test_visits_are_counted_by_number_and_by_group() -> None:
     milan, rome = figure.groups
     assert (milan.name, milan.expected, milan.done) == ("milan", 2, 0)
     assert (rome.name, rome.expected, rome.done) == ("rome", 2, 2)
-    assert [(visit.number, visit.expected, visit.done) for visit in rome.visits[:3]] == [(1, 1, 1), (2, 1, 1), (3, 0, 0)]
+    assert [(visit.number, visit.expected, visit.done) for visit in rome.visits[:3]] == [
+        (1, 1, 1),
+        (2, 1, 1),
+        (3, 0, 0),
+    ]
     header, *rows = (figure.table()[0], *figure.table()[1])
     assert header[0] == "Group"
     assert rows[0] == ["milan", "all", "2", "0", "0", "2", "0", "0.0", "0.0"]
