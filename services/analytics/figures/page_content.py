@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from services.analytics.figures.figure import Figure, FigureAnswer
 from services.analytics.figures.person_level import PersonLevelFigure
 from services.analytics.figures.row_pages import RowPage
+from services.analytics.wording.phrasing import join_words
 
 
 class PageContent(BaseModel):
@@ -26,6 +27,16 @@ class PageContent(BaseModel):
     rows: list[list[str]]
     row_page: RowPage | None
     definition: str = ""
+
+    @property
+    def glance(self) -> str:
+        """The numbers that are read first, in words."""
+        return join_words([f"{value} {words}" for _, value, words in self.headline], "; ")
+
+    @property
+    def alternative(self) -> str:
+        """A text in place of the picture, which says what it shows."""
+        return f"{self.title}: {self.glance}." if self.headline else f"{self.title}. {self.caption}"
 
 
 def page_content(answer: FigureAnswer) -> PageContent:

@@ -39,8 +39,8 @@ class FigurePart:
 
     A figure that `is_live` follows the record by itself. A publication is replaced as a whole. One that is not
     `is_whole` is a preview: the browser gets its picture from `picture_url` when it scrolls into view, and then its
-    table. `size`: width and height of the picture. `row_pages`: None for a figure whose rows fit one page. `orders`: of
-    the lanes of a figure that has lanes.
+    table. `alternative`: a text in place of the picture. `size`: its width and height. `row_pages`: None for a figure
+    whose rows fit one page. `orders`: of the lanes of a figure that has lanes.
     """
 
     name: str
@@ -51,6 +51,7 @@ class FigurePart:
     cut_date: str
     picture: str
     picture_url: str
+    alternative: str
     caption: str
     definition: str
     headline: Sequence[tuple[str, str, str]]
@@ -116,6 +117,7 @@ def figure_part(
         cut_date=content.cut_date.isoformat(),
         picture=picture,
         picture_url=_file_url(study, content, ".svg", query),
+        alternative=content.alternative,
         caption=content.caption,
         definition=content.definition,
         headline=content.headline,

@@ -118,12 +118,11 @@ def _moment(time: datetime) -> str:
 
 def _report_figure(figure: SealedFigure, content: PageContent) -> ReportFigure:
     headline = [(value, words) for _, value, words in content.headline]
-    glance = join_words([f"{value} {words}" for value, words in headline], "; ")
     return ReportFigure(
         title=content.title,
         headline=headline,
-        picture=print_picture(figure.contents["svg"].decode(), f"{content.title}: {glance}."),
-        glance=glance,
+        picture=print_picture(figure.contents["svg"].decode(), content.alternative),
+        glance=content.glance,
         caption=content.caption,
         table=_figure_table(content),
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from html import unescape
 
 from services.analytics.figures.cohort_headline import cohort_headline
 from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.page import render_cohort, render_figure
+from services.analytics.figures.page_content import page_content
 from services.analytics.figures.page_parts import FigurePart, HeadlinePart, build_figure_part, with_previews
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import ALL_ROWS
@@ -87,6 +90,17 @@ def test_cohort_page_begins_with_what_matters_and_has_previews_of_later_figures(
     assert picture in preview
     assert parts[2].caption.split(".")[0] in preview
     assert 'href="/analytics/studies/atc-rt/figures/treatments"' in preview
+
+
+def test_text_alternative_of_a_preview_says_what_the_picture_shows() -> None:
+    for shown in (flow(), accrual(), example_treatments()):
+        part = build_figure_part(answer_of(shown))
+        html = render_figure(replace(part, is_whole=False))
+        (alternative,) = re.findall(r'<img [^>]*alt="([^"]*)"', html)
+        assert alternative.startswith(f"{part.title}: ")
+        assert all(f"{value} {words}" in unescape(alternative) for _, value, words in part.headline)
+    without_numbers = page_content(answer_of(flow())).model_copy(update={"headline": []})
+    assert without_numbers.alternative == f"Participant flow. {without_numbers.caption}"
 
 
 def test_every_figure_says_what_it_is() -> None:
