@@ -1,29 +1,42 @@
-"""The part of a survival curve that planned follow-up and recent proofs of life support. Pure.
+"""The part of a curve over time that planned follow-up and recent proofs of life support. Pure.
 
 A curve is drawn from the deaths, which are reported at once, and from proofs of life, which come with visits. Where the
-living were not seen lately, or are not to be seen any more, it shows more deaths than there are.
+living were not seen lately, or are not to be seen any more, it shows more deaths than there are, and of all other
+events those alone that a visit would have found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.analytics.endpoints.exits import Days, VitalStatus
-from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.snapshot.columns import NEVER_NUMBER, day_number
 from services.analytics.snapshot.flow import completion_days
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
-from services.analytics.statistics.risk_sets import CENSORED
+from services.analytics.statistics.risk_sets import CENSORED, Observations
 from shared.gate.study_timeline import protocol_on
 from shared.protocol.schedule import one_visit_before
 
 Counts = NDArray[np.int64]
+
+
+class CurveTimes(Protocol):
+    """The times of a curve: for each the index of its participant, and the number of the day of its origin."""
+
+    @property
+    def subjects(self) -> NDArray[np.intp]: ...
+
+    @property
+    def origins(self) -> Days: ...
+
+    @property
+    def observations(self) -> Observations: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,17 +77,29 @@ class LivingByDay:
         yield from zip(changes[::2].tolist(), (changes[1::2] - 1).tolist(), strict=True)
 
 
-def living_by_day(snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> LivingByDay:
+def living_by_day(
+    snapshot: StudySnapshot, selection: Selection, times: CurveTimes, *, without_events: bool = False
+) -> LivingByDay:
     """Returns the counts of the participants whom `times` count, by the plan in force on the cut-off.
 
     Participants who have withdrawn, are lost or have completed follow-up are living, as in the currency of follow-up.
+    `without_events` leaves out the participants with an event of any cause, so that the day of no event counts.
     """
     cut = selection.cut_number
-    subjects, first = np.unique(times.subjects, return_index=True)
+    subjects, origins = first_origins(times)
     exits = VitalStatus.of(snapshot).exits(cut)
     is_living = (snapshot.subjects["dead_from"][subjects] > cut) & (exits.cause[subjects] == CENSORED)
-    origins, alive = times.origins[first][is_living], exits.day[subjects][is_living]
+    if without_events:
+        is_living &= ~np.isin(subjects, times.subjects[times.observations.causes != CENSORED])
+    origins, alive = origins[is_living], exits.day[subjects][is_living]
     return LivingByDay.count(cut - origins, np.maximum(alive - origins, 0), cut - recent_since(snapshot, selection))
+
+
+def first_origins(times: CurveTimes) -> tuple[NDArray[np.intp], Days]:
+    """Returns the participants of the times, each once, and the first of the origins of each."""
+    order = np.lexsort((times.origins, times.subjects))
+    subjects, first = np.unique(times.subjects[order], return_index=True)
+    return subjects, times.origins[order][first]
 
 
 def recent_since(snapshot: StudySnapshot, selection: Selection) -> int:
@@ -83,15 +108,15 @@ def recent_since(snapshot: StudySnapshot, selection: Selection) -> int:
     return day_number(one_visit_before(plan, selection.cut_date))
 
 
-def planned_until(snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> int | None:
+def planned_until(snapshot: StudySnapshot, selection: Selection, times: CurveTimes) -> int | None:
     """Returns the day from the origin by which planned follow-up has ended for more than half of those counted.
 
     None if it has no end for half of them, since their index course has not ended.
     """
-    subjects, first = np.unique(times.subjects, return_index=True)
+    subjects, origins = first_origins(times)
     if not len(subjects):
         return None
     ends = completion_days(snapshot, selection.cut_number).day.astype(np.int64)[subjects]
-    days = np.where(ends >= NEVER_NUMBER, NEVER_NUMBER, ends - times.origins[first])
+    days = np.where(ends >= NEVER_NUMBER, NEVER_NUMBER, ends - origins)
     middle = int(np.sort(days)[len(days) // 2])
     return None if middle >= NEVER_NUMBER else max(middle, 0)

@@ -22,7 +22,7 @@ from services.analytics.charts.svg import (
     text,
 )
 from services.analytics.charts.theme import ACCENT, INK, MUTED, SECOND, SHADE
-from services.analytics.figures.survival_numbers import DAYS_OF_MONTH
+from services.analytics.figures.survival_numbers import DAYS_OF_MONTH, TimeSpan
 from services.analytics.wording.phrasing import format_number
 
 WIDTH, LEFT, RIGHT = 640, 84, 624
@@ -42,6 +42,25 @@ _STYLES = (
 
 NumbersByDay = list[tuple[float, str]]
 """Numbers below the axis, with the days that they stand under."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurveMarks:
+    """The marks of curves: they are thin after the day `planned_until`, and shaded in the times `not_current`.
+
+    `notes`: lines below the numbers at risk.
+    """
+
+    planned_until: int | None = None
+    not_current: Sequence[TimeSpan] = ()
+    notes: Sequence[str] = ()
+
+    def thin_from(self, last_day: float) -> float:
+        """Returns the day from which curves up to the last day are thin; the last day if they are not."""
+        return last_day if self.planned_until is None else min(self.planned_until, last_day)
+
+
+NO_MARKS = CurveMarks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +149,20 @@ def draw_axes(axes: CurveAxes, title: str) -> Iterator[Element]:
     yield secondary_text((LEFT + RIGHT) / 2, base + 37, title, "middle")
 
 
-def draw_shades(axes: CurveAxes, spans: Sequence[tuple[float, float]]) -> Iterator[Element]:
-    """Yields a ground over the whole height for each span of days."""
-    for start, end in spans:
-        x, top = axes.days.at(start), axes.shares.end_at
-        yield element(
-            "rect", x=x, y=top, width=max(axes.days.at(end) - x, 1), height=PLOT_HEIGHT, fill=SHADE, class_="shade"
-        )
+def draw_shades(axes: CurveAxes, marks: CurveMarks) -> Iterator[Element]:
+    """Yields a ground over the whole height for each time in which most are not current."""
+    for span in marks.not_current:
+        x, top = axes.days.at(span.start), axes.shares.end_at
+        width = max(axes.days.at(span.end) - x, 1)
+        yield element("rect", x=x, y=top, width=width, height=PLOT_HEIGHT, fill=SHADE, class_="shade")
 
 
-def draw_key(words: Sequence[str]) -> Iterator[Element]:
-    """Yields what marks of the picture mean, above the axis."""
+def draw_key(marks: CurveMarks, last_day: float) -> Iterator[Element]:
+    """Yields what the marks mean, above the axis, of curves up to the last day."""
+    words = [
+        *(["shaded: most not seen lately"] if marks.not_current else []),
+        *(["thin: after planned follow-up"] if marks.thin_from(last_day) < last_day else []),
+    ]
     if words:
         yield secondary_text(RIGHT, 12, "; ".join(words), "end")
 

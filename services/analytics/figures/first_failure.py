@@ -22,7 +22,8 @@ from services.analytics.endpoints.progression_control import (
 )
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.figures.curve_frame import axis_ticks
-from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.curve_support import SUPPORT_NUMBERS, CurveFigure
+from services.analytics.figures.figure import FigureContext, FigureTable, Headline
 from services.analytics.figures.incidence_chart import IncidencePicture, draw_incidence, line_curve
 from services.analytics.figures.incidence_numbers import (
     IncidenceGroup,
@@ -61,7 +62,7 @@ _DEFINITION_WORDS = (
 """A sentence with the place `{origin}`."""
 
 
-class FirstFailure(Figure):
+class FirstFailure(CurveFigure):
     """The incidence of a first failure of any kind, and of each site of it, with death without failure competing.
 
     `patterns` has all participants once for each site: `local`, `regional`, `distant`, and `several` for more than one
@@ -76,12 +77,12 @@ class FirstFailure(Figure):
         "death competing (Aalen and Johansen)."
     )
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"origin", "landmarks"})
-    TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day")
+    TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day", "visit")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=CONTROL_COUNTS | {*group_counts("patterns")},
         divisible=False,
         person_level=False,
-        other_numbers=frozenset({*group_numbers("groups"), *group_numbers("patterns"), "definition.version"}),
+        other_numbers=SUPPORT_NUMBERS | {*group_numbers("groups"), *group_numbers("patterns"), "definition.version"},
     )
     DEFINITION: ClassVar[Definition] = Definition(id="first-failure", version=1)
 
@@ -119,11 +120,14 @@ class FirstFailure(Figure):
             left_out=selection.count_excluded(snapshot),
         )
         figure._late_entries = late_entries(times.observations)
-        return figure
+        return figure._with_support(snapshot, selection, times)
+
+    def _drawn_groups(self) -> Sequence[IncidenceGroup]:
+        return self.patterns
 
     def published(self, minimum: int, cut_date: date) -> Self:
         """Returns life tables in place of the curves, without bands and other readings."""
-        return type(self)(
+        figure = type(self)(
             origin=self.origin,
             definition=self.definition,
             groups=self._publish(self.groups, minimum),
@@ -132,6 +136,7 @@ class FirstFailure(Figure):
             imputed_dates=self.imputed_dates,
             left_out=self.left_out,
         )
+        return self._publish_support(figure, minimum)
 
     def _publish(self, groups: Sequence[IncidenceGroup], minimum: int) -> tuple[IncidenceGroup, ...]:
         return tuple(publish_incidence(group, self._late_entries, minimum) for group in groups)
@@ -143,6 +148,7 @@ class FirstFailure(Figure):
             *describe_incidences(self.groups, _EVENT_NOUN, "death without it"),
             *_describe_sites(self.patterns),
             *describe_emptied(self.groups),
+            *self._describe_support(),
             *describe_gap(self.deaths_without_assessment),
             *describe_not_counted(self.not_counted),
             *describe_sensitivity(self.sensitivity, _EVENT_NOUN),
@@ -169,6 +175,7 @@ class FirstFailure(Figure):
                 for pattern in self.patterns
             ],
             groups=self.groups,
+            marks=self._marks(),
         )
         return draw_incidence(picture)
 

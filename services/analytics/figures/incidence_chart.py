@@ -8,22 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from services.analytics.charts.svg import Element, document, element, line, step_path
+from services.analytics.charts.svg import Element, document, element, line
 from services.analytics.figures.curve_frame import (
     MOST_BANDS,
     MOST_WHOLE_TABLES,
+    NO_MARKS,
     WIDTH,
     CurveAxes,
+    CurveMarks,
     LineStyle,
     RiskTable,
     band_path,
     censor_marks,
     curve_axes,
     draw_axes,
+    draw_key,
     draw_legend,
     draw_nobody,
     draw_notes,
     draw_risk_tables,
+    draw_shades,
+    draw_steps,
     line_styles,
 )
 from services.analytics.figures.incidence_numbers import IncidenceGroup, IncidenceRow
@@ -42,7 +47,7 @@ class IncidenceCurve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidencePicture:
-    """The words and the curves of a picture. `groups` have the numbers below the axis, and `notes` stand below them."""
+    """The words, the curves and the marks of a picture. `groups` have the numbers below the axis."""
 
     name: str
     title: str
@@ -50,7 +55,7 @@ class IncidencePicture:
     axis_title: str
     curves: Sequence[IncidenceCurve]
     groups: Sequence[IncidenceGroup]
-    notes: Sequence[str] = ()
+    marks: CurveMarks = NO_MARKS
 
 
 def event_curve(label: str, group: IncidenceGroup) -> IncidenceCurve:
@@ -71,29 +76,34 @@ def competing_curve(label: str, group: IncidenceGroup) -> IncidenceCurve:
 
 def draw_incidence(picture: IncidencePicture) -> str:
     """Returns the picture as SVG text."""
-    curves = picture.curves
-    axes = curve_axes(int(max((day for curve in curves for day, _ in curve.points), default=0)), len(curves))
+    curves, marks = picture.curves, picture.marks
+    last_day = int(max((day for curve in curves for day, _ in curve.points), default=0))
+    axes = curve_axes(last_day, len(curves))
     styles = line_styles(len(curves))
     body = [
+        *draw_shades(axes, marks),
         *draw_legend("Cumulative incidence", [curve.label for curve in curves], styles),
         *draw_axes(axes, picture.axis_title),
+        *draw_key(marks, last_day),
     ]
     for curve, style in zip(curves, styles, strict=True):
-        body += _curve(axes, curve, style, has_band=len(curves) <= MOST_BANDS)
+        body += _curve(axes, curve, style, marks.thin_from(last_day), has_band=len(curves) <= MOST_BANDS)
     if not any(group.n for group in picture.groups):
         body.append(draw_nobody(axes))
     table, height = draw_risk_tables(axes, [_risk_table(group, len(picture.groups)) for group in picture.groups])
-    lines, height = draw_notes(picture.notes, height)
+    lines, height = draw_notes(marks.notes, height)
     return document(picture.name, picture.title, picture.caption, (WIDTH, height), [*body, *table, *lines])
 
 
-def _curve(axes: CurveAxes, curve: IncidenceCurve, style: LineStyle, *, has_band: bool) -> Iterator[Element]:
+def _curve(
+    axes: CurveAxes, curve: IncidenceCurve, style: LineStyle, thin_from: float, *, has_band: bool
+) -> Iterator[Element]:
     if not curve.points:
         return
     if has_band and (band := _band(axes, curve.rows)):
         yield element("path", d=band, fill=style.color, fill_opacity=0.16, class_=style.name)
     points = [axes.point(0, 0), *(axes.point(day, share) for day, share in curve.points)]
-    yield line(step_path(points, points[-1][0]), **style.stroke(stroke_width=2))
+    yield from draw_steps(points, axes.days.at(thin_from), style)
     if marks := censor_marks([axes.point(row.time, row.estimate or 0) for row in curve.rows if row.censored]):
         yield line(marks, stroke=style.color, class_=f"stroke-{style.name}", stroke_width=1.5)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import ClassVar, Literal, Self
 
@@ -11,7 +11,8 @@ from pydantic import Field, PrivateAttr
 from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.endpoints.local_control import local_control, other_control_readings
 from services.analytics.figures.curve_frame import axis_ticks
-from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.curve_support import SUPPORT_NUMBERS, CurveFigure
+from services.analytics.figures.figure import FigureContext, FigureTable, Headline
 from services.analytics.figures.group_names import DIVISIONS, group_names
 from services.analytics.figures.incidence_chart import IncidencePicture, competing_curve, draw_incidence, event_curve
 from services.analytics.figures.incidence_numbers import IncidenceGroup, IncidenceRow, emptied_on
@@ -59,7 +60,7 @@ _HEADER = (
 )
 
 
-class LocalControl(Figure):
+class LocalControl(CurveFigure):
     """The incidence of local failure of treated lesions beside death and re-treatment, by group.
 
     `n` of a group counts lesions. `test` and `hazard_ratios`: always null, with the reason `clustered`: lesions of one
@@ -75,7 +76,7 @@ class LocalControl(Figure):
     )
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"landmarks", "event"})
-    TABLES: ClassVar[tuple[str, ...]] = ("absence", "lesion_episode", "lesion_status", "subject_day")
+    TABLES: ClassVar[tuple[str, ...]] = ("absence", "lesion_episode", "lesion_status", "subject_day", "visit")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=frozenset(
             {
@@ -93,7 +94,7 @@ class LocalControl(Figure):
         ),
         divisible=False,
         person_level=False,
-        other_numbers=frozenset({"groups.curve.time", "groups.curve.month", "definition.version"}),
+        other_numbers=SUPPORT_NUMBERS | {"groups.curve.time", "groups.curve.month", "definition.version"},
     )
     DEFINITION: ClassVar[Definition] = Definition(id="local-control", version=1)
 
@@ -147,14 +148,17 @@ class LocalControl(Figure):
         if selection.by:
             figure = figure.model_copy(update={"test": None, "hazard_ratios": None, "reason": "clustered"})
         figure._tables = {name: LesionTable.of(times, name) for name in names}
-        return figure
+        return figure._with_support(snapshot, selection, times)
+
+    def _drawn_groups(self) -> Sequence[IncidenceGroup]:
+        return self.groups
 
     def published(self, minimum: int, cut_date: date) -> Self:
         """Returns a life table in place of the curve, without band and other readings.
 
         A block of it has events of at least `minimum` participants.
         """
-        return type(self)(
+        figure = type(self)(
             event=self.event,
             definition=self.definition,
             lesions=self.lesions,
@@ -166,12 +170,14 @@ class LocalControl(Figure):
             imputed_dates=self.imputed_dates,
             left_out=self.left_out,
         )
+        return self._publish_support(figure, minimum)
 
     def caption(self, context: FigureContext) -> str:
         """Returns what is counted, the estimates, the statuses, who is not counted, and other readings."""
         sentences = [
             DEFINITION_WORDS.format(event=EVENT_PHRASES[self.event]),
             *describe_lesions(self.groups, self.event),
+            *self._describe_support(),
             describe_statuses(self.status),
             *describe_gaps(self.deaths_without_imaging or 0),
             *describe_absent(self.not_counted, self.lesions_not_counted),
@@ -207,6 +213,7 @@ class LocalControl(Figure):
             axis_title="Months from the treatment of the lesion",
             curves=curves,
             groups=self.groups,
+            marks=self._marks(),
         )
         return draw_incidence(picture)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import ClassVar, Literal, Self
 
@@ -18,7 +18,8 @@ from services.analytics.endpoints.progression_control import (
 )
 from services.analytics.figures.comparison_words import describe_comparison
 from services.analytics.figures.curve_frame import axis_ticks
-from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.curve_support import SUPPORT_NUMBERS, CurveFigure
+from services.analytics.figures.figure import FigureContext, FigureTable, Headline
 from services.analytics.figures.group_names import DIVISIONS, group_names
 from services.analytics.figures.hazard_ratio_numbers import HazardRatio
 from services.analytics.figures.hazard_ratio_words import CAUSE_SPECIFIC, describe_hazards, hazard_lines
@@ -90,7 +91,7 @@ CONTROL_COUNTS = frozenset(
 )
 
 
-class ProgressionControl(Figure):
+class ProgressionControl(CurveFigure):
     """The incidence of a failure by group, with death without it competing.
 
     `test` and `hazard_ratios`: null at a live position, with the reason `live`; they stand at named data cuts alone.
@@ -101,12 +102,12 @@ class ProgressionControl(Figure):
     TITLE: ClassVar[str] = "Control"
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = DIVISIONS
     PARAMETERS: ClassVar[frozenset[str]] = frozenset({"origin", "landmarks"})
-    TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day")
+    TABLES: ClassVar[tuple[str, ...]] = ("absence", "subject_day", "visit")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=CONTROL_COUNTS,
         divisible=False,
         person_level=False,
-        other_numbers=frozenset({*group_numbers("groups"), "definition.version", "test.df"}),
+        other_numbers=SUPPORT_NUMBERS | {*group_numbers("groups"), "definition.version", "test.df"},
     )
     FAILURE: ClassVar[Failure]
     EVENT_NOUN: ClassVar[str]
@@ -155,11 +156,11 @@ class ProgressionControl(Figure):
             comparison = compare_groups(times, list(by_group), is_named_cut=selection.is_named_cut)
             figure = figure.model_copy(update=comparison)
         figure._late_entries = {name: late_entries(part) for name, part in by_group.items()}
-        return figure
+        return figure._with_support(snapshot, selection, times)
 
     def published(self, minimum: int, cut_date: date) -> Self:
         """Returns life tables in place of the curves, without tests, bands, and other readings."""
-        return type(self)(
+        figure = type(self)(
             origin=self.origin,
             definition=self.definition,
             groups=tuple(
@@ -169,6 +170,10 @@ class ProgressionControl(Figure):
             imputed_dates=self.imputed_dates,
             left_out=self.left_out,
         )
+        return self._publish_support(figure, minimum)
+
+    def _drawn_groups(self) -> Sequence[IncidenceGroup]:
+        return self.groups
 
     def caption(self, context: FigureContext) -> str:
         """Returns what is counted, the incidences, who is not counted, and other readings."""
@@ -178,6 +183,7 @@ class ProgressionControl(Figure):
             *describe_comparison(self.test),
             *describe_hazards(self.hazard_ratios, CAUSE_SPECIFIC),
             *describe_emptied(self.groups),
+            *self._describe_support(),
             *describe_gap(self.deaths_without_assessment),
             *describe_not_counted(self.not_counted),
             *describe_sensitivity(self.sensitivity, self.EVENT_NOUN),
@@ -200,7 +206,7 @@ class ProgressionControl(Figure):
             axis_title=f"Months from {ORIGIN_WORDS[self.origin]}",
             curves=[*self._curves()],
             groups=self.groups,
-            notes=hazard_lines(self.hazard_ratios, CAUSE_SPECIFIC),
+            marks=self._marks(hazard_lines(self.hazard_ratios, CAUSE_SPECIFIC)),
         )
         return draw_incidence(picture)
 

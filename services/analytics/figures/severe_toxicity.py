@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import ClassVar, Literal, Self
 
@@ -21,7 +21,8 @@ from services.analytics.endpoints.toxicity_versions import (
 )
 from services.analytics.figures.comparison_words import describe_comparison
 from services.analytics.figures.curve_frame import axis_ticks
-from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.curve_support import SUPPORT_NUMBERS, CurveFigure
+from services.analytics.figures.figure import FigureContext, FigureTable, Headline
 from services.analytics.figures.group_names import DIVISIONS, standing_groups
 from services.analytics.figures.hazard_ratio_numbers import HazardRatio
 from services.analytics.figures.hazard_ratio_words import CAUSE_SPECIFIC, describe_hazards, hazard_lines
@@ -80,7 +81,7 @@ _READING_COUNTS = (
 _READING_NUMBERS = ("groups.curve.time", "groups.curve.month", "test.df")
 
 
-class SevereToxicity(Figure):
+class SevereToxicity(CurveFigure):
     """The incidence of a first adverse event of grade 3 or more by group, of all causes and related to radiotherapy.
 
     Participants who were graded in another version of CTCAE are groups of their own; those graded in several have no
@@ -101,7 +102,7 @@ class SevereToxicity(Figure):
         {"origin", "landmarks", "window", "late_after", "late_from", "emergent"}
     )
     ORIGINS: ClassVar[tuple[Origin, ...]] = CLOCKS
-    TABLES: ClassVar[tuple[str, ...]] = ("absence", "assessment", "course", "finding", "subject_day")
+    TABLES: ClassVar[tuple[str, ...]] = ("absence", "assessment", "course", "finding", "subject_day", "visit")
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(
         counts=frozenset(
             {
@@ -115,9 +116,8 @@ class SevereToxicity(Figure):
         ),
         divisible=False,
         person_level=False,
-        other_numbers=frozenset(
-            {*_READING_NUMBERS, *(f"related.{name}" for name in _READING_NUMBERS), "definition.version"}
-        ),
+        other_numbers=SUPPORT_NUMBERS
+        | {*_READING_NUMBERS, *(f"related.{name}" for name in _READING_NUMBERS), "definition.version"},
     )
     DEFINITION: ClassVar[Definition] = Definition(id="severe-toxicity", version=2)
 
@@ -162,7 +162,10 @@ class SevereToxicity(Figure):
             left_out=selection.count_excluded(snapshot),
         )
         figure._late_entries = late_entries(times.observations)
-        return figure
+        return figure._with_support(snapshot, selection, times)
+
+    def _drawn_groups(self) -> Sequence[IncidenceGroup]:
+        return self.groups if len(self.groups) != 1 else (*self.groups, *self.related.groups)
 
     def published(self, minimum: int, cut_date: date) -> Self:
         """Returns a life table of all causes, and the counts of what is related.
@@ -188,7 +191,7 @@ class SevereToxicity(Figure):
             return published.model_copy(update={"warnings": ("several_versions",)})
         (group,) = self.groups
         table = publish_incidence(group, self._late_entries, minimum)
-        return published.model_copy(update={"groups": (table,)})
+        return self._publish_support(published.model_copy(update={"groups": (table,)}), minimum)
 
     def caption(self, context: FigureContext) -> str:
         """Returns what is counted, the incidences of both readings, who is not counted, and other readings."""
@@ -202,6 +205,7 @@ class SevereToxicity(Figure):
             *describe_related(self.related, self.attribution_missing),
             *describe_emptied(self.groups),
             *describe_versions("several_versions" in self.warnings),
+            *self._describe_support(),
             *describe_deaths(self.deaths_without_assessment),
             *describe_not_counted(self.not_counted),
             *describe_sensitivity(self.sensitivity),
@@ -236,7 +240,7 @@ class SevereToxicity(Figure):
                 axis_title=f"Months from {ORIGIN_WORDS[self.origin]}",
                 curves=[*self._curves()],
                 groups=[group for group in self.groups if group.curve] or self.groups,
-                notes=hazard_lines(self.hazard_ratios, CAUSE_SPECIFIC),
+                marks=self._marks(hazard_lines(self.hazard_ratios, CAUSE_SPECIFIC)),
             )
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from services.analytics.charts.svg import Element, document, element, line, svg_number
 from services.analytics.charts.theme import MUTED
@@ -13,6 +12,7 @@ from services.analytics.figures.curve_frame import (
     MOST_WHOLE_TABLES,
     WIDTH,
     CurveAxes,
+    CurveMarks,
     LineStyle,
     NumbersByDay,
     RiskTable,
@@ -31,53 +31,41 @@ from services.analytics.figures.curve_frame import (
 )
 from services.analytics.figures.literature_chart import draw_literature
 from services.analytics.figures.literature_marks import LiteratureMark
-from services.analytics.figures.survival_numbers import CurveRow, RiskTableRow, SurvivalGroup, TimeSpan
-
-
-@dataclass(frozen=True, slots=True)
-class CurveMarks:
-    """The marks of curves: they are thin after the day `planned_until`, and shaded in the times `not_current`.
-
-    `literature`: estimates of publications, which have a legend of their own. `notes`: lines below the numbers at risk.
-    """
-
-    planned_until: int | None = None
-    not_current: Sequence[TimeSpan] = ()
-    literature: Sequence[LiteratureMark] = ()
-    notes: Sequence[str] = ()
+from services.analytics.figures.survival_numbers import CurveRow, RiskTableRow, SurvivalGroup
 
 
 def draw_survival(
-    name: str, title: str, caption: str, groups: Sequence[SurvivalGroup], axis_title: str, marks: CurveMarks
+    name: str,
+    title: str,
+    caption: str,
+    groups: Sequence[SurvivalGroup],
+    axis_title: str,
+    marks: CurveMarks,
+    literature: Sequence[LiteratureMark] = (),
 ) -> str:
-    """Returns the picture as SVG text."""
+    """Returns the picture as SVG text. `literature`: estimates of publications, which have a legend of their own."""
     last_day = max((row.time for group in groups for row in group.curve), default=0)
     axes = curve_axes(last_day, len(groups))
     styles = line_styles(len(groups))
     labels = [f"{group.name} ({group.events} / {group.n})" for group in groups]
-    planned = last_day if marks.planned_until is None else min(marks.planned_until, last_day)
-    key = [
-        *(["shaded: most not seen lately"] if marks.not_current else []),
-        *(["thin: after planned follow-up"] if planned < last_day else []),
-    ]
     body = [
-        *draw_shades(axes, [(span.start, span.end) for span in marks.not_current]),
+        *draw_shades(axes, marks),
         *draw_legend("Share without event", labels, styles),
         *draw_axes(axes, axis_title),
-        *draw_key(key),
+        *draw_key(marks, last_day),
     ]
     for group, style in zip(groups, styles, strict=True):
-        body += _curve(axes, group, style, planned, has_band=len(groups) <= MOST_BANDS)
+        body += _curve(axes, group, style, marks.thin_from(last_day), has_band=len(groups) <= MOST_BANDS)
     if not any(group.n for group in groups):
         body.append(draw_nobody(axes))
     table, height = draw_risk_tables(axes, [_risk_table(group, len(groups)) for group in groups])
     notes, height = draw_notes(marks.notes, height)
-    literature, height = draw_literature(axes, marks.literature, height)
-    return document(name, title, caption, (WIDTH, height), [*body, *table, *notes, *literature])
+    entries, height = draw_literature(axes, literature, height)
+    return document(name, title, caption, (WIDTH, height), [*body, *table, *notes, *entries])
 
 
 def _curve(
-    axes: CurveAxes, group: SurvivalGroup, style: LineStyle, planned: int, *, has_band: bool
+    axes: CurveAxes, group: SurvivalGroup, style: LineStyle, thin_from: float, *, has_band: bool
 ) -> Iterator[Element]:
     rows = [row for row in group.curve if row.estimate is not None]
     if not rows:
@@ -86,7 +74,7 @@ def _curve(
         yield element("path", d=band, fill=style.color, fill_opacity=0.16, class_=style.name)
     yield from _median(axes, group)
     points = [axes.point(0, 1), *(axes.point(row.time, row.estimate or 0) for row in rows)]
-    yield from draw_steps(points, axes.days.at(planned), style)
+    yield from draw_steps(points, axes.days.at(thin_from), style)
     if marks := censor_marks([axes.point(row.time, row.estimate or 0) for row in rows if row.censored]):
         yield line(marks, stroke=style.color, class_=f"stroke-{style.name}", stroke_width=1.5)
 

@@ -11,18 +11,18 @@ from pydantic import Field, PrivateAttr
 
 from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.disclosure.editions import Members
-from services.analytics.endpoints.observed_time import LivingByDay, living_by_day, planned_until
 from services.analytics.endpoints.origins import ORIGIN_WORDS, chosen_origin
 from services.analytics.endpoints.sensitivity import SensitivityName
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.figures.comparison_words import describe_comparison
 from services.analytics.figures.curve_frame import axis_ticks
-from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.figures.curve_support import SUPPORT_NUMBERS, CurveFigure
+from services.analytics.figures.figure import FigureContext, FigureTable, Headline
 from services.analytics.figures.group_names import DIVISIONS, group_names
 from services.analytics.figures.hazard_ratio_numbers import HazardRatio, compare_hazards
 from services.analytics.figures.hazard_ratio_words import describe_hazards, hazard_lines
 from services.analytics.figures.literature_marks import describe_literature
-from services.analytics.figures.survival_chart import CurveMarks, draw_survival
+from services.analytics.figures.survival_chart import draw_survival
 from services.analytics.figures.survival_numbers import (
     Definition,
     GroupComparison,
@@ -31,16 +31,13 @@ from services.analytics.figures.survival_numbers import (
     SensitivityLine,
     SurvivalGroup,
     TimedInterval,
-    TimeSpan,
     sensitivity_line,
     survival_group,
 )
 from services.analytics.figures.survival_publication import (
     LateEntries,
     late_entries,
-    publish_day,
     publish_group,
-    publish_spans,
     survival_members,
 )
 from services.analytics.figures.survival_words import (
@@ -49,14 +46,12 @@ from services.analytics.figures.survival_words import (
     describe_months,
     describe_not_counted,
     describe_sensitivity,
-    describe_support,
     emptied_on,
 )
 from services.analytics.snapshot.selection import Origin, Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.log_rank import log_rank
 
-_SUPPORT = frozenset({"planned_until", "not_current.start", "not_current.end"})
 SURVIVAL_DISCLOSURE = Disclosure(
     counts=frozenset(
         {
@@ -71,12 +66,12 @@ SURVIVAL_DISCLOSURE = Disclosure(
     ),
     divisible=True,
     person_level=False,
-    other_numbers=frozenset({"groups.curve.time", "groups.curve.month", "definition.version", "test.df", *_SUPPORT}),
+    other_numbers=SUPPORT_NUMBERS | {"groups.curve.time", "groups.curve.month", "definition.version", "test.df"},
 )
 _TABLE_MEMBERS = ("time", "at_risk", "events", "censored", "estimate", "lower", "upper")
 
 
-class SurvivalFigure(Figure):
+class SurvivalFigure(CurveFigure):
     """A survival curve for each group, with what it depends on.
 
     `test` and `hazard_ratios`: null at a live position, with the reason `live`; they stand at named data cuts alone.
@@ -107,17 +102,6 @@ class SurvivalFigure(Figure):
     not_counted: tuple[NotCounted, ...]
     sensitivity: tuple[SensitivityLine, ...] = ()
     warnings: tuple[Literal["risk_set_emptied"], ...] = ()
-    planned_until: int | None = Field(
-        default=None,
-        description="day by which planned follow-up has ended for more than half of those counted; for readers the "
-        "last day of a month; null if it has no end for half of them",
-    )
-    not_current: tuple[TimeSpan, ...] = Field(
-        default=(),
-        description="times in which more than half of those not known dead, whose origin is as long ago, have no proof "
-        "of life within one visit interval and its window before the day, or later",
-    )
-    _living: LivingByDay | None = PrivateAttr(default=None)
     _late_entries: dict[str, LateEntries] = PrivateAttr(default_factory=dict)
 
     @classmethod
@@ -163,14 +147,8 @@ class SurvivalFigure(Figure):
         figure._late_entries = {name: late_entries(part) for name, part in by_group.items()}
         return figure._with_support(snapshot, selection, times) if cls.IS_OF_LIFE else figure
 
-    def _with_support(self, snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> Self:
-        """Returns the figure with the times that follow-up supports less, of all groups together."""
-        living, last = living_by_day(snapshot, selection, times), int(times.observations.exits.max(initial=0))
-        not_current = tuple(TimeSpan(start=start, end=end) for start, end in living.spans(last))
-        members = {"planned_until": planned_until(snapshot, selection, times), "not_current": not_current}
-        figure = self.model_copy(update=members)
-        figure._living = living
-        return figure
+    def _drawn_groups(self) -> Sequence[SurvivalGroup]:
+        return self.groups
 
     @classmethod
     def _members(cls, snapshot: StudySnapshot, selection: Selection) -> Members:
@@ -187,14 +165,7 @@ class SurvivalFigure(Figure):
             imputed_dates=self.imputed_dates,
             left_out=self.left_out,
         )
-        if self._living is None:
-            return figure
-        is_enough = sum(group.n for group in groups) >= minimum
-        support = {
-            "planned_until": publish_day(self.planned_until) if is_enough else None,
-            "not_current": publish_spans(self._living, groups, minimum),
-        }
-        return figure.model_copy(update=support)
+        return self._publish_support(figure, minimum)
 
     def narrowed_to(self, group: str) -> Self:
         """Returns the group as the only one, under the name of an undivided figure."""
@@ -214,7 +185,7 @@ class SurvivalFigure(Figure):
             self.DEFINITION_WORDS.format(origin=ORIGIN_WORDS[self.origin]),
             *describe_estimates(self.groups, self.EVENT_NOUN),
             *describe_emptied(self.groups),
-            *describe_support(self.planned_until, self.not_current, self._last_day()),
+            *self._describe_support(),
             *describe_comparison(self.test),
             *describe_hazards(self.hazard_ratios),
             *describe_not_counted(self.not_counted),
@@ -246,17 +217,8 @@ class SurvivalFigure(Figure):
     def draw(self, context: FigureContext) -> str:
         """Returns the curves as SVG text, with the numbers at risk below them."""
         axis_title = f"Months from {ORIGIN_WORDS[self.origin]}"
-        marks = CurveMarks(
-            planned_until=self.planned_until,
-            not_current=self.not_current,
-            literature=context.literature or (),
-            notes=hazard_lines(self.hazard_ratios),
-        )
-        return draw_survival(self.NAME, self.TITLE, self.caption(context), self.groups, axis_title, marks)
-
-    def _last_day(self) -> int:
-        """Returns the last day of the curves; 0 without one."""
-        return max((group.curve[-1].time for group in self.groups if group.curve), default=0)
+        marks, literature = self._marks(hazard_lines(self.hazard_ratios)), context.literature or ()
+        return draw_survival(self.NAME, self.TITLE, self.caption(context), self.groups, axis_title, marks, literature)
 
 
 def _compare(selection: Selection, times: EndpointTimes, names: Sequence[str]) -> dict[str, object]:

@@ -8,9 +8,8 @@ from itertools import chain, repeat
 
 from services.analytics.disclosure.editions import Members, Membership
 from services.analytics.disclosure.life_table import DAYS_OF_MONTH, LifeTable, TimeAtRisk, life_table
-from services.analytics.endpoints.observed_time import LivingByDay
 from services.analytics.endpoints.time_to_event import EndpointTimes
-from services.analytics.figures.survival_numbers import CurveRow, Interval, SurvivalGroup, TimedInterval, TimeSpan
+from services.analytics.figures.survival_numbers import CurveRow, Interval, SurvivalGroup, TimedInterval
 from services.analytics.snapshot.columns import day_of_number
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.risk_sets import CENSORED, Observations
@@ -40,28 +39,6 @@ def publish_group(group: SurvivalGroup, entries: LateEntries, minimum: int) -> S
         curve=_rows(table),
         landmarks=tuple(_landmark(table, landmark.time) for landmark in group.landmarks),
     )
-
-
-def publish_day(day: int | None) -> int | None:
-    """Returns the last day of the last month that is over by a day."""
-    return None if day is None else last_day_of_month(int((day + 1) / DAYS_OF_MONTH))
-
-
-def publish_spans(living: LivingByDay, groups: Sequence[SurvivalGroup], minimum: int) -> tuple[TimeSpan, ...]:
-    """Returns the months of published points at whose end more than half of the living are not current.
-
-    Between two such points all months are. Both counts are rounded down to multiples of `minimum`, as the numbers at
-    risk are.
-    """
-    months = {row.time: row.month or 0 for group in groups for row in group.curve}
-    spans, is_marked = list[TimeSpan](), False
-    for day in sorted(months):
-        was_marked, is_marked = is_marked, living.at(day, multiple=minimum)
-        if is_marked and was_marked:
-            spans[-1] = TimeSpan(start=spans[-1].start, end=day)
-        elif is_marked:
-            spans.append(TimeSpan(start=last_day_of_month(months[day] - 1), end=day))
-    return tuple(spans)
 
 
 def _times_at_risk(group: SurvivalGroup, entries: LateEntries) -> list[TimeAtRisk]:

@@ -13,7 +13,6 @@ from services.analytics.figures.survival_numbers import (
     NotCounted,
     SensitivityLine,
     SurvivalGroup,
-    TimeSpan,
 )
 from services.analytics.statistics.proportions import percent
 from services.analytics.wording.phrasing import count_noun, join_words
@@ -95,18 +94,6 @@ def describe_emptied(groups: Sequence[SurvivalGroup]) -> Iterator[str]:
     """Yields a sentence for each curve that comes down to 0 before others enter."""
     emptied = {group.name: emptied_on(group) for group in groups}
     return describe_emptied_groups(emptied, "the event", "the estimate stays at 0")
-
-
-def describe_support(planned: int | None, not_current: Sequence[TimeSpan], last: int) -> Iterator[str]:
-    """Yields where a curve up to the `last` day is thin, and where it is shaded."""
-    if planned is not None and planned < last:
-        yield f"Thin after month {describe_months(planned)}: by then planned follow-up has ended for more than half."
-    if not_current:
-        spans = join_words([f"{describe_months(span.start)} to {describe_months(span.end)}" for span in not_current])
-        yield (
-            f"Shaded in months {spans}: more than half of those not known dead have no proof of life within one visit "
-            "interval and its window before."
-        )
 
 
 def describe_not_counted(not_counted: Sequence[NotCounted]) -> Iterator[str]:
