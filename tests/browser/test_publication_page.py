@@ -42,9 +42,7 @@ def test_page_of_a_reader_shows_the_publication_and_is_accessible(
     expect(page.locator("[data-show=cut]")).to_have_text("2025-01-31")
     expect(page.locator("#flow [data-number=enrolled]")).to_have_text("31")
     expect(page.locator("figure")).to_have_count(len(PUBLISHED_FIGURES))
-    expect(page.get_by_role("navigation", name="Pages of this study").get_by_role("link")).to_have_text(
-        ["Cohort", "Literature"]
-    )
+    expect(page.get_by_role("navigation", name="Pages of this study").get_by_role("link")).to_have_text(["Cohort"])
     expect(page.locator("#state")).to_have_text("Live")
     assert find_violations() == []
 

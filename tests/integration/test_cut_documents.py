@@ -192,7 +192,9 @@ async def test_refusals_of_documents_are_plain(sealed_study: AnalyticsStudy) -> 
         ("investigator", {"at": "cut:first", "by": "sex"}, (422, "parameter")),
     ):
         assert problem(await sealed_study.get("report.pdf", user, **parameters)) == expected, (user, parameters)
-    assert problem(await sealed_study.get("cut-changes.json", "reader", at="cut:first")) == (403, "readers-see-cuts")
+    for path in ("cut-changes.json", "datasets.zip", "documents"):
+        assert problem(await sealed_study.get(path, "reader", at="cut:first")) == (403, "readers-see-cuts")
+    assert problem(await sealed_study.get("documents", "reader", at="cut:never")) == (403, "readers-see-cuts")
     assert problem(await sealed_study.get("cut-changes.json", "administrator", at="cut:first")) == (
         403,
         "not-your-role",

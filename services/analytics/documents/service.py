@@ -85,7 +85,15 @@ class DocumentService:
         return DocumentAnswer(cut, row, content)
 
     async def documents(self, study_id: str, member: str, at: str, site: str | None = None) -> CutDocuments:
-        """Returns the documents of the data cut `cut:<name>` that the member may get. Raises as `document` does."""
+        """Returns the documents of the data cut `cut:<name>` that the member may get. Raises as `document` does.
+
+        Raises ReadersSeeCuts for readers, who have the address of the report and no list.
+        """
+        if (await self._reader.member_rights(study_id, member)).is_reader:
+            raise ReadersSeeCuts
+        return await self._visible(study_id, member, at, site)
+
+    async def _visible(self, study_id: str, member: str, at: str, site: str | None) -> CutDocuments:
         rights, cut = await self._rights_and_cut(study_id, member, at, site)
         complete = await self._reader.seals.made_documents(study_id, cut.name)
         rows = list[DocumentRow]()
@@ -97,7 +105,7 @@ class DocumentService:
 
     async def links(self, study_id: str, member: str, cut: str, site: str | None) -> list[Link]:
         """Returns links to the documents of a data cut that the member may get, with their sizes."""
-        documents = await self.documents(study_id, member, f"cut:{cut}", site)
+        documents = await self._visible(study_id, member, f"cut:{cut}", site)
         return [_link(study_id, documents.cut, row) for row in documents.rows]
 
     async def _rights_and_cut(self, study_id: str, member: str, at: str, site: str | None) -> tuple[Rights, DataCut]:

@@ -34,7 +34,6 @@ class CohortAnswer(_LiteraturePart):
     subset: Subset
     site: Annotated[str | None, Field(description="the enrolling sites that the numbers are of; null: all")]
     cut_date: Annotated[date, Field(serialization_alias="cut")]
-    publication: Annotated[str | None, Field(description="only for readers: the data cut that was published")]
     origin: Annotated[Origin, Field(description="the day that overall survival is counted from")]
     participants: int
     deaths: int

@@ -46,9 +46,9 @@ class LiteratureResources(Resources):
 async def literature(request: Request, study: StudyIdPath, kind: str, as_of_query: AsOfQuery) -> Response:
     """Returns the publications beside a study, and the study's own numbers apart from them (.json).
 
-    The table has the publications alone, as they were recorded (.csv). Every member may read them. The own numbers are
-    those that the caller may see; readers get those of a data cut, and the publications that were recorded before it.
-    No publication is among the numbers of any figure, and none is stored with a data cut."""
+    The table has the publications alone, as they were recorded (.csv). Every member but readers may read them. The own
+    numbers are those that the caller may see. No publication is among the numbers of any figure, and none is stored
+    with a data cut."""
     if kind not in ("json", "csv"):
         raise NotFound
     service = get_container(request).get_resources(LiteratureResources).literature

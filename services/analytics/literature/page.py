@@ -29,6 +29,7 @@ from services.analytics.statistics.proportions import percent
 from services.analytics.study_header import StudyPage, build_study_header
 from services.analytics.wording.phrasing import count_noun, format_number
 from shared.contracts.literature import PublishedStudyRecorded
+from shared.security.grants import Rights
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link
 from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router
@@ -36,20 +37,27 @@ from shared.web.container import get_container
 from shared.web.fact_recording import StudyIdPath
 
 FILE_KINDS = {".json": "Numbers and publications", ".csv": "Publications"}
-PAGE = StudyPage(route=urls.literature_url("{study_id}"), nav_label="Literature")
+
+
+def may_see_literature(rights: Rights) -> bool:
+    """Returns whether a member reads the literature beside a study: readers see publications of the study alone."""
+    return bool(rights.grants) and not rights.is_reader
+
+
+PAGE = StudyPage(route=urls.literature_url("{study_id}"), nav_label="Literature", may_see=may_see_literature)
 SUBSET_WORDS: Mapping[Subset, str] = {"all": "All participants", "stereotactic": "With stereotactic radiotherapy"}
 _DOI = re.compile(r"10\.[0-9]{4,9}/[^\s;,]+")
 routes = create_page_router()
 
 
 def _own_median(median: Interval) -> str:
-    """Returns the median of the cohort in months, with its limits; readers see none."""
+    """Returns the median of the cohort in months, with its limits."""
     estimate, lower, upper = map(describe_months, (median.estimate, median.lower, median.upper))
     return estimate if median.lower is None else f"{estimate} (95 % CI {lower} to {upper})"
 
 
 def _own_share(share: Interval) -> str:
-    """Returns a share of the cohort in percent, with its limits; readers see none."""
+    """Returns a share of the cohort in percent, with its limits."""
     if share.estimate is None:
         return "not estimated"
     if share.lower is None or share.upper is None:
@@ -115,13 +123,9 @@ class PublishedSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiteratureView:
-    """The page: the comparison, its publications in sections, links to curves with marks, and to the files.
-
-    `is_publication`: as readers see it, whose curves have no marks.
-    """
+    """The page: the comparison, its publications in sections, links to curves with marks, and to the files."""
 
     comparison: LiteratureComparison
-    is_publication: bool
     cohort_url: str
     sections: Sequence[PublishedSection]
     curves: Sequence[Link]
@@ -153,7 +157,6 @@ async def _render_literature(request: Request, study: str, as_of_query: AsOfQuer
 def _view(comparison: LiteratureComparison, query: Mapping[str, str]) -> LiteratureView:
     return LiteratureView(
         comparison=comparison,
-        is_publication=any(numbers.publication for numbers in comparison.cohort),
         cohort_url=urls.cohort_url(comparison.study_id, query),
         sections=[*_sections(comparison)],
         curves=[*_curves(comparison, query)],
@@ -191,9 +194,7 @@ def _section(
 
 
 def _curves(comparison: LiteratureComparison, query: Mapping[str, str]) -> Iterator[Link]:
-    """Yields links to overall survival from each origin that publications count from; none for readers."""
-    if any(numbers.publication for numbers in comparison.cohort):
-        return
+    """Yields links to overall survival from each origin that publications count from."""
     for origin, words in ORIGIN_WORDS.items():
         if marks := literature_marks(comparison.studies, origin):
             marked = {**query, "literature": "true", "origin": origin}

@@ -11,17 +11,15 @@ from services.analytics.figures.figure import Figure, FigureAnswer
 from services.analytics.figures.literature_marks import ONE_YEAR_MONTHS
 from services.analytics.figures.overall_survival import OverallSurvival
 from services.analytics.figures.parameters import FigureRequest
-from services.analytics.figures.publishing import cuts_until, require_publication
 from services.analytics.figures.service import FigureService
 from services.analytics.figures.severe_toxicity import SevereToxicity
 from services.analytics.figures.survival_numbers import DAYS_OF_MONTH, Interval
 from services.analytics.literature.comparison import ComparisonTable, Contradiction
-from services.analytics.snapshot.as_of import AsOf, require_epoch
+from services.analytics.snapshot.as_of import AsOf
 from services.analytics.snapshot.selection import Origin
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.contracts.literature import PublishedStudyRecorded, literature
-from shared.kernel.errors import RequestError
-from shared.security.grants import Rights
+from shared.kernel.errors import ReadersSeeCuts, RequestError
 
 Subset = Literal["all", "stereotactic"]
 SUBSETS: tuple[Subset, ...] = ("all", "stereotactic")
@@ -48,7 +46,6 @@ class CohortNumbers:
     site: str | None
     position: int
     cut_date: date
-    publication: str | None
     origin: Origin
     participants: int
     deaths: int
@@ -94,13 +91,15 @@ class LiteratureService:
         self._reader, self._figures, self._tables = reader, figures, tables
 
     async def comparison(self, study_id: str, member: str, as_of: AsOf) -> LiteratureComparison:
-        """Returns the literature beside a study, for every member; for readers that at the time of a data cut.
+        """Returns the literature beside a study, for every member but readers: it is not in a publication.
 
-        Raises NotFound, PositionGone or RequestRejected, and for readers NothingPublished or ReadersSeeCuts.
+        Raises NotFound, PositionGone or RequestRejected, and for readers ReadersSeeCuts.
         """
         rights = await self._reader.member_rights(study_id, member)
+        if rights.is_reader:
+            raise ReadersSeeCuts
         cohort = [numbers async for numbers in self._cohort(study_id, member, as_of)]
-        position = cohort[0].position if cohort else await self._position(study_id, rights, as_of)
+        position = cohort[0].position if cohort else await self._position(study_id, as_of)
         record = await self._reader.study_record(study_id, position)
         return LiteratureComparison(
             study_id=study_id,
@@ -111,14 +110,10 @@ class LiteratureService:
             table=self._tables.get(study_id),
         )
 
-    async def _position(self, study_id: str, rights: Rights, as_of: AsOf) -> int:
+    async def _position(self, study_id: str, as_of: AsOf) -> int:
         """Returns the position that a request selects, for a member who sees no numbers there. Raises the refusal."""
         current = await self._reader.projection_position(study_id)
-        if not rights.is_reader:
-            return (await self._reader.resolve_position(study_id, current, as_of)).position
-        require_publication(OverallSurvival, FigureRequest(as_of=as_of))
-        require_epoch(as_of, current)
-        return cuts_until(await self._reader.data_cuts(study_id), as_of.at)[-1].position
+        return (await self._reader.resolve_position(study_id, current, as_of)).position
 
     async def _cohort(self, study_id: str, member: str, as_of: AsOf) -> AsyncIterator[CohortNumbers]:
         """Yields the study's own numbers of each subset that the member may see."""
@@ -133,7 +128,7 @@ class LiteratureService:
 
 
 def _cohort_numbers(subset: Subset, answer: FigureAnswer, toxicity: Figure | None) -> CohortNumbers:
-    survival, publication = answer.figure, answer.context.publication
+    survival = answer.figure
     if not isinstance(survival, OverallSurvival):
         raise TypeError(f"{answer.name} is no overall survival")
     (group,) = survival.groups
@@ -143,7 +138,6 @@ def _cohort_numbers(subset: Subset, answer: FigureAnswer, toxicity: Figure | Non
         site=answer.context.filters.site,
         position=answer.context.position,
         cut_date=answer.context.cut_date,
-        publication=publication.edition if publication else None,
         origin=survival.origin,
         participants=group.n,
         deaths=group.events,

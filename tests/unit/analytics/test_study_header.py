@@ -21,7 +21,7 @@ def labels_for(*grants: Grant) -> list[str]:
 @pytest.mark.parametrize(
     ("grant", "labels"),
     [
-        (Grant("reader", None), ["Cohort", "Literature"]),
+        (Grant("reader", None), ["Cohort"]),
         (Grant("administrator", None), ["Cohort", "Literature", "Operations"]),
         (Grant("site", "rome"), ["Cohort", "Literature", *PARTICIPANT_PAGES, "Digest"]),
         (Grant("investigator", None), ["Cohort", "Literature", *PARTICIPANT_PAGES, "Operations"]),
