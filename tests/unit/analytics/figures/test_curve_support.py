@@ -144,9 +144,9 @@ def test_participant_with_several_lesions_counts_once_from_the_first_treatment()
         facts.lesion_registered("A2", 0),
         facts.radiotherapy_started(200, "RT2", facts.target("T1", "A2"), index=False),
     ]
-    unseen, seen = followed(*alive(300)), followed(*alive(CUT))
-    once = compute(LocalControl, unseen, unseen, seen, followed(dead(900)))
-    twice = compute(LocalControl, [*unseen, *later], [*unseen, *later], seen, followed(dead(900)))
+    unseen, current = followed(*alive(300)), followed(*alive(CUT))
+    once = compute(LocalControl, unseen, unseen, current, followed(dead(900)))
+    twice = compute(LocalControl, [*unseen, *later], [*unseen, *later], current, followed(dead(900)))
     assert (once.lesions, twice.lesions) == (4, 6)
     assert (twice.planned_until, twice.not_current) == (once.planned_until, once.not_current)
 
