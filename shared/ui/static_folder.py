@@ -9,6 +9,8 @@ from pathlib import Path
 FOLDER = Path(__file__).with_name("static")
 MEDIA_TYPES = {
     "app.css": "text/css",
+    "cohort-dark.png": "image/png",
+    "cohort.png": "image/png",
     "combobox.js": "text/javascript",
     "data-query.js": "text/javascript",
     "favicon.svg": "image/svg+xml",

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import os
+from base64 import b64decode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import STUDY_ID
 from services.analytics.figures.registry import FIGURES
+from shared.ui.static_folder import FOLDER
 from tests.browser.conftest import IMAGES
 from tests.browser.support.page_checks import check_on_desk_and_phone
 from tests.demo import SCREENING_DATA
@@ -148,8 +151,19 @@ def test_printed_page_shows_every_figure_and_no_controls(cohort: Page) -> None:
 
 if os.environ.get("QUARTAL_SCREENSHOTS") == "1":
 
-    def test_documentation_screenshot_is_taken(cohort: Page) -> None:
+    def test_picture_for_the_readme_is_taken(cohort: Page) -> None:
         cohort.set_viewport_size({"width": DESKTOP_SIZE["width"], "height": 1500})  # what a reader sees first
         expect(cohort.locator("#state")).to_have_text("Live")
         IMAGES.mkdir(parents=True, exist_ok=True)
         cohort.screenshot(path=IMAGES / "cohort.png")
+
+    @pytest.mark.parametrize(("color_scheme", "name"), [("light", "cohort.png"), ("dark", "cohort-dark.png")])
+    def test_small_picture_for_the_start_page_is_taken(
+        cohort: Page, color_scheme: Literal["light", "dark"], name: str
+    ) -> None:
+        cohort.set_viewport_size({"width": 1280, "height": 1280})
+        cohort.emulate_media(color_scheme=color_scheme)
+        expect(cohort.locator("#state")).to_have_text("Live")
+        clip = {"x": 0, "y": 0, "width": 1280, "height": 1000, "scale": 0.5}
+        picture = cohort.context.new_cdp_session(cohort).send("Page.captureScreenshot", {"clip": clip})
+        (FOLDER / name).write_bytes(b64decode(picture["data"]))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from datetime import datetime
 
 import pytest
@@ -9,7 +10,7 @@ from shared.ui.html_errors import Problem
 from shared.ui.navigation import Link, StudyHeader
 from shared.ui.pages import Pages, format_timestamp, keep_together
 from shared.ui.sign_in import render_sign_in
-from shared.ui.static_folder import content_name
+from shared.ui.static_folder import FOLDER, content_name
 
 PAGES = Pages("enrollment")
 HOSTILE = Link("/a", "<b>", "<i>")
@@ -34,10 +35,21 @@ def test_pages_escape_html() -> None:
 
 def test_pages_link_to_the_static_files_of_their_service() -> None:
     html = PAGES.render("home.html", links={}, own_studies=[], opening_url="")
-    assert set(re.findall(r'(?:href|src)="([^"]*static[^"]*)"', html)) == {
-        f"/enrollment/static/{content_name()}/app.css",
-        f"/enrollment/static/{content_name()}/favicon.svg",
+    assert set(re.findall(r'(?:href|src|srcset)="([^"]*static[^"]*)"', html)) == {
+        f"/enrollment/static/{content_name()}/{name}"
+        for name in ("app.css", "cohort-dark.png", "cohort.png", "favicon.svg")
     }
+
+
+def test_start_page_shows_the_cohort_page_in_words_and_as_a_small_picture_of_its_own_size() -> None:
+    html = PAGES.render("home.html", links={}, own_studies=[], opening_url="")
+    (size,) = re.findall(
+        r'<img src="[^"]*/cohort\.png" width="(\d+)" height="(\d+)" alt="The cohort page [^"]{40,}"', html
+    )
+    for name in ("cohort.png", "cohort-dark.png"):
+        picture = (FOLDER / name).read_bytes()
+        assert struct.unpack(">II", picture[16:24]) == tuple(map(int, size))
+        assert len(html) + len(picture) + (FOLDER / "app.css").stat().st_size < 100_000
 
 
 def test_study_header_shows_cut_off_and_epoch_only_if_given() -> None:
