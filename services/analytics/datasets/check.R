@@ -84,7 +84,8 @@ of <- function(code) adtte[adtte$PARAMCD == code, ]
 survival_numbers("overall-survival", "all", of("OS"))
 test_numbers("overall-survival", of("OS"))
 readings <- c(
-  OSPRES = "presumed_censored", OSUND = "undated_as_event", OSLEFT = "deaths_after_leaving", OSLOST = "lost_censored"
+  OSPRES = "presumed_censored", OSUND = "undated_as_event", OSLEFT = "deaths_after_leaving", OSLOST = "lost_censored",
+  OSREG = "without_registry_links"
 )
 for (code in intersect(names(readings), adtte$PARAMCD)) survival_numbers("overall-survival", readings[[code]], of(code))
 
@@ -283,7 +284,7 @@ put("causes-of-death", "died", value = nrow(dead))
 for (cause in c("tumour", "treatment", "other", "unknown")) put("causes-of-death", cause, value = sum(dead$DTHCAUS == cause))
 put("causes-of-death", "presumed", value = yes(dead$DTHPRES))
 put("causes-of-death", "undated", value = yes(dead$DTHDTF))
-put("causes-of-death", "after_withdrawal", value = sum(dead$DTHDT > dead$WITHDT, na.rm = TRUE))
+put("causes-of-death", "after_withdrawal", value = sum(dead$DEADDT > dead$WITHDT, na.rm = TRUE))
 
 adrs <- read_set("adrs")
 subject <- function(set) match(set$USUBJID, adsl$USUBJID)

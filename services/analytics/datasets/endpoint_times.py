@@ -167,7 +167,8 @@ def censoring_reasons(cohort: CutCohort, life: Exits, lost: Mask) -> list[int]:
     reasons[lost] = LOST
     reasons[life.day == cut] = CUT_OFF
     reasons[(subjects["died_precision"] == UNDATED) & (subjects["dead_from"] <= cut)] = UNDATED_DEATH
-    reasons[subjects["participation_ends_on"] <= cut] = WITHDRAWAL
+    left_on = subjects["participation_ends_on"]
+    reasons[(left_on <= cut) & (life.day <= left_on)] = WITHDRAWAL  # else a registry reports on later days
     return [int(reason) for reason in reasons.tolist()]
 
 

@@ -54,6 +54,7 @@ PARAMETERS: Mapping[str, str] = {
     "OSUND": "Overall survival, deaths without a day on the day after the last proof of life",
     "OSLEFT": "Overall survival, deaths after withdrawal counted",
     "OSLOST": "Overall survival, those lost censored on the last proof of life before",
+    "OSREG": "Overall survival by proofs of life alone, without registry links",
     "PFS": "Progression-free survival from the origin of the protocol",
     "LRC": "Locoregional failure from the origin of the protocol",
     "DMC": "Distant failure from the origin of the protocol",
@@ -75,6 +76,7 @@ READING_CODES: Mapping[SensitivityName, str] = {
     "undated_as_event": "OSUND",
     "deaths_after_leaving": "OSLEFT",
     "lost_censored": "OSLOST",
+    "without_registry_links": "OSREG",
 }
 _CONTROL: Mapping[str, Failure] = {"LRC": "locoregional", "DMC": "distant", "FF": "first"}
 _ATTRIBUTIONS: Mapping[str, Attribution] = {"TOX3": "all_causes", "TOX3R": "related"}
@@ -104,25 +106,32 @@ class _ParticipantEndpoints:
             "ADSL", "DTHDT", "DEATH", DayColumn(subjects["died_on"], subjects["died_precision"] % len("DMY"))
         )
         alive = DateSource("ADSL", "LSTALVDT", "LAST KNOWN ALIVE", vital.alive)
-        self._end_of_life_known = (cut_off_source(cohort), alive)
+        reported = DateSource("ADSL", "REGALVDT", "LAST KNOWN ALIVE BY A REGISTRY", vital.at(cohort.cut_number).alive)
+        self._end_of_life_known = (cut_off_source(cohort), alive, reported)
 
     def survival(self) -> Iterator[Endpoint]:
         """Yields overall survival from every origin, and by every other reading."""
         times = overall_survival(self._snapshot, self._selection)
-        yield self._survival("OS", times, self._life, None)
+        yield self._survival("OS", times, None)
         for code, origin in _ORIGINS.items():
-            from_origin = overall_survival(self._snapshot, replace(self._selection, origin=origin))
-            yield self._survival(code, from_origin, self._life, origin)
+            yield self._survival(
+                code, overall_survival(self._snapshot, replace(self._selection, origin=origin)), origin
+            )
         exits = {reading.name: reading.exits for reading in sensitivity_readings(self._snapshot, self._selection)}
         for name, other in other_readings(self._snapshot, self._selection, times):
-            yield self._survival(READING_CODES[name], other, exits[name], None)
+            yield self._other_reading(READING_CODES[name], other, exits[name])
 
-    def _survival(self, code: str, times: EndpointTimes, life: Exits, origin: Origin | None) -> Endpoint:
+    def _survival(self, code: str, times: EndpointTimes, origin: Origin | None) -> Endpoint:
+        outcomes = {CENSORED + 1: Outcome(EVENT, (self._death,))}
+        return self._endpoint(code, times, outcomes, self._end_of_life_known, origin=origin)
+
+    def _other_reading(self, code: str, times: EndpointTimes, life: Exits) -> Endpoint:
+        """Returns overall survival by another reading, which also ends on days that no fact states."""
         read = DayColumn(life.day, life.precision)
         events = (self._death, DateSource("ADSL", "LSTALVDT", "DEATH ON THE DAY AFTER THE LAST PROOF OF LIFE", read))
         last = DateSource("ADSL", "LSTALVDT", "LAST PROOF OF LIFE BEFORE THE LOSS", read)
         outcomes = {CENSORED + 1: Outcome(EVENT, events)}
-        return self._endpoint(code, times, outcomes, (*self._end_of_life_known, last), life=life, origin=origin)
+        return self._endpoint(code, times, outcomes, (*self._end_of_life_known, last), life=life)
 
     def progression_free_survival(self) -> Endpoint:
         times = progression_free_survival(self._snapshot, self._selection)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from services.analytics.cohort.date_imputation import UNDATED
 from services.analytics.cohort.participation_status import FollowUpStatus
 from services.analytics.cohort.performance import ECOG_MAP
@@ -18,6 +20,7 @@ from services.analytics.endpoints.enrolled import Characteristic
 from services.analytics.endpoints.exits import VitalStatus
 from services.analytics.endpoints.origins import origin_days
 from services.analytics.endpoints.stereotactic import stereotactic_days
+from services.analytics.snapshot.columns import NEVER_NUMBER
 from services.analytics.snapshot.flow import CohortFlow, DayColumn, status_dates
 from services.analytics.snapshot.groups import ages
 
@@ -69,16 +72,24 @@ def _dates(cohort: CutCohort) -> dict[str, Sequence[Any]]:
         "trtedt": "index_ended",
         "withdt": "participation_ends",
     }
-    days = {name: DayColumn(subjects[f"{of}_on"], subjects[f"{of}_precision"]) for name, of in names.items()}
-    days["srtsdt"] = stereotactic.started
+    dates = {name: DayColumn(subjects[f"{of}_on"], subjects[f"{of}_precision"]) for name, of in names.items()}
+    dates["srtsdt"] = stereotactic.started
     columns: dict[str, Sequence[Any]] = {"srtfl": _flags((stereotactic.reached.day <= cohort.cut_number).tolist())}
-    for name, column in days.items():
+    for name, column in dates.items():
         columns[name], columns[f"{name}f"] = cohort.dated(column)
-    is_later = vital.alive.day > cohort.cut_number
-    alive = DayColumn(vital.alive.day.clip(max=cohort.cut_number), vital.alive.precision * ~is_later)
+    alive, reported = [_until_cut(cohort, status.alive) for status in (vital, vital.at(cohort.cut_number))]
     columns["lstalvdt"], columns["lstalvdf"] = cohort.dated(alive)
+    is_reported = reported.day > alive.day
+    days = np.where(is_reported, reported.day, NEVER_NUMBER)
+    columns["regalvdt"], columns["regalvdf"] = cohort.dated(DayColumn(days, reported.precision))
     columns["origindt"], columns["origindf"] = cohort.dated(origin_days(cohort.snapshot, selection))
     return columns
+
+
+def _until_cut(cohort: CutCohort, column: DayColumn) -> DayColumn:
+    """Returns days with the cut-off in place of those after it, which is no imputed date."""
+    is_later = column.day > cohort.cut_number
+    return DayColumn(column.day.clip(max=cohort.cut_number), column.precision * ~is_later)
 
 
 def _ends(cohort: CutCohort) -> dict[str, Sequence[Any]]:
@@ -101,6 +112,7 @@ def _ends(cohort: CutCohort) -> dict[str, Sequence[Any]]:
         "dthdtf": [
             "Y" if dead and no_day else flag for dead, no_day, flag in zip(is_dead, undated, flags, strict=True)
         ],
+        "deaddt": [cohort.day(day) for day in subjects["dead_from"].tolist()],
         "dthpres": [flag if dead else "" for flag, dead in zip(presumed, is_dead, strict=True)],
         "dthcaus": [cause if dead else "" for cause, dead in zip(causes, is_dead, strict=True)],
         "flowstat": statuses,
@@ -111,10 +123,6 @@ def _ends(cohort: CutCohort) -> dict[str, Sequence[Any]]:
         ],
         "dcsreas": [reason for _, reason in ends],
     }
-
-
-def _death_flags(is_dead: Sequence[bool], is_undated: Sequence[bool], flags: Sequence[str]) -> list[str]:
-    return ["Y" if dead and undated else flag for dead, undated, flag in zip(is_dead, is_undated, flags, strict=True)]
 
 
 def _baseline(cohort: CutCohort) -> dict[str, Sequence[Any]]:

@@ -100,6 +100,10 @@ class SubjectLevel(NamedTuple):
     ]
     dthdt: Annotated[date | None, Column("Date of Death", "As recorded, imputed if partial.", source="Collected")]
     dthdtf: Annotated[Text, _date_flag("Death")]
+    deaddt: Annotated[
+        date | None,
+        Column("Date from which Dead", "DTHDT; of a death whose day is not known, the last proof of life before it."),
+    ]
     dthpres: Annotated[Text, Column("Death Presumed Flag", "Y if the death is not confirmed.", codes=YES_NO)]
     dthcaus: Annotated[
         Text,
@@ -118,6 +122,15 @@ class SubjectLevel(NamedTuple):
         ),
     ]
     lstalvdf: Annotated[Text, _date_flag("Last Alive")]
+    regalvdt: Annotated[
+        date | None,
+        Column(
+            "Date Last Known Alive by a Registry",
+            "The last day that a registry of a linked site reports on, or confirms after a withdrawal; the cut-off for "
+            "a later one; empty where LSTALVDT is as late.",
+        ),
+    ]
+    regalvdf: Annotated[Text, _date_flag("Last Alive by Registry")]
     withdt: Annotated[date | None, Column("Date of Withdrawal", "The first withdrawal of consent.", source="Collected")]
     withdtf: Annotated[Text, _date_flag("Withdrawal")]
     flowstat: Annotated[

@@ -23,7 +23,7 @@ from shared.testing.builders.toxicity_facts import DYSPHAGIA, finding, toxicity_
 from tests.unit.analytics.endpoints.cohorts import KNOWN_ON, alive, cohort_of, dead, stereotactic_course, treated
 from tests.unit.analytics.endpoints.lesion_cohorts import course, imaged, with_lesions
 from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
-from tests.unit.analytics.support import STUDY, day_after_start, snapshot_of_events
+from tests.unit.analytics.support import STUDY, day_after_start, record_of, snapshot_of_events
 
 CUT_DAY = date(2025, 1, 31)
 RECORDED_AT = datetime(2025, 2, 1, 12, tzinfo=UTC)
@@ -75,6 +75,37 @@ def various_cohort() -> StudySnapshot:
     for name, stated in more.items():
         events += participant_events(stated, name.ljust(11, "X"), known_on=KNOWN_ON)
     return snapshot_of_events(events, STUDY)
+
+
+def linked_cohort() -> StudySnapshot:
+    """Returns participants of a site that is linked to a registry, of one whose link has ended, and of one without."""
+    links = [{"site_id": "rome", "from": facts.day(0)}]
+    links += [{"site_id": "milan", "from": facts.day(0), "until": facts.day(200)}]
+    consent = facts.consent_signed(0, options={"registry": True})
+    registry = follow_up.vital_status_confirmed(180, "registry")
+    progressed = follow_up.disease_progressed(50, "distant")
+    withdrawn = [consent, *alive(90), facts.consent_withdrawn(100)]
+    return cohort_of(
+        [
+            treated(*alive(90)),
+            treated(*alive(90), progressed, dead(250)),
+            treated(*alive(90), follow_up.lost_to_follow_up(100)),
+            treated(*withdrawn, dead(220)),
+            treated(*withdrawn),
+            treated(*withdrawn, registry, dead(None)),
+            treated(*alive(90), dead(130, presumed=True)),
+            treated(*alive(90), dead(None)),
+            treated(*alive(90), site="milan"),
+            treated(*alive(90), dead(300), site="milan"),
+            treated(*withdrawn, site="milan"),
+            treated(*withdrawn, registry, dead(None), site="milan"),
+            treated(*alive(90, 250), site="milan"),
+            treated(*alive(90), facts.participant_transferred("paris", 120)),
+            treated(*alive(90), progressed, facts.participant_transferred("rome", 120), site="paris"),
+            treated(*alive(90), facts.consent_withdrawn(100), dead(200), site="paris"),
+        ],
+        study=record_of(facts.study_opened(facts.protocol(registry_links=links))),
+    )
 
 
 def empty_cohort() -> StudySnapshot:

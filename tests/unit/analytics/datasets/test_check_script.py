@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.analytics.snapshot.snapshot import StudySnapshot
-from tests.unit.analytics.datasets.support import archive, empty_cohort, files, various_cohort
+from tests.unit.analytics.datasets.support import archive, empty_cohort, files, linked_cohort, various_cohort
 from tests.unit.analytics.endpoints.cohorts import alive, cohort_of, dead, four_cases, treated
 from tests.unit.analytics.endpoints.toxicity_cohorts import graded
 
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(RSCRIPT is None, reason="R is not installed on t
 COHORTS: dict[str, Callable[[], StudySnapshot]] = {
     "four published cases": four_cases,
     "every kind of end": various_cohort,
+    "registry links": linked_cohort,
     "nobody": empty_cohort,
     "one, censored on day 0": lambda: cohort_of([treated()]),
     "all censored": lambda: cohort_of([treated(*alive(day)) for day in (30, 60, 90)]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 from services.analytics.datasets.adverse_events import make_adverse_events
 from services.analytics.datasets.lesion_assessments import make_lesion_assessments
 from services.analytics.datasets.lesion_times import TreatedLesionTime, make_lesion_times
+from services.analytics.datasets.participant_endpoints import PARAMETERS, READING_CODES
 from services.analytics.datasets.responses import make_responses
+from services.analytics.datasets.subject_level import make_subjects
 from services.analytics.datasets.time_to_event import TimeToEvent, make_times
+from services.analytics.endpoints.sensitivity import SensitivityName
 from services.analytics.figures.follow_up import FollowUp
 from services.analytics.figures.incidence_numbers import IncidencePlan, incidence_group
 from services.analytics.figures.locoregional_control import LocoregionalControl
@@ -24,7 +28,14 @@ from services.analytics.figures.survival_numbers import survival_group
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
-from tests.unit.analytics.datasets.support import CUT_DAY, cut_cohort, observations_of, times_of, various_cohort
+from tests.unit.analytics.datasets.support import (
+    CUT_DAY,
+    cut_cohort,
+    linked_cohort,
+    observations_of,
+    times_of,
+    various_cohort,
+)
 from tests.unit.analytics.endpoints.cohorts import (
     FOUR_CASES_CUT,
     alive,
@@ -50,6 +61,37 @@ def test_curves_from_the_set_are_those_of_the_figures(cohort: list[KnownLife], c
     months = [round(landmark.time / 30.4375) for landmark in group.landmarks]
     ticks = [row.time for row in group.risk_table]
     assert survival_group("all", observations_of(times_of(snapshot, cut, code)), months, ticks) == group
+
+
+@pytest.mark.parametrize("cut", [0, 95, 110, 150, 200, 201, 260, 400])
+@pytest.mark.parametrize("code", SURVIVAL)
+def test_curves_from_the_set_are_those_of_the_figures_at_linked_sites(code: str, cut: int) -> None:
+    snapshot = linked_cohort()
+    (group,) = SURVIVAL[code].compute(snapshot, selection(cut)).groups
+    months = [round(landmark.time / 30.4375) for landmark in group.landmarks]
+    ticks = [row.time for row in group.risk_table]
+    assert survival_group("all", observations_of(times_of(snapshot, cut, code)), months, ticks) == group
+
+
+def test_days_that_a_registry_reports_on_are_those_of_the_participant() -> None:
+    times = {time.usubjid: time for time in times_of(linked_cohort(), 400, "OS")}
+    ends = {name: (time.aval - 1, time.cnsr, time.srcvar, time.cnsdtdsc) for name, time in times.items()}
+    until = "LAST KNOWN ALIVE BY A REGISTRY"
+    assert ends["P00"] == (400, 2, "", "")
+    assert ends["P03"] == (220, 0, "DTHDT", "")
+    assert ends["P04"] == (400, 2, "", ""), "the withdrawal ends nothing where a registry may be asked"
+    assert ends["P05"] == (180, 5, "REGALVDT", until)
+    assert ends["P08"] == (200, 1, "REGALVDT", until), "the last day of the link"
+    assert ends["P10"] == (200, 1, "REGALVDT", until)
+    assert ends["P13"] == (119, 1, "REGALVDT", until), "the last day at the linked site"
+    assert ends["P15"] == (90, 3, "LSTALVDT", "LAST KNOWN ALIVE")
+    days = {row.usubjid: row.regalvdt for row in make_subjects(cut_cohort(linked_cohort(), 400))}
+    assert [name for name, time in times.items() if time.srcvar == "REGALVDT" and days[name] != time.adt] == []
+
+
+@pytest.mark.parametrize("reading", get_args(SensitivityName))
+def test_every_other_reading_of_survival_has_its_parameter(reading: SensitivityName) -> None:
+    assert READING_CODES[reading] in PARAMETERS
 
 
 @pytest.mark.parametrize(("code", "figure_type"), [("LRC", LocoregionalControl), ("TOX3", SevereToxicity)])
