@@ -32,6 +32,15 @@ computed <- new.env()
 put <- function(figure, ..., value) assign(paste(figure, ..., sep = "/"), as.numeric(value), envir = computed)
 names_of <- function(figure) headline$NAME[headline$FIGURE == figure]
 yes <- function(flags) sum(flags == "Y", na.rm = TRUE)
+# The numbers that the page of a figure shows first.
+put_page <- function(figure, ...) {
+  numbers <- list(...)
+  for (name in names(numbers)) put(figure, "page", name, value = numbers[[name]])
+}
+number_of <- function(figure, ...) computed[[paste(figure, ..., sep = "/")]]
+sum_of <- function(figure, groups, ...) sum(vapply(groups, function(group) number_of(figure, group, ...), 0))
+one_decimal <- function(number) if (is.na(number)) NA else as.numeric(sprintf("%.1f", number))
+adcut <- read_set("adcut")
 
 # --- survival -----------------------------------------------------------------------------------------------------
 
@@ -81,17 +90,91 @@ test_numbers <- function(figure, times) {
 }
 of <- function(code) adtte[adtte$PARAMCD == code, ]
 
-survival_numbers("overall-survival", "all", of("OS"))
-test_numbers("overall-survival", of("OS"))
-readings <- c(
-  OSPRES = "presumed_censored", OSUND = "undated_as_event", OSLEFT = "deaths_after_leaving", OSLOST = "lost_censored",
-  OSREG = "without_registry_links"
+# `events`: the name of the number of events on the page.
+survival_figure <- function(figure, code, events) {
+  survival_numbers(figure, "all", of(code))
+  readings <- c(
+    presumed_censored = "PRES", undated_as_event = "UND", deaths_after_leaving = "LEFT", lost_censored = "LOST",
+    without_registry_links = "REG"
+  )
+  for (reading in names(readings)) {
+    is_shown <- any(startsWith(names_of(figure), paste0(reading, "/")))
+    if (is_shown) survival_numbers(figure, reading, of(paste0(code, readings[[reading]])))
+  }
+  test_numbers(figure, of(code))
+  put(figure, "page", events, value = number_of(figure, "all", "events"))
+  put_page(figure, median = one_decimal(number_of(figure, "all", "median", "estimate") / month))
+}
+survival_figure("overall-survival", "OS", "deaths")
+survival_figure("progression-free-survival", "PFS", "events")
+put_page("swimmer", participants = nrow(of("OS")), deaths = sum(of("OS")$CNSR == 0))
+
+# --- hazard ratios ------------------------------------------------------------------------------------------------
+
+subject <- function(set) match(set$USUBJID, adsl$USUBJID)
+group_of <- list(
+  sex = c(F = "female", M = "male", U = "unknown")[adsl$SEX],
+  stage = ifelse(adsl$STAGE == "no_baseline", "not_reported", adsl$STAGE),
+  performance = c("0-1", "0-1", "2", "3-4", "3-4", "not_reported")[adsl$ECOGBL + 1],
+  age = ifelse(adsl$AGE < 65, "under_65", "from_65"),
+  delivery = adsl$INDXDELV
 )
-for (code in intersect(names(readings), adtte$PARAMCD)) survival_numbers("overall-survival", readings[[code]], of(code))
+group_of$performance[is.na(group_of$performance)] <- "not_reported"
+# Until the index course starts, a participant has no delivery of it.
+divided_times <- function(by) {
+  times <- data.frame(of("OS")[c("USUBJID", "AENTRY", "AVAL", "CNSR")], GROUP = unname(group_of[[by]])[subject(of("OS"))])
+  if (by != "delivery" || !nrow(times)) return(times)
+  reached <- as.numeric(adsl$TRTSDT[subject(times)] - of("OS")$STARTDT)
+  reached[is.na(reached)] <- Inf
+  is_member <- reached <= pmax(times$AENTRY - 1, 0)
+  is_split <- !is_member & reached < times$AVAL - 1
+  later <- times[is_split, ]
+  later$AENTRY <- reached[is_split] + 1
+  times$GROUP[!is_member] <- "no_index_course"
+  times$CNSR[is_split] <- 1
+  times$AVAL[is_split] <- reached[is_split] + 1
+  rbind(times, later)
+}
+# Cox's model by Efron of one group against another; NA where no estimate is finite.
+hazard_ratio <- function(times, is_group) {
+  is_event <- times$CNSR == 0
+  undefined <- c(NA, NA, NA)
+  if (!any(is_event) || !any(is_group)) return(undefined)
+  at_risk <- lapply(times$AVAL[is_event], function(day) is_group[times$AENTRY < day & times$AVAL >= day])
+  is_greatest <- all(is_group[is_event] == vapply(at_risk, any, TRUE))
+  is_least <- all(is_group[is_event] == vapply(at_risk, all, TRUE))
+  if (is_greatest || is_least) return(undefined)
+  control <- coxph.control(eps = 1e-12, toler.chol = 1e-14, iter.max = 100)
+  fit <- coxph(Surv(AENTRY, AVAL, CNSR == 0) ~ is_group, times, ties = "efron", control = control)
+  exp(coef(fit) + c(0, -1, 1) * z * sqrt(vcov(fit)[1, 1]))
+}
+put("hazard-ratios", "n", value = nrow(of("OS")))
+put_page("hazard-ratios", deaths = sum(of("OS")$CNSR == 0))
+for (by in names(group_of)) {
+  names <- names_of("hazard-ratios")
+  names <- names[startsWith(names, paste0(by, "/")) & endsWith(names, "/n")]
+  groups <- sub("/n$", "", substring(names, nchar(by) + 2))
+  times <- divided_times(by)
+  sizes <- vapply(groups, function(group) sum(times$GROUP %in% group), 0)
+  reference <- sort(groups[sizes == max(sizes, 0)], method = "radix")[1]
+  for (group in groups) {
+    put("hazard-ratios", by, group, "n", value = sizes[[group]])
+    put("hazard-ratios", by, group, "events", value = sum(times$CNSR[times$GROUP %in% group] == 0))
+    compared <- times[times$GROUP %in% c(group, reference), ]
+    ratio <- if (group == reference) c(NA, NA, NA) else hazard_ratio(compared, compared$GROUP == group)
+    put_interval("hazard-ratios", by, group, "ratio", values = ratio)
+  }
+}
 
 # --- participant flow ---------------------------------------------------------------------------------------------
 
 half_up <- function(x) floor(x * 10 + 0.5) / 10
+adscr <- read_set("adscr")
+is_failed <- !is.na(adscr$SCRFDT)
+put("flow", "screened", value = nrow(adscr))
+put("flow", "screen_failed", value = sum(is_failed))
+put("flow", "screen_failed_after_consent", value = sum(is_failed & !is.na(adscr$RFICDT)))
+put("flow", "consented", value = sum(!is.na(adscr$RFICDT)))
 put("flow", "enrolled", value = nrow(adsl))
 put("flow", "treated", value = yes(adsl$SAFFL))
 put("flow", "stereotactic", value = yes(adsl$SRTFL))
@@ -106,10 +189,35 @@ for (status in c("died", "withdrawn", "lost", "completed", "in_follow_up", "awai
   put("flow", status, value = sum(adsl$FLOWSTAT == status))
 }
 
-put("follow-up", "currency", "living", value = sum(adsl$DTHFL == "N"))
-survival_numbers("progression-free-survival", "all", of("PFS"))
-test_numbers("progression-free-survival", of("PFS"))
+put_page(
+  "flow", screened = nrow(adscr), enrolled = nrow(adsl), treated = yes(adsl$SAFFL), stereotactic = yes(adsl$SRTFL)
+)
+put_page("accrual", accrued = nrow(adsl))
+first_enrollment <- if (nrow(adsl)) min(adsl$ENRLDT)
+if (!is.na(adcut$TARGETDT) && nrow(adsl) && first_enrollment < adcut$TARGETDT) {
+  share <- as.numeric(adcut$CUTDT - first_enrollment) / as.numeric(adcut$TARGETDT - first_enrollment)
+  put_page("accrual", planned = min(adcut$TARGETN, max(0, floor(adcut$TARGETN * share + 0.5 + 1e-9))))
+}
+
+living <- adsl[adsl$DTHFL == "N", ]
+current <- sum(living$LSTALVDT >= adcut$RECENTDT, na.rm = TRUE)
+put("follow-up", "currency", "living", value = nrow(living))
+put("follow-up", "currency", "current", value = current)
 survival_numbers("follow-up", "all", of("FUP"))
+put_page("follow-up", median = one_decimal(number_of("follow-up", "all", "median", "estimate") / month))
+if (nrow(living)) put_page("follow-up", current = current)
+# Clark's C: observed days of possible ones.
+completeness <- NA
+if (nrow(of("OS"))) {
+  os <- of("OS")
+  person <- adsl[subject(os), ]
+  observed <- os$AVAL - 1
+  possible <- pmax(as.numeric(pmin(adcut$CUTDT, person$PLNENDDT, person$DTHDT, na.rm = TRUE) - os$STARTDT), 0)
+  is_own <- os$CNSR == 0 | (person$DTHFL == "Y" & is.na(person$DTHDT))
+  possible <- ifelse(is_own, observed, possible)
+  if (!anyNA(possible) && sum(possible) > 0) completeness <- sum(pmin(observed, possible)) / sum(possible)
+}
+put("follow-up", "completeness", value = completeness)
 
 # --- incidence ----------------------------------------------------------------------------------------------------
 
@@ -218,6 +326,7 @@ rate_numbers <- function(figure, name, times) {
 for (code in c("LRC", "DMC")) {
   figure <- c(LRC = "locoregional-control", DMC = "distant-control")[[code]]
   incidence_numbers(figure, "all", of(code), of(code)$EVNTCD, "death")
+  put_page(figure, failures = number_of(figure, "all", "events"), deaths = number_of(figure, "all", "death"))
 }
 first <- of("FF")
 sites <- c("local", "regional", "distant", "several")
@@ -228,7 +337,10 @@ for (site in seq_along(sites)) {
   numbers <- numeric(5)
   numbers[c(site, setdiff(1:5, site))] <- 1:5
   incidence_numbers("first-failure", sites[site], first, with_first(numbers), c(sites[-site], "death"))
+  put("first-failure", "page", sites[site], value = number_of("first-failure", sites[site], "events"))
 }
+failures <- number_of("first-failure", "all", "events")
+put_page("first-failure", failures = failures, deaths = number_of("first-failure", "all", "death"))
 for (code in c("TOX3", "TOX3R")) {
   times <- of(code)
   versions <- unique(times$DICTVER)
@@ -241,6 +353,8 @@ for (code in c("TOX3", "TOX3R")) {
     incidence_numbers("severe-toxicity", name, part, part$EVNTCD, "death", has_curve = !is_several(group))
     if (!is_several(group)) rate_numbers("severe-toxicity", name, part)
   }
+  shown <- c(TOX3 = "severe", TOX3R = "related")[[code]]
+  put("severe-toxicity", "page", shown, value = sum(times$EVNTCD == 1))
 }
 adttel <- read_set("adttel")
 for (code in c("LF", "LN", "LFSRT")) {
@@ -253,6 +367,12 @@ for (code in c("LF", "LN", "LFSRT")) {
     put("local-control", code, "status", status, value = sum(times$LESSTAT == status))
   }
 }
+
+put_page(
+  "local-control", lesions = number_of("local-control", "LF", "lesions"),
+  events = number_of("local-control", "LF", "events"),
+  controlled = number_of("local-control", "LF", "status", "controlled")
+)
 
 # --- tables -------------------------------------------------------------------------------------------------------
 
@@ -279,15 +399,17 @@ for (name in names(measured)) {
   parts <- c("minimum", "lower_quartile", "median", "upper_quartile", "maximum")
   for (part in seq_along(parts)) put("characteristics", name, parts[part], value = numbers[[part]])
 }
+put_page("characteristics", participants = nrow(adsl))
+if (any(!is.na(adsl$AGE))) put_page("characteristics", age = median(adsl$AGE, na.rm = TRUE))
 dead <- adsl[adsl$DTHFL == "Y", ]
 put("causes-of-death", "died", value = nrow(dead))
+put_page("causes-of-death", died = nrow(dead))
 for (cause in c("tumour", "treatment", "other", "unknown")) put("causes-of-death", cause, value = sum(dead$DTHCAUS == cause))
 put("causes-of-death", "presumed", value = yes(dead$DTHPRES))
 put("causes-of-death", "undated", value = yes(dead$DTHDTF))
 put("causes-of-death", "after_withdrawal", value = sum(dead$DEADDT > dead$WITHDT, na.rm = TRUE))
 
 adrs <- read_set("adrs")
-subject <- function(set) match(set$USUBJID, adsl$USUBJID)
 responses <- adrs[adrs$PARAMCD == "RSP" & !is.na(adsl$ORIGINDT[subject(adrs)]), ]
 responses <- responses[responses$ADT > adsl$ORIGINDT[subject(responses)], ]
 ranked <- c("CR", "PR", "SD", "NON-CR/NON-PD", "PD", "NE")
@@ -295,11 +417,13 @@ best <- tapply(match(responses$AVALC, ranked), responses$USUBJID, min)
 put("response", "n", value = sum(!is.na(adsl$ORIGINDT)))
 put("response", "assessed", value = length(best))
 for (rank in seq_along(ranked)) put("response", ranked[rank], value = sum(best == rank))
+put_page("response", responses = sum(best <= 2))
 
 adtrt <- read_set("adtrt")
 targets <- adtrt[adtrt$CURFL == "Y", ]
 put("treatments", "targets", value = nrow(targets))
 put("treatments", "participants", value = length(unique(targets$USUBJID)))
+put_page("treatments", targets = nrow(targets), participants = length(unique(targets$USUBJID)))
 for (delivery in unique(targets$DELIV)) {
   put("treatments", delivery, "targets", value = sum(targets$DELIV == delivery))
   put("treatments", delivery, "participants", value = length(unique(targets$USUBJID[targets$DELIV == delivery])))
@@ -312,13 +436,16 @@ put("visit-adherence", "expected", value = visits_expected)
 percent <- function(part) if (visits_expected > 0) half_up(100 * part / visits_expected) else NA
 put("visit-adherence", "reported_percent", value = percent(visits[["done"]] + visits[["done_late"]]))
 put("visit-adherence", "in_window_percent", value = percent(visits[["done"]]))
+put_page("visit-adherence", reported = number_of("visit-adherence", "reported_percent"))
+put("visit-adherence", "page", "in window", value = percent(visits[["done"]]))
 
 adsym <- read_set("adsym")
 contacts <- adrs[adrs$PARAMCD == "CONTACT" & adrs$AVALC != "registry", ]
 baseline <- adsym[adsym$PARAMCD == "SEVERITY", ]
 baseline_on <- baseline$ADT[match(adsl$USUBJID, baseline$USUBJID)]
 seen <- unique(contacts$USUBJID[contacts$ADT > baseline_on[subject(contacts)]])
-for (symptom in unique(sub("/.*", "", names_of("symptom-relief")))) {
+symptoms <- setdiff(unique(sub("/.*", "", names_of("symptom-relief"))), "page")
+for (symptom in symptoms) {
   severity <- baseline[baseline$SYMPTOM == symptom, ]
   is_absent <- severity$AVALC %in% c("none", "0")
   present <- unique(severity$USUBJID[!is_absent])
@@ -340,6 +467,8 @@ for (symptom in unique(sub("/.*", "", names_of("symptom-relief")))) {
   put("symptom-relief", symptom, "worse_at_last", value = length(people(last & changes$AVALC == "worse")))
   put("symptom-relief", symptom, "died_before_contact", value = length(dead_unseen))
 }
+
+put_page("symptom-relief", relieved = sum_of("symptom-relief", symptoms, "relieved"))
 
 adtox <- read_set("adtox")
 adae <- read_set("adae")
@@ -365,7 +494,8 @@ put_grades <- function(term, reading, grades) {
   for (grade in 0:5) put("toxicity-grades", term, reading, grade, value = sum(grades == grade))
   put("toxicity-grades", term, reading, "not_assessed", value = nrow(treated) - sum(grades >= 0))
 }
-for (term in setdiff(unique(sub("/.*", "", names_of("toxicity-grades"))), "n")) {
+terms <- setdiff(unique(sub("/.*", "", names_of("toxicity-grades"))), c("n", "page"))
+for (term in terms) {
   before <- findings[findings$BEFORE & findings$TERM == term, ]
   after <- findings[findings$AFTER & findings$TERM == term, ]
   is_related <- after$AREL %in% c("Y", "U")
@@ -377,6 +507,10 @@ for (term in setdiff(unique(sub("/.*", "", names_of("toxicity-grades"))), "n")) 
   put("toxicity-grades", term, "before", "ungraded", value = sum(worst(before, before$GRADE) == -1))
   put("toxicity-grades", term, "after", "ungraded", value = sum(all_causes == -1))
 }
+with_severe <- vapply(terms, function(term) {
+  sum(vapply(3:5, function(grade) number_of("toxicity-grades", term, "after", grade), 0)) > 0
+}, TRUE)
+put_page("toxicity-grades", participants = nrow(treated), severe = sum(with_severe))
 
 # --- comparison ---------------------------------------------------------------------------------------------------
 

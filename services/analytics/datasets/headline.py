@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from services.analytics.datasets.cohort import CutCohort
 from services.analytics.datasets.csv_format import write_csv
@@ -20,11 +21,14 @@ from services.analytics.datasets.headline_tables import (
     visit_adherence,
 )
 from services.analytics.datasets.lesion_times import lesion_selections
+from services.analytics.datasets.page_numbers import page_numbers
 from services.analytics.figures.causes_of_death import CausesOfDeath
 from services.analytics.figures.characteristics import Characteristics
 from services.analytics.figures.distant_control import DistantControl
+from services.analytics.figures.figure import Figure
 from services.analytics.figures.first_failure import FirstFailure
 from services.analytics.figures.follow_up import FollowUp
+from services.analytics.figures.hazard_ratios import HazardRatios
 from services.analytics.figures.incidence_numbers import IncidenceGroup
 from services.analytics.figures.local_control import LocalControl
 from services.analytics.figures.locoregional_control import LocoregionalControl
@@ -32,6 +36,7 @@ from services.analytics.figures.overall_survival import OverallSurvival
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.progression_control import ProgressionControl
 from services.analytics.figures.progression_free_survival import ProgressionFreeSurvival
+from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.response import BestResponse
 from services.analytics.figures.severe_toxicity import SevereToxicity
 from services.analytics.figures.survival_figure import SurvivalFigure
@@ -41,8 +46,10 @@ from services.analytics.figures.toxicity_grades import ToxicityGradesFigure
 from services.analytics.figures.treatments import Treatments
 from services.analytics.figures.visit_adherence import VisitAdherence
 
-_FLOW = ("enrolled", "treated", "stereotactic", "stereotactic_percent", "died", "withdrawn", "lost", "completed")
-_FLOW_AT_THE_END = ("in_follow_up", "awaiting_treatment")
+_FLOW = (
+    *("screened", "screen_failed", "screen_failed_after_consent", "consented", "enrolled", "treated", "stereotactic"),
+    *("stereotactic_percent", "died", "withdrawn", "lost", "completed", "in_follow_up", "awaiting_treatment"),
+)
 _ALL = "all"
 _DIVISION = "sex"
 
@@ -54,14 +61,16 @@ def headline_csv(cohort: CutCohort) -> bytes:
 
 def headline_numbers(cohort: CutCohort) -> Iterator[tuple[str, str, Number]]:
     """Yields the figure, the name and the value of every number; None where it is not reached or not defined."""
-    for figure_type, numbers in _NUMBERS:
-        for name, value in numbers(cohort):
-            yield figure_type, "/".join(map(str, name)), value
+    for figure_type in FIGURES.values():
+        shown = page_numbers(cohort, figure_type.compute(cohort.snapshot, cohort.selection))
+        others = _NUMBERS[figure_type](cohort) if figure_type in _NUMBERS else ()
+        for name, value in chain(shown, others):
+            yield figure_type.NAME, "/".join(map(str, name)), value
 
 
 def _flow(cohort: CutCohort) -> Iterator[NamedNumber]:
     flow = ParticipantFlow.compute(cohort.snapshot, cohort.selection)
-    for name in (*_FLOW, *_FLOW_AT_THE_END):
+    for name in _FLOW:
         yield (name,), getattr(flow, name)
     lower, upper = flow.stereotactic_interval or (None, None)
     yield ("stereotactic_interval", "lower"), lower
@@ -78,12 +87,11 @@ def _survival(figure_type: type[SurvivalFigure]) -> Callable[[CutCohort], Iterat
         yield (_ALL, "events"), group.events
         yield from _interval((_ALL, "median"), group.median)
         yield from _landmarks((_ALL,), group.landmarks)
-        if figure_type is OverallSurvival:
-            for line in figure.sensitivity:
-                yield (line.name, "n"), line.participants
-                yield (line.name, "events"), line.events
-                yield from _interval((line.name, "median"), line.median)
-                yield from _landmarks((line.name,), line.landmarks)
+        for line in figure.sensitivity:
+            yield (line.name, "n"), line.participants
+            yield (line.name, "events"), line.events
+            yield from _interval((line.name, "median"), line.median)
+            yield from _landmarks((line.name,), line.landmarks)
         if figure_type.HAS_TEST:
             by_sex = figure_type.compute(cohort.snapshot, replace(cohort.selection, by=_DIVISION))
             if by_sex.test and by_sex.test.reason is None:
@@ -98,6 +106,8 @@ def _follow_up(cohort: CutCohort) -> Iterator[NamedNumber]:
     yield from _survival(FollowUp)(cohort)
     if figure.currency:
         yield ("currency", "living"), figure.currency.living
+        yield ("currency", "current"), figure.currency.current
+    yield ("completeness",), figure.completeness
 
 
 def _interval(name: Name, interval: Interval) -> Iterator[NamedNumber]:
@@ -156,25 +166,32 @@ def _severe_toxicity(cohort: CutCohort) -> Iterator[NamedNumber]:
             yield from _incidence((parameter, group.name), group)
 
 
-_NUMBERS: Sequence[tuple[str, Callable[[CutCohort], Iterator[NamedNumber]]]] = tuple(
-    (figure.NAME, numbers)
-    for figure, numbers in (
-        (ParticipantFlow, _flow),
-        (Characteristics, characteristics),
-        (Treatments, treatments),
-        (OverallSurvival, _survival(OverallSurvival)),
-        (CausesOfDeath, causes_of_death),
-        (ProgressionFreeSurvival, _survival(ProgressionFreeSurvival)),
-        (BestResponse, response),
-        (LocalControl, _local_control),
-        (LocoregionalControl, _control(LocoregionalControl)),
-        (DistantControl, _control(DistantControl)),
-        (FirstFailure, _first_failure),
-        (SevereToxicity, _severe_toxicity),
-        (ToxicityGradesFigure, toxicity_grades),
-        (SymptomReliefFigure, symptom_relief),
-        (FollowUp, _follow_up),
-        (VisitAdherence, visit_adherence),
-    )
-)
-"""The figures with the function that yields the names and values of their numbers."""
+def _hazard_ratios(cohort: CutCohort) -> Iterator[NamedNumber]:
+    figure = HazardRatios.compute(cohort.snapshot, cohort.selection)
+    yield ("n",), figure.n
+    for row in figure.rows:
+        yield (row.by, row.group, "n"), row.n
+        yield (row.by, row.group, "events"), row.events
+        yield from _interval((row.by, row.group, "ratio"), row)
+
+
+_NUMBERS: Mapping[type[Figure], Callable[[CutCohort], Iterator[NamedNumber]]] = {
+    ParticipantFlow: _flow,
+    Characteristics: characteristics,
+    Treatments: treatments,
+    OverallSurvival: _survival(OverallSurvival),
+    HazardRatios: _hazard_ratios,
+    CausesOfDeath: causes_of_death,
+    ProgressionFreeSurvival: _survival(ProgressionFreeSurvival),
+    BestResponse: response,
+    LocalControl: _local_control,
+    LocoregionalControl: _control(LocoregionalControl),
+    DistantControl: _control(DistantControl),
+    FirstFailure: _first_failure,
+    SevereToxicity: _severe_toxicity,
+    ToxicityGradesFigure: toxicity_grades,
+    SymptomReliefFigure: symptom_relief,
+    FollowUp: _follow_up,
+    VisitAdherence: visit_adherence,
+}
+"""The functions that yield more numbers of a figure than its page shows first."""

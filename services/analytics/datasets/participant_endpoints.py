@@ -28,7 +28,10 @@ from services.analytics.endpoints.progression_control import (
     death_cause,
     progression_control,
 )
-from services.analytics.endpoints.progression_free_survival import progression_free_survival
+from services.analytics.endpoints.progression_free_survival import (
+    other_progression_readings,
+    progression_free_survival,
+)
 from services.analytics.endpoints.sensitivity import SensitivityName, sensitivity_readings
 from services.analytics.endpoints.severe_toxicity import (
     DEATH_WITHOUT,
@@ -43,6 +46,14 @@ from services.analytics.snapshot.selection import Origin
 from services.analytics.snapshot.snapshot import Mask
 from services.analytics.statistics.risk_sets import CENSORED
 
+_READING_WORDS: Mapping[str, str] = {
+    "PRES": "presumed deaths censored",
+    "UND": "deaths without a day on the day after the last proof of life",
+    "LEFT": "deaths after withdrawal counted",
+    "LOST": "those lost censored on the last proof of life before",
+    "REG": "by proofs of life alone, without registry links",
+}
+"""Other readings of the vital status in words, by the end of the codes of their parameters."""
 PARAMETERS: Mapping[str, str] = {
     "OS": "Overall survival from the origin of the protocol",
     "OSDX": "Overall survival from diagnosis",
@@ -50,12 +61,9 @@ PARAMETERS: Mapping[str, str] = {
     "OSRTS": "Overall survival from the start of the index course",
     "OSRTE": "Overall survival from the end of the index course",
     "OSSRT": "Overall survival from the start of the first stereotactic course",
-    "OSPRES": "Overall survival, presumed deaths censored",
-    "OSUND": "Overall survival, deaths without a day on the day after the last proof of life",
-    "OSLEFT": "Overall survival, deaths after withdrawal counted",
-    "OSLOST": "Overall survival, those lost censored on the last proof of life before",
-    "OSREG": "Overall survival by proofs of life alone, without registry links",
+    **{f"OS{code}": f"Overall survival, {words}" for code, words in _READING_WORDS.items()},
     "PFS": "Progression-free survival from the origin of the protocol",
+    **{f"PFS{code}": f"Progression-free survival, {words}" for code, words in _READING_WORDS.items()},
     "LRC": "Locoregional failure from the origin of the protocol",
     "DMC": "Distant failure from the origin of the protocol",
     "FF": "First failure by site from the origin of the protocol",
@@ -72,11 +80,11 @@ _ORIGINS: Mapping[str, Origin] = {
     "OSSRT": "stereotactic_start",
 }
 READING_CODES: Mapping[SensitivityName, str] = {
-    "presumed_censored": "OSPRES",
-    "undated_as_event": "OSUND",
-    "deaths_after_leaving": "OSLEFT",
-    "lost_censored": "OSLOST",
-    "without_registry_links": "OSREG",
+    "presumed_censored": "PRES",
+    "undated_as_event": "UND",
+    "deaths_after_leaving": "LEFT",
+    "lost_censored": "LOST",
+    "without_registry_links": "REG",
 }
 _CONTROL: Mapping[str, Failure] = {"LRC": "locoregional", "DMC": "distant", "FF": "first"}
 _ATTRIBUTIONS: Mapping[str, Attribution] = {"TOX3": "all_causes", "TOX3R": "related"}
@@ -85,10 +93,10 @@ DatedEndpoint = tuple[Endpoint, GroupNames | None]
 
 
 def participant_endpoints(cohort: CutCohort) -> Iterator[DatedEndpoint]:
-    """Yields the endpoints. A reading of overall survival that concerns nobody has no times."""
+    """Yields the endpoints. Another reading of survival that concerns nobody has no times."""
     endpoints = _ParticipantEndpoints(cohort)
     yield from ((endpoint, None) for endpoint in endpoints.survival())
-    yield endpoints.progression_free_survival(), None
+    yield from ((endpoint, None) for endpoint in endpoints.progression_free_survival())
     yield from ((endpoints.control(code, failure), None) for code, failure in _CONTROL.items())
     yield from endpoints.toxicity()
     yield endpoints.follow_up(), None
@@ -101,6 +109,9 @@ class _ParticipantEndpoints:
         self._cohort, self._snapshot, self._selection = cohort, cohort.snapshot, cohort.selection
         vital, subjects = VitalStatus.of(cohort.snapshot), cohort.snapshot.subjects
         self._life = vital.exits(cohort.cut_number)
+        self._readings = {
+            reading.name: reading.exits for reading in sensitivity_readings(self._snapshot, self._selection)
+        }
         self._lost: Mask = status_dates(cohort.snapshot, cohort.cut_number)["lost"].day <= cohort.cut_number
         self._death = DateSource(
             "ADSL", "DTHDT", "DEATH", DayColumn(subjects["died_on"], subjects["died_precision"] % len("DMY"))
@@ -117,9 +128,8 @@ class _ParticipantEndpoints:
             yield self._survival(
                 code, overall_survival(self._snapshot, replace(self._selection, origin=origin)), origin
             )
-        exits = {reading.name: reading.exits for reading in sensitivity_readings(self._snapshot, self._selection)}
         for name, other in other_readings(self._snapshot, self._selection, times):
-            yield self._other_reading(READING_CODES[name], other, exits[name])
+            yield self._other_reading(f"OS{READING_CODES[name]}", other, self._readings[name])
 
     def _survival(self, code: str, times: EndpointTimes, origin: Origin | None) -> Endpoint:
         outcomes = {CENSORED + 1: Outcome(EVENT, (self._death,))}
@@ -127,17 +137,27 @@ class _ParticipantEndpoints:
 
     def _other_reading(self, code: str, times: EndpointTimes, life: Exits) -> Endpoint:
         """Returns overall survival by another reading, which also ends on days that no fact states."""
-        read = DayColumn(life.day, life.precision)
-        events = (self._death, DateSource("ADSL", "LSTALVDT", "DEATH ON THE DAY AFTER THE LAST PROOF OF LIFE", read))
-        last = DateSource("ADSL", "LSTALVDT", "LAST PROOF OF LIFE BEFORE THE LOSS", read)
-        outcomes = {CENSORED + 1: Outcome(EVENT, events)}
+        last = DateSource("ADSL", "LSTALVDT", "LAST PROOF OF LIFE BEFORE THE LOSS", DayColumn(life.day, life.precision))
+        outcomes = {CENSORED + 1: Outcome(EVENT, self._deaths_of_reading(life))}
         return self._endpoint(code, times, outcomes, (*self._end_of_life_known, last), life=life)
 
-    def progression_free_survival(self) -> Endpoint:
+    def _deaths_of_reading(self, life: Exits) -> Sequence[DateSource]:
+        words = "DEATH ON THE DAY AFTER THE LAST PROOF OF LIFE"
+        return self._death, DateSource("ADSL", "LSTALVDT", words, DayColumn(life.day, life.precision))
+
+    def progression_free_survival(self) -> Iterator[Endpoint]:
+        """Yields progression-free survival, also by every other reading of the vital status."""
         times = progression_free_survival(self._snapshot, self._selection)
-        progressed = first_progressions(self._snapshot, self._selection)
-        events = (DateSource("ADRS", "ADT", "PROGRESSION", progressed, "PROG"), self._death)
-        return self._endpoint("PFS", times, {CENSORED + 1: Outcome(EVENT, events)}, self._disease_assessments())
+        progressed = DateSource(
+            "ADRS", "ADT", "PROGRESSION", first_progressions(self._snapshot, self._selection), "PROG"
+        )
+        outcomes = {CENSORED + 1: Outcome(EVENT, (progressed, self._death))}
+        yield self._endpoint("PFS", times, outcomes, self._disease_assessments(self._life))
+        for name, other in other_progression_readings(self._snapshot, self._selection, times):
+            life = self._readings[name]
+            outcomes = {CENSORED + 1: Outcome(EVENT, (progressed, *self._deaths_of_reading(life)))}
+            code, censored = f"PFS{READING_CODES[name]}", self._disease_assessments(life)
+            yield self._endpoint(code, other, outcomes, censored, life=life)
 
     def control(self, code: str, failure: Failure) -> Endpoint:
         times = progression_control(self._snapshot, self._selection, failure)
@@ -150,10 +170,10 @@ class _ParticipantEndpoints:
             kinds = PROGRESSION_CODES.get(site, ())
             source = DateSource("ADRS", "ADT", f"{site.upper()} FAILURE", failed, "PROG", kinds)
             outcomes[cause] = Outcome(EVENT, (source,))
-        return self._endpoint(code, times, outcomes, self._disease_assessments())
+        return self._endpoint(code, times, outcomes, self._disease_assessments(self._life))
 
-    def _disease_assessments(self) -> Sequence[DateSource]:
-        assessed = last_assessments(self._snapshot, self._selection, self._life)
+    def _disease_assessments(self, life: Exits) -> Sequence[DateSource]:
+        assessed = last_assessments(self._snapshot, self._selection, life)
         return (
             DateSource("ADRS", "ADT", "LAST DISEASE ASSESSMENT", assessed, "DISASS"),
             self._origin_source(None),

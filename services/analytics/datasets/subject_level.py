@@ -21,8 +21,8 @@ from services.analytics.endpoints.exits import VitalStatus
 from services.analytics.endpoints.origins import origin_days
 from services.analytics.endpoints.stereotactic import stereotactic_days
 from services.analytics.snapshot.columns import NEVER_NUMBER
-from services.analytics.snapshot.flow import CohortFlow, DayColumn, status_dates
-from services.analytics.snapshot.groups import ages
+from services.analytics.snapshot.flow import CohortFlow, DayColumn, completion_days, status_dates
+from services.analytics.snapshot.groups import ages, delivery_groups
 
 SEX = {"female": "F", "male": "M", "unknown": "U"}
 
@@ -82,6 +82,7 @@ def _dates(cohort: CutCohort) -> dict[str, Sequence[Any]]:
     is_reported = reported.day > alive.day
     days = np.where(is_reported, reported.day, NEVER_NUMBER)
     columns["regalvdt"], columns["regalvdf"] = cohort.dated(DayColumn(days, reported.precision))
+    columns["plnenddt"], columns["plnenddf"] = cohort.dated(completion_days(cohort.snapshot, cohort.cut_number))
     columns["origindt"], columns["origindf"] = cohort.dated(origin_days(cohort.snapshot, selection))
     return columns
 
@@ -161,6 +162,7 @@ def _baseline(cohort: CutCohort) -> dict[str, Sequence[Any]]:
         ),
         "intent": [value if value != "no_index_course" else "" for value in _one_value(by_name["intent"])],
         "deliv": _several_values(by_name["delivery"]),
+        "indxdelv": [str(name) for name in delivery_groups(cohort.snapshot, cohort.cut_number)],
         "indxdose": _numbers(by_name["index_dose"]),
     }
 

@@ -94,6 +94,11 @@ class SubjectLevel(NamedTuple):
         date | None, Column("Origin of Times to Events", "Time 0 of the protocol: that of OS, PFS, LRC, DMC, FF, FUP.")
     ]
     origindf: Annotated[Text, _date_flag("Origin")]
+    plnenddt: Annotated[
+        date | None,
+        Column("End of Planned Follow-up", "Last day of the last slot, by the cut-off; empty if it lies ahead."),
+    ]
+    plnenddf: Annotated[Text, _date_flag("Planned End")]
     dthfl: Annotated[
         str,
         Column("Subject Death Flag", "Y if dead on the cut-off; DTHDT is empty if the day is not known.", codes=YES_NO),
@@ -185,6 +190,13 @@ class SubjectLevel(NamedTuple):
         Text,
         Column(
             "Deliveries of the Index Course", "Those of its targets on the cut-off, with blanks between.", length=200
+        ),
+    ]
+    indxdelv: Annotated[
+        str,
+        Column(
+            "Delivery at the Index Course Start",
+            "That of its targets as prescribed on the day of its start; several; no_index_course.",
         ),
     ]
     indxdose: Annotated[

@@ -83,7 +83,7 @@ def linked_cohort() -> StudySnapshot:
     links += [{"site_id": "milan", "from": facts.day(0), "until": facts.day(200)}]
     consent = facts.consent_signed(0, options={"registry": True})
     registry = follow_up.vital_status_confirmed(180, "registry")
-    progressed = follow_up.disease_progressed(50, "distant")
+    progressed = follow_up.disease_progressed(50)
     withdrawn = [consent, *alive(90), facts.consent_withdrawn(100)]
     return cohort_of(
         [
@@ -106,6 +106,35 @@ def linked_cohort() -> StudySnapshot:
         ],
         study=record_of(facts.study_opened(facts.protocol(registry_links=links))),
     )
+
+
+def divided_cohort() -> StudySnapshot:
+    """Returns participants of several groups whose index course starts after time 0, of a study with a target."""
+    protocol = facts.protocol(
+        survival_origin="enrolled",
+        accrual_target={"participants": 40, "by": facts.day(500)},
+        follow_up={"for_months": 6},
+    )
+    deaths = [dead(day) for day in (40, 40, 75, 110, 110, 160, 220, 300)] + [dead(None)]
+    participants = list[list[Fact]]()
+    for number in range(27):
+        enrolled, start = number % 5, number % 5 + (0, 12, 60)[number % 3]
+        ends = [deaths[number % 9]] if number % 2 else [] if number % 4 else [facts.radiotherapy_completed(start + 30)]
+        baseline = facts.baseline_recorded(
+            performance={"scale": "ECOG", "value": number % 4},
+            tnm={
+                "t": ("T1", "T2", "T4a", "T4b")[number % 4],
+                "n": "N0",
+                "m": ("M0", "cM1")[number % 2],
+                "edition": "8",
+            },
+        )
+        screened = facts.participant_screened(
+            enrolled, site_id="rome", sex=("female", "male")[number % 7 % 2], birth_year=1940 + 2 * number
+        )
+        stated = treated(start=start, enrolled=enrolled)[1:]
+        participants.append([screened, *stated, baseline, *alive(20 + start, *[350] * (number % 6 == 0)), *ends])
+    return cohort_of(participants, study=record_of(facts.study_opened(protocol)))
 
 
 def empty_cohort() -> StudySnapshot:

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from services.analytics.snapshot.snapshot import StudySnapshot
-from tests.unit.analytics.datasets.support import archive, empty_cohort, files, linked_cohort, various_cohort
+from tests.unit.analytics.datasets.support import (
+    archive,
+    divided_cohort,
+    empty_cohort,
+    files,
+    linked_cohort,
+    various_cohort,
+)
 from tests.unit.analytics.endpoints.cohorts import alive, cohort_of, dead, four_cases, treated
 from tests.unit.analytics.endpoints.toxicity_cohorts import graded
 
@@ -21,6 +28,7 @@ COHORTS: dict[str, Callable[[], StudySnapshot]] = {
     "four published cases": four_cases,
     "every kind of end": various_cohort,
     "registry links": linked_cohort,
+    "several groups": divided_cohort,
     "nobody": empty_cohort,
     "one, censored on day 0": lambda: cohort_of([treated()]),
     "all censored": lambda: cohort_of([treated(*alive(day)) for day in (30, 60, 90)]),

@@ -7,11 +7,14 @@ from functools import cache
 import pytest
 
 from services.analytics.datasets.column import NamedColumn, Value, columns_of
+from services.analytics.datasets.data_cut import ADCUT
 from services.analytics.datasets.data_set import DataSet, Record
 from services.analytics.datasets.registry import DATA_SETS
+from services.analytics.datasets.screening import ADSCR
 from tests.unit.analytics.datasets.support import cut_cohort, various_cohort
 
 EVERY_SET = pytest.mark.parametrize("data_set", DATA_SETS, ids=lambda data_set: data_set.name)
+(ENROLLED,) = [column for column in ADSCR.columns if column.name == "ENRLDT"]
 MAX_NAME, MAX_LABEL = 8, 40  # characters, by the transport format that reviewers still read
 
 
@@ -65,10 +68,20 @@ def test_member_without_a_declaration_is_refused() -> None:
         columns_of(Undeclared)
 
 
-@EVERY_SET
+@pytest.mark.parametrize(
+    "data_set",
+    [data_set for data_set in DATA_SETS if data_set not in (ADSCR, ADCUT)],
+    ids=lambda data_set: data_set.name,
+)
 def test_every_record_is_of_an_enrolled_participant(data_set: DataSet) -> None:
     (subjects,) = [records(other) for other in DATA_SETS if other.name == "ADSL"]
     enrolled = {record[1] for record in subjects}
     assert {record[1] for record in records(data_set)} <= enrolled
     assert len(enrolled) == len(subjects) == 12
     assert "P-SCREENEDX" not in enrolled
+
+
+def test_screening_has_who_is_not_enrolled_too() -> None:
+    screened = {record[1]: record[columns_of(ADSCR.record).index(ENROLLED)] for record in records(ADSCR)}
+    assert len(screened) == 13
+    assert [number for number, day in screened.items() if day is None] == ["P-SCREENEDX"]

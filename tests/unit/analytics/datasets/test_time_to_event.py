@@ -91,7 +91,7 @@ def test_days_that_a_registry_reports_on_are_those_of_the_participant() -> None:
 
 @pytest.mark.parametrize("reading", get_args(SensitivityName))
 def test_every_other_reading_of_survival_has_its_parameter(reading: SensitivityName) -> None:
-    assert READING_CODES[reading] in PARAMETERS
+    assert {f"{endpoint}{READING_CODES[reading]}" for endpoint in ("OS", "PFS")} <= PARAMETERS.keys()
 
 
 @pytest.mark.parametrize(("code", "figure_type"), [("LRC", LocoregionalControl), ("TOX3", SevereToxicity)])
