@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from io import BytesIO
@@ -20,11 +20,10 @@ from services.analytics.datasets.identifiers import DEFINE_FILE
 from services.analytics.datasets.read_me import read_me
 from services.analytics.datasets.registry import DATA_SETS
 from services.analytics.snapshot.seals import READERS_SCOPE, SealScope
-from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from services.analytics.snapshot.study_at_cut import StudyAtCut
 from shared.kernel.errors import ReadersSeeCuts
 
-CHECK = Path(__file__).with_name("check.R")
+_SCRIPTS = [Path(__file__).with_name(name) for name in ("check.R", "numbers.R")]
 _FIRST_TIME = (1980, 1, 1, 0, 0, 0)
 _UNIX, _READABLE = 3, 0o644 << 16
 Member = tuple[str, bytes]
@@ -32,23 +31,29 @@ Member = tuple[str, bytes]
 
 
 def make_datasets(study: StudyAtCut, scope: SealScope) -> bytes:
-    """Returns the archive of a study at a data cut: of all participants, or of those of the scope's site.
+    """Returns the archive of a study at a data cut: of all participants, or of those whom the scope's site follows.
 
     Raises ReadersSeeCuts for readers, who see no single participants.
     """
     if scope == READERS_SCOPE:
         raise ReadersSeeCuts
-    return make_archive(study.snapshot_of_site(scope.site_id), study.cut, study.sites, scope)
+    site, own = scope.site_id, study.snapshot_of_site(scope.site_id)
+    if site is None:
+        return make_archive(CutCohort(own, study.cut, study.sites))
+    figures = CutCohort(study.snapshot, study.cut, study.sites, enrolling_site=site)
+    elsewhere = sum(study.sites.get(figures.numbers[index]) != site for index in figures.screened)
+    return make_archive(CutCohort(own, study.cut, study.sites, site_id=site, elsewhere=elsewhere), figures)
 
 
-def make_archive(snapshot: StudySnapshot, cut: DataCut, sites: Mapping[str, str], scope: SealScope) -> bytes:
-    """Returns the archive of the participants of a snapshot, which has those of the scope alone.
+def make_archive(cohort: CutCohort, figures: CutCohort | None = None) -> bytes:
+    """Returns the archive of a cohort. `figures`: the participants whom the figures of the cohort's site count.
 
-    `sites`: the site that follows each participant. Files are stored as they are: compressed bytes differ by library.
+    Of these the archive has nothing but the numbers of figures. Files are stored as they are: compressed bytes differ
+    by library.
     """
     buffer, digests = BytesIO(), list[tuple[str, str]]()
     with ZipFile(buffer, "w", ZIP_STORED) as archive:
-        for name, content in _members(CutCohort(snapshot, cut, sites), scope):
+        for name, content in _members(cohort, figures):
             digests.append((sha256(content).hexdigest(), name))
             _write(archive, name, content)
         _write(archive, "manifest.sha256", "".join(f"{digest}  {name}\n" for digest, name in digests).encode())
@@ -61,12 +66,13 @@ def _write(archive: ZipFile, name: str, content: bytes) -> None:
     archive.writestr(entry, content)
 
 
-def _members(cohort: CutCohort, scope: SealScope) -> Iterator[Member]:
+def _members(cohort: CutCohort, figures: CutCohort | None) -> Iterator[Member]:
     """Yields the files, one at a time: those of large studies are large."""
     recorded_at = cohort.snapshot.recorded_at or datetime.combine(cohort.cut.cut_on, datetime.min.time(), UTC)
-    yield "README.txt", read_me(cohort, scope.site_id)
-    yield "check.R", CHECK.read_bytes()
-    yield "headline.csv", headline_csv(cohort)
+    yield "README.txt", read_me(cohort)
+    for script in _SCRIPTS:
+        yield script.name, script.read_bytes()
+    yield "headline.csv", headline_csv(cohort, figures)
     yield DEFINE_FILE, to_define_xml(DATA_SETS, cohort.study_id, recorded_at)
     yield "dictionary.html", dictionary_page(DATA_SETS, cohort.study_id)
     yield "dictionary.csv", dictionary_csv(DATA_SETS)

@@ -28,15 +28,29 @@ PRECISION_FLAGS = ("", "D", "M", "Y")
 
 @dataclass(frozen=True, eq=False)
 class CutCohort:
-    """The enrolled participants of a snapshot at a data cut. `sites`: the site that follows each participant there."""
+    """The enrolled participants of a snapshot at a data cut.
+
+    `sites`: the site that follows each participant there. `site_id`: the site whose archive it is; None: the whole
+    study. `enrolling_site`: the site at which participants are enrolled; None: any. `elsewhere`: how many participants
+    the figures of the site count who are followed at another one, and so not in the snapshot.
+    """
 
     snapshot: StudySnapshot
     cut: DataCut
     sites: Mapping[str, str]
+    site_id: str | None = None
+    enrolling_site: str | None = None
+    elsewhere: int = 0
 
     @property
     def study_id(self) -> str:
         return self.snapshot.study_id
+
+    @cached_property
+    def screened(self) -> list[int]:
+        """The indexes of the participants who are screened by the cut-off, in the order of their numbers."""
+        is_screened = self.snapshot.subjects["screened_on"] <= self.cut_number
+        return indexes(self.selection.subjects(self.snapshot) & is_screened)
 
     @property
     def cut_number(self) -> int:
@@ -45,7 +59,8 @@ class CutCohort:
     @cached_property
     def selection(self) -> Selection:
         """The selection of figures with default parameters at the data cut."""
-        return Selection(self.cut.cut_on, is_named_cut=True)
+        sites = frozenset({self.enrolling_site}) if self.enrolling_site else None
+        return Selection(self.cut.cut_on, sites=sites, is_named_cut=True)
 
     @cached_property
     def enrolled(self) -> EnrolledRows:

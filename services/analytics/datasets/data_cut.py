@@ -21,6 +21,16 @@ class CutDescription(NamedTuple):
     studyid: StudyId
     cutname: Annotated[str, Column("Name of the Data Cut", "As taken.", source="Assigned")]
     cutdt: Annotated[date, Column("Data Cut-off", "The last day that counts.", source="Assigned")]
+    siteid: Annotated[
+        str | None, Column("Site of the Archive", "Empty for the archive of the whole study.", source="Assigned")
+    ]
+    elsewhn: Annotated[
+        int,
+        Column(
+            "Participants Followed Elsewhere",
+            "Screened at the site by the cut-off and followed at another one: in its figures, not in these sets.",
+        ),
+    ]
     recentdt: Annotated[
         date, Column("First Day of Recent Proofs of Life", "One visit interval and its window before the cut-off.")
     ]
@@ -39,6 +49,8 @@ def make_cut(cohort: CutCohort) -> Iterator[CutDescription]:
         studyid=cohort.study_id,
         cutname=cohort.cut.name,
         cutdt=cohort.cut.cut_on,
+        siteid=cohort.site_id,
+        elsewhn=cohort.elsewhere,
         recentdt=day_of_number(recent_since(cohort.snapshot, cohort.selection)),
         targetn=target.participants if target else None,
         targetdt=target.by if target else None,

@@ -50,13 +50,21 @@ _FLOW = (
     *("screened", "screen_failed", "screen_failed_after_consent", "consented", "enrolled", "treated", "stereotactic"),
     *("stereotactic_percent", "died", "withdrawn", "lost", "completed", "in_follow_up", "awaiting_treatment"),
 )
+_PERSON_LEVEL = frozenset(name for name, figure in FIGURES.items() if figure.DISCLOSURE.person_level)
 _ALL = "all"
 _DIVISION = "sex"
 
 
-def headline_csv(cohort: CutCohort) -> bytes:
-    """Returns a row for every number, with the name of its figure; the value is empty where it is not defined."""
-    return write_csv(["FIGURE", "NAME", "VALUE"], headline_numbers(cohort))
+def headline_csv(archive: CutCohort, figures: CutCohort | None = None) -> bytes:
+    """Returns a row for every number, with whom it counts, and its figure; the value is empty where it is not defined.
+
+    `archive`: those of the data sets. `figures`: those whom the figures of a site count, who are enrolled there; its
+    figures of single participants show those of the archive.
+    """
+    rows = [("archive", *number) for number in headline_numbers(archive)]
+    if figures:
+        rows += [("enrolled", *number) for number in headline_numbers(figures) if number[0] not in _PERSON_LEVEL]
+    return write_csv(["PARTICIPANTS", "FIGURE", "NAME", "VALUE"], rows)
 
 
 def headline_numbers(cohort: CutCohort) -> Iterator[tuple[str, str, Number]]:

@@ -24,7 +24,7 @@ def page_numbers(cohort: CutCohort, figure: Figure) -> Iterator[NamedNumber]:
         position=cohort.snapshot.position,
         recorded_at=cohort.snapshot.recorded_at,
         cut_date=cohort.cut.cut_on,
-        filters=FigureFilters(),
+        filters=FigureFilters(site=cohort.enrolling_site or cohort.site_id),
     )
     for name, value, _ in figure.headline(context):
         yield (PAGE, name), None if value in _UNDEFINED else float(value.removesuffix(" %"))

@@ -24,15 +24,21 @@ else the reason of censoring: never use 1 - CNSR. For competing events take EVNT
 
     Rscript check.R
 
-computes the numbers in headline.csv, which are those of the figures of these participants at this data cut, from the
-sets, and stops with an error where one differs. manifest.sha256 has the SHA-256 of every file: sha256sum -c it.
+computes the numbers in headline.csv, which are those of the figures at this data cut, from the sets, and stops with an
+error where one differs. {site}manifest.sha256 has the SHA-256 of every file: sha256sum -c it.
+"""
+
+_SITE = """\
+The figures of a site count the participants enrolled there (in headline.csv: enrolled), of whom {elsewhere} are
+followed at another site. If there is one, the script says which numbers of {site} it cannot check. The numbers of the
+participants in these sets (archive) it always checks.
 """
 
 
-def read_me(cohort: CutCohort, site_id: str | None) -> bytes:
+def read_me(cohort: CutCohort) -> bytes:
     """Returns the text."""
     recorded_at = cohort.snapshot.recorded_at
-    words = f"participants followed at {site_id}" if site_id else "all participants"
+    words = f"participants followed at {cohort.site_id}" if cohort.site_id else "all participants"
     text = _TEXT.format(
         study=cohort.study_id,
         cut=cohort.cut.name,
@@ -40,6 +46,7 @@ def read_me(cohort: CutCohort, site_id: str | None) -> bytes:
         position=cohort.snapshot.position,
         recorded=f", recorded by {utc_text(recorded_at)}" if recorded_at else "",
         scope=words,
+        site=_SITE.format(site=cohort.site_id, elsewhere=cohort.elsewhere) if cohort.site_id else "",
         version=VERSION,
     )
     return text.encode()

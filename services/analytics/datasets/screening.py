@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Annotated, Any, NamedTuple
 
-import numpy as np
-
 from services.analytics.datasets.cohort import CutCohort
 from services.analytics.datasets.column import Column
 from services.analytics.datasets.common_columns import FLAG_RULE, IMPUTED_PARTS, ParticipantNumber, StudyId
@@ -42,13 +40,13 @@ class ScreenedParticipant(NamedTuple):
 
 def make_screening(cohort: CutCohort) -> Iterator[ScreenedParticipant]:
     """Yields the participants in the order of their numbers."""
-    subjects, selection = cohort.snapshot.subjects, cohort.selection
+    subjects = cohort.snapshot.subjects
     columns = dict[str, Sequence[Any]]()
     for name, step in _STEPS.items():
         dates = DayColumn(subjects[f"{step}_on"], subjects[f"{step}_precision"])
         columns[name], columns[f"{name}f"] = cohort.dated(dates)
-    sites, is_screened = cohort.words(subjects["enrolling_site"]), subjects["screened_on"] <= cohort.cut_number
-    for index in np.flatnonzero(selection.subjects(cohort.snapshot) & is_screened).tolist():
+    sites = cohort.words(subjects["enrolling_site"])
+    for index in cohort.screened:
         steps = {name: values[index] for name, values in columns.items()}
         yield ScreenedParticipant(cohort.study_id, cohort.numbers[index], sites[index], **steps)
 

@@ -12,8 +12,8 @@ from zipfile import ZipFile
 from services.analytics.datasets.archive import make_archive
 from services.analytics.datasets.cohort import CutCohort
 from services.analytics.datasets.time_to_event import TimeToEvent, make_times
-from services.analytics.snapshot.seals import STUDY_SCOPE
 from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
+from services.analytics.snapshot.study_at_cut import StudyAtCut
 from services.analytics.statistics.risk_sets import Observations, observe
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
@@ -142,8 +142,21 @@ def empty_cohort() -> StudySnapshot:
 
 
 def archive(snapshot: StudySnapshot, cut: int | date = CUT_DAY) -> bytes:
+    return make_archive(cut_cohort(snapshot, cut))
+
+
+def study_at_cut(snapshot: StudySnapshot, sites: Mapping[str, str], cut: int | date = CUT_DAY) -> StudyAtCut:
+    """Returns a study at a data cut. `sites`: the sites that follow participants who were transferred."""
     cohort = cut_cohort(snapshot, cut)
-    return make_archive(snapshot, cohort.cut, {}, STUDY_SCOPE)
+    enrolling = dict(zip(cohort.numbers, cohort.words(snapshot.subjects["enrolling_site"]), strict=True))
+    return StudyAtCut(cut=cohort.cut, epoch="e", snapshot=snapshot, sites={**enrolling, **sites}, sealed_later=False)
+
+
+def two_sites() -> StudySnapshot:
+    """Returns five participants of Rome and four of Milan, of whom the first, P00, has died."""
+    rome = [treated(dead(60)), treated(*alive(90)), treated(dead(120)), treated(*alive(200)), treated()[:1]]
+    milan = [treated(dead(30), site="milan"), treated(dead(80), site="milan"), treated(*alive(150), site="milan")]
+    return cohort_of([*rome, *milan, treated(site="milan")[:3]])
 
 
 def files(content: bytes) -> dict[str, bytes]:

@@ -13,10 +13,12 @@ from zipfile import ZIP_STORED, ZipFile
 
 import pytest
 
+from services.analytics.cuts.rendering import render_scope
 from services.analytics.datasets.archive import make_datasets
 from services.analytics.datasets.registry import DATA_SETS
+from services.analytics.figures.page_content import PageContent
+from services.analytics.figures.registry import FIGURES
 from services.analytics.snapshot.seals import READERS_SCOPE, STUDY_SCOPE, site_scope
-from services.analytics.snapshot.study_at_cut import StudyAtCut
 from shared.kernel.errors import ReadersSeeCuts
 from tests.unit.analytics.datasets.support import (
     CUT_DAY,
@@ -24,7 +26,9 @@ from tests.unit.analytics.datasets.support import (
     cut_cohort,
     empty_cohort,
     files,
+    study_at_cut,
     table,
+    two_sites,
     various_cohort,
 )
 from tests.unit.analytics.endpoints.cohorts import four_cases
@@ -52,7 +56,7 @@ def test_members_have_a_fixed_time_and_are_stored() -> None:
         (ZIP_STORED, 3, 0o644)
     }
     names = [member.filename for member in members]
-    assert names[:3] == ["README.txt", "check.R", "headline.csv"]
+    assert names[:4] == ["README.txt", "check.R", "numbers.R", "headline.csv"]
     assert names[-1] == "manifest.sha256"
     assert {f"{name}.{kind}" for name in NAMES for kind in ("csv", "json")} <= set(names)
 
@@ -111,9 +115,9 @@ def test_nothing_that_is_dated_after_the_cut_is_shown() -> None:
 
 
 def test_sites_get_their_participants_and_readers_nobody() -> None:
-    cohort = cut_cohort(various_cohort())
-    sites = dict.fromkeys(cohort.numbers, "rome") | {"P-LOSTXXXXX": "milan"}
-    study = StudyAtCut(cut=cohort.cut, epoch="e", snapshot=cohort.snapshot, sites=sites, sealed_later=False)
+    snapshot = various_cohort()
+    sites = dict.fromkeys(cut_cohort(snapshot).numbers, "rome") | {"P-LOSTXXXXX": "milan"}
+    study = study_at_cut(snapshot, sites)
     shown = {
         scope.name: {row["USUBJID"]: row["CURSITE"] for row in table(files(make_datasets(study, scope)), "adsl")}
         for scope in (STUDY_SCOPE, site_scope("rome"), site_scope("milan"), site_scope("paris"))
@@ -130,3 +134,37 @@ def test_read_me_names_the_study_the_cut_and_the_participants() -> None:
     beginning = archived["README.txt"].decode()
     assert beginning.startswith(f"Data sets of the study s, data cut interim\nData cut-off {CUT_DAY}, position 412")
     assert "all participants" in beginning
+
+
+@pytest.mark.parametrize("moved", [{}, {"P05": "rome"}, {"P02": "milan", "P05": "rome"}])
+def test_archive_of_a_site_has_the_numbers_of_its_sealed_figures(moved: dict[str, str]) -> None:
+    study, scope = study_at_cut(two_sites(), moved), site_scope("rome")
+    pages = {
+        file.figure: PageContent.model_validate_json(file.file.content)
+        for file in render_scope(study, scope)
+        if file.file_format == "page"
+    }
+    sealed = {(name, number): value for name, page in pages.items() for number, value, _ in page.headline}
+    archived = files(make_datasets(study, scope))
+    counted = {name: "archive" if FIGURES[name].DISCLOSURE.person_level else "enrolled" for name in FIGURES}
+    numbers = {
+        (row["FIGURE"], row["NAME"].removeprefix("page/")): row["VALUE"]
+        for row in table(archived, "headline")
+        if row["NAME"].startswith("page/") and row["PARTICIPANTS"] == counted[row["FIGURE"]]
+    }
+    undefined = {"not reached": "", "not defined": ""}
+    assert numbers.keys() == sealed.keys()
+    assert [key for key, value in sealed.items() if not is_same(numbers[key], undefined.get(value, value))] == []
+
+
+def is_same(number: str, shown: str) -> bool:
+    return number == shown == "" or float(number) == float(shown.removesuffix(" %"))
+
+
+def test_archive_of_a_site_names_nobody_whom_another_site_follows() -> None:
+    archived = files(make_datasets(study_at_cut(two_sites(), {"P02": "milan", "P05": "rome"}), site_scope("rome")))
+    hidden = [name for name, content in archived.items() for number in (b"P02", b"P06") if number in content]
+    assert hidden == []
+    (cut,) = table(archived, "adcut")
+    assert (cut["SITEID"], cut["ELSEWHN"]) == ("rome", "1")
+    assert b"of whom 1 are" in archived["README.txt"]

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from services.analytics.datasets.archive import make_datasets
+from services.analytics.figures.registry import FIGURES
+from services.analytics.snapshot.seals import site_scope
 from services.analytics.snapshot.snapshot import StudySnapshot
 from tests.unit.analytics.datasets.support import (
     archive,
@@ -17,6 +20,8 @@ from tests.unit.analytics.datasets.support import (
     empty_cohort,
     files,
     linked_cohort,
+    study_at_cut,
+    two_sites,
     various_cohort,
 )
 from tests.unit.analytics.endpoints.cohorts import alive, cohort_of, dead, four_cases, treated
@@ -45,10 +50,10 @@ COHORTS: dict[str, Callable[[], StudySnapshot]] = {
 }
 
 
-def check(folder: Path, snapshot: StudySnapshot) -> subprocess.CompletedProcess[str]:
-    """Unpacks the archive of a cohort, and runs its script."""
-    for name, content in files(archive(snapshot)).items():
-        (folder / name).write_bytes(content)
+def check(folder: Path, content: bytes) -> subprocess.CompletedProcess[str]:
+    """Unpacks an archive, and runs its script."""
+    for name, member in files(content).items():
+        (folder / name).write_bytes(member)
     return run(folder)
 
 
@@ -58,14 +63,14 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("snapshot", COHORTS.values(), ids=[*COHORTS])
 def test_numbers_of_the_figures_are_those_of_the_sets(snapshot: Callable[[], StudySnapshot], tmp_path: Path) -> None:
-    result = check(tmp_path, snapshot())
+    result = check(tmp_path, archive(snapshot()))
     numbers = len((tmp_path / "headline.csv").read_text().splitlines()) - 1
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"{numbers} numbers of the figures are those of the data sets\n"
 
 
 def test_script_stops_where_a_set_or_a_number_was_changed(tmp_path: Path) -> None:
-    assert check(tmp_path, various_cohort()).returncode == 0
+    assert check(tmp_path, archive(various_cohort())).returncode == 0
     for name, pattern, changed, message in (
         ("adtte.csv", r"(,OS,.*),247,DAYS", r"\1,248,DAYS", "overall-survival/all/median/estimate: headline 246"),
         ("adsl.csv", r"^s,P-LOST.*\n", "", "flow/enrolled: headline 12, computed 11"),
@@ -81,3 +86,39 @@ def test_script_stops_where_a_set_or_a_number_was_changed(tmp_path: Path) -> Non
         assert result.returncode == 1, (name, result.stdout)
         assert message in result.stderr
         (tmp_path / name).write_text(original)
+
+
+def check_site(folder: Path, moved: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs the script of the archive of Rome. `moved`: the sites that follow participants who were transferred."""
+    return check(folder, make_datasets(study_at_cut(two_sites(), moved), site_scope("rome")))
+
+
+def test_script_of_a_site_checks_its_figures_without_those_who_came_from_another_site(tmp_path: Path) -> None:
+    result = check_site(tmp_path, {"P05": "rome"})
+    numbers = len((tmp_path / "headline.csv").read_text().splitlines()) - 1
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"{numbers} numbers of the figures are those of the data sets\n"
+    headline = (tmp_path / "headline.csv").read_text()
+    assert "archive,overall-survival,page/deaths,3.0" in headline
+    damaged = headline.replace("enrolled,overall-survival,page/deaths,2.0", "enrolled,overall-survival,page/deaths,3.0")
+    assert damaged != headline
+    (tmp_path / "headline.csv").write_text(damaged)
+    result = run(tmp_path)
+    assert result.returncode == 1
+    assert "overall-survival/page/deaths: headline 3, computed 2" in result.stderr
+
+
+def test_script_of_a_site_says_what_it_cannot_check(tmp_path: Path) -> None:
+    result = check_site(tmp_path, {"P02": "milan"})
+    rows = (tmp_path / "headline.csv").read_text().splitlines()
+    unknown = sum(row.startswith("enrolled,") for row in rows)
+    assert (result.returncode, result.stderr) == (0, "")
+    first, second, *figures = result.stdout.splitlines()
+    assert first == f"{len(rows) - 1 - unknown} numbers of the figures are those of the data sets"
+    assert second == (
+        f"{unknown} numbers of the figures of rome cannot be checked. They count 1 of its participants who are "
+        "followed at another site, and whose records are not in these sets:"
+    )
+    shown = [line.partition(":")[0].strip() for line in figures]
+    assert shown == [name for name, figure in FIGURES.items() if not figure.DISCLOSURE.person_level]
+    assert "  flow: screened 5, enrolled 4, treated 4, stereotactic 0, and " in result.stdout
