@@ -99,6 +99,18 @@ async def test_nothing_has_changed_since_the_newest_position(study: AnalyticsStu
     assert all(number["before"] == number["after"] for number in answer["numbers"] if number["figure"] == "flow")
 
 
+async def test_participants_before_are_those_whom_the_numbers_before_count(study: AnalyticsStudy) -> None:
+    """A sealed cut keeps who has left since; numbers at a position are computed anew, without them."""
+    names = await change_everything(study)
+    sealed_at = (await changes(study))["before"]["position"]
+    for since, before, leaving in ((CUT, "3", [names["leaving"]]), (str(sealed_at), "2", [])):
+        answer = await changes(study, since=since)
+        assert headline(answer, "flow", "screened") == (before, "3"), since
+        assert (answer["participants_in"], answer["participants_out"]) == ([names["coming"]], leaving), since
+        came, left = len(answer["participants_in"]), len(answer["participants_out"])
+        assert int(before) + came - left == 3, since
+
+
 async def test_everything_is_new_since_position_0(study: AnalyticsStudy) -> None:
     participant = await enroll(study, "rome")
     answer = await changes(study, since="0")

@@ -56,7 +56,8 @@ class Changes:
     """The changes of a study since an earlier position, as far as one member may see them.
 
     `since`: as it was asked for. `participants_in`: who is screened and in analyses, and was not then.
-    `participants_out`: who was then, and is not any more.
+    `participants_out`: who was then, and is not any more. Both are of the participants whom the numbers count: those
+    of a sealed data cut have everybody who was in it, those of a position nobody who has left analyses since.
     """
 
     study_id: str

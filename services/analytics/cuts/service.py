@@ -20,13 +20,12 @@ from services.analytics.figures.page_content import PageContent, page_content
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import FigureService
-from services.analytics.snapshot.as_of import AsOf
+from services.analytics.snapshot.as_of import AsOf, cut_name
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.errors import parameter_error
 from shared.security.grants import Rights
 
 _NO_PAGES: Mapping[str, int] = {}
-_NOBODY = frozenset[str]()
 
 
 class ChangeService:
@@ -43,7 +42,8 @@ class ChangeService:
         rights, study = await self._reader.participant_rights(study_id, member)
         earlier_position = await self._resolve(study_id, since)
         newest = await self._reader.newest_snapshot(study_id)
-        before = await self._reader.past_snapshot(study_id, study.record, earlier_position, rights, excluded=_NOBODY)
+        excluded = await self._excluded_before(study_id, since)
+        before = await self._reader.past_snapshot(study_id, study.record, earlier_position, rights, excluded=excluded)
         after = newest.limited_to(await self._reader.visible_participants(study_id, rights))
         came, left = await asyncio.to_thread(compare_participants, before, after)
         earlier_numbers = await self._headlines(study_id, member, FigureRequest(as_of=AsOf(at=since)))
@@ -70,6 +70,15 @@ class ChangeService:
                 "since", f"Give a position from 0 to {current.position}, or cut:<name> of a data cut."
             )
         return (await self._reader.resolve_position(study_id, current, AsOf(at=since))).position
+
+    async def _excluded_before(self, study_id: str, since: str) -> frozenset[str] | None:
+        """Returns who is in none of the numbers before: those of a sealed cut, or None for those of today.
+
+        Sealed numbers stay as they are; numbers at a position are computed anew, without anybody who has left.
+        """
+        name = cut_name(since)
+        seal = await self._reader.seals.seal(study_id, name) if name else None
+        return seal.excluded if seal else None
 
     async def _facts(self, study_id: str, rights: Rights, earlier: int, later: int) -> list[FactDifference]:
         """Returns the changed facts in the order of positions. Facts of the study are seen by every tenant, once."""
