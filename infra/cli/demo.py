@@ -9,7 +9,6 @@ from itertools import groupby
 import httpx
 import typer
 
-from infra.callbacks import ReportProgress
 from infra.cli import up
 from infra.cli.installation import configured_port, data_folder, http_client, token_source
 from infra.cli.progress import progress
@@ -23,6 +22,7 @@ from infra.local.supervisor import python_module
 from infra.reference.simulated_study import SITES
 from infra.reference.study import FROZEN_TODAY, PAPER_CUT, SITE_ID, STUDY_ID, default_grants, subject
 from shared.kernel.clock import Clock
+from shared.progress import ReportProgress
 from shared.retry import poll_until
 from shared.settings import SERVICES
 

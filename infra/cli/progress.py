@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from infra.callbacks import ReportProgress
+from shared.progress import ReportProgress
 
 PRINT_INTERVAL_SECONDS = 3.0  # between two lines, if there is no terminal
 

@@ -43,6 +43,9 @@ def command(
     except UnwritableFile as error:
         typer.echo(f"Nothing was written: {error}", err=True)
         raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("It was interrupted. Every file that was written is whole.", err=True)
+        raise typer.Exit(130) from None
     except (ExchangeAborted, httpx.TransportError) as aborted:
         reason = str(aborted) if isinstance(aborted, ExchangeAborted) else NO_ANSWER_MESSAGE
         typer.echo(f"Nothing was written: {reason}", err=True)
@@ -58,10 +61,7 @@ async def _fetch(
         client = StudyClient(http, study, token_for)
         if grants:
             await _grant_role(TargetStudy(client), caller)
-        with progress("Files", "files") as report_progress:
-            return await fetch_documents(
-                client, caller, query, lambda line: typer.echo(line, err=True), report_progress
-            )
+        return await fetch_documents(client, caller, query, lambda line: typer.echo(line, err=True), progress)
 
 
 async def _grant_role(study: TargetStudy, caller: Caller) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import httpx
 
-from infra.callbacks import Report, ReportProgress, TokenFor
+from infra.callbacks import Report, TokenFor
 from infra.client.study_client import StudyClient
 from infra.reference import publications, published_cases
 from infra.reference.study import OPENING_DATA, SITE, SITE_ID, STUDY_ID, ReferenceFact, default_grants
 from infra.services import Service
 from infra.synthetic import cohort
+from shared.progress import ReportProgress, report_nothing
 
 MAX_CONCURRENT_REGISTRATIONS = 4
 OPENING_FACT_COUNT = 3  # the study opened, its administrator granted, the site activated
@@ -34,7 +35,7 @@ async def load_reference_study(
     client: httpx.AsyncClient,
     token_for: TokenFor,
     report: Report,
-    report_progress: ReportProgress = lambda _done, _of: None,
+    report_progress: ReportProgress = report_nothing,
 ) -> int:
     """Records the reference study and returns the number of its facts. Safe to repeat: every request has a fixed key.
 

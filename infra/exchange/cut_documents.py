@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from infra.callbacks import Report, ReportProgress
+from infra.callbacks import Report, ShowProgress
 from infra.client.study_client import StudyClient, interruptible_sleep
 from infra.exchange.target_study import Caller, ExchangeAborted, require_usable, response_faults
+from shared.progress import ReportProgress
 
-_POLL_SECONDS, _MOST_POLLS = 2.0, 300
+_POLL_SECONDS, _MOST_IDLE_POLLS = 2.0, 300
 _FILE_NAME = re.compile(r"[a-z0-9-]{1,60}\.[a-z0-9]{1,10}")
 
 
@@ -30,37 +30,57 @@ class CutDocument:
 
 
 async def fetch_documents(
-    client: StudyClient, caller: Caller, query: dict[str, str], report: Report, progress: ReportProgress
+    client: StudyClient, caller: Caller, query: dict[str, str], report: Report, show_progress: ShowProgress
 ) -> list[CutDocument]:
-    """Returns the documents of a data cut. It waits up to ten minutes for a cut that is being sealed.
+    """Returns the documents of a data cut. It waits for a cut that is being sealed, ten minutes without progress.
 
     `query`: `at` and perhaps `site`. Raises ExchangeAborted if the caller may not have them, if there is no such cut,
     or if bytes are not those of their SHA-256.
     """
-    rows = await _list_documents(client, caller, query, report)
-    documents = list[CutDocument]()
-    for number, row in enumerate(rows):
-        progress(number, len(rows))
-        documents.append(await _fetch_document(client, caller, row, query))
-    progress(len(rows), len(rows))
+    answer = await _list_documents(client, caller, query)
+    if not answer["complete"]:
+        report("The data cut is being sealed, which takes some minutes.")
+        with show_progress("Being sealed", "files") as report_progress:
+            answer = await _wait_for_seal(client, caller, query, answer, report_progress)
+    rows, documents = answer["rows"], list[CutDocument]()
+    with show_progress("Files", "files") as report_progress:
+        for number, row in enumerate(rows):
+            report_progress(number, len(rows))
+            documents.append(await _fetch_document(client, caller, row, query))
+        report_progress(len(rows), len(rows))
     return documents
 
 
-async def _list_documents(
-    client: StudyClient, caller: Caller, query: dict[str, str], report: Report
-) -> Sequence[dict[str, Any]]:
+async def _list_documents(client: StudyClient, caller: Caller, query: dict[str, str]) -> dict[str, Any]:
     path = f"/analytics/v1/studies/{client.study_id}/documents"
-    for poll in range(_MOST_POLLS):
-        response = require_usable(await client.request("GET", path, caller, params=query))
-        if not response.is_success:
-            raise ExchangeAborted(response_faults(response)[0].message)
-        answer = response.json()
-        if answer["complete"]:
-            return list(answer["rows"])
-        if poll == 0:
-            report("The data cut is being sealed. This takes some minutes at most.")
+    response = require_usable(await client.request("GET", path, caller, params=query))
+    if not response.is_success:
+        raise ExchangeAborted(response_faults(response)[0].message)
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def _wait_for_seal(
+    client: StudyClient, caller: Caller, query: dict[str, str], answer: dict[str, Any], report_progress: ReportProgress
+) -> dict[str, Any]:
+    """Returns the answer that has every document. Raises ExchangeAborted after ten minutes without progress."""
+    newest, idle_polls = _progress(answer), 0
+    while not answer["complete"]:
+        if idle_polls == _MOST_IDLE_POLLS:
+            raise ExchangeAborted("Nothing of the data cut was sealed for ten minutes. The log of analytics says why.")
+        if newest:
+            report_progress(*newest[1:])
         await interruptible_sleep(client.stop, _POLL_SECONDS)
-    raise ExchangeAborted("The data cut is not sealed yet. The log of the analytics service says what it waits for.")
+        answer = await _list_documents(client, caller, query)
+        before, newest = newest, _progress(answer)
+        idle_polls = idle_polls + 1 if newest == before else 0
+    return answer
+
+
+def _progress(answer: dict[str, Any]) -> tuple[str, int, int] | None:
+    """Returns the stage, how many files are made, and of how many; None when nothing is being made."""
+    progress = answer.get("progress")  # servers of earlier versions do not say it
+    return progress and (progress["stage"], progress["done"], progress["total"])
 
 
 async def _fetch_document(
