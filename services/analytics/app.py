@@ -23,7 +23,7 @@ from services.analytics.literature.comparison import ComparisonTable
 from services.analytics.literature.service import LiteratureService
 from services.analytics.live import api as live_api
 from services.analytics.live.change_listener import listen
-from services.analytics.live.parts import LIVE_PARTS
+from services.analytics.live.parts import LIVE_PARTS, SEALING_PARTS
 from services.analytics.operations import api as operations_api
 from services.analytics.operations.metrics import collect_metrics
 from services.analytics.own_studies import list_own_studies
@@ -105,7 +105,7 @@ async def _open_resources(
                 changes=ChangeService(reader, figures),
                 literature=LiteratureService(reader, figures, comparison_tables),
                 documents=documents,
-                document_links=documents.links,
+                document_links=documents.list_links,
                 queries=queries,
                 participants=ParticipantService(reader, queries),
                 worklist=WorklistService(reader, load_next_reminders),
@@ -121,7 +121,7 @@ async def _open_resources(
                 calendars=CalendarService(system_pool, reader, _links(settings), clock.now),
                 live_updates=live_updates,
                 pages=[*(module.PAGE for module in PAGE_MODULES), STUDY_FORMS],
-                live_parts=LIVE_PARTS,
+                live_parts=(*LIVE_PARTS, *SEALING_PARTS),
                 study_notes=study_notes,
             )
         finally:

@@ -24,6 +24,11 @@ def headline_url(study: str, query: Query = NO_QUERY) -> str:
     return _with_query(f"{cohort_url(study)}/headline", query)
 
 
+def data_cuts_url(study: str, query: Query = NO_QUERY) -> str:
+    """The data cuts of a study and the documents of the one that is shown, alone."""
+    return _with_query(f"{cohort_url(study)}/data-cuts", query)
+
+
 def figure_file_url(study: str, name: str, extension: str, query: Query = NO_QUERY) -> str:
     return _with_query(f"{_api_url(study)}/figures/{name}{extension}", query)
 

@@ -23,6 +23,7 @@ READS_WITHOUT_PARTICIPANTS = {
     "/analytics/v1/studies/{study_id}/figures",
     "/analytics/v1/studies/{study_id}/documents",
     "/analytics/v1/studies/{study_id}/live",
+    "/analytics/studies/{study_id}/data-cuts",
     "/analytics/v1/studies/{study_id}/literature.{kind}",
     "/analytics/studies/{study_id}/literature",
     "/analytics/v1/studies/{study_id}/subscription",

@@ -262,13 +262,13 @@ async def test_upgrade_seals_the_cuts_that_an_earlier_version_took(study: Analyt
     await study.project([study.study.record(facts.cut_taken("old", CUT_ON))])
     await execute_as_owner(
         study,
-        "drop table cut_document_file, cut_document, cut_seal_file, cut_seal, cut_seal_start;"
+        "drop table seal_progress, cut_document_file, cut_document, cut_seal_file, cut_seal, cut_seal_start;"
         " drop function cut_seal_stays;"
         " delete from migration where name in ("
-        "'projection/0020_data_cut_seal.sql', 'projection/0021_cut_document.sql')",
+        "'projection/0020_data_cut_seal.sql', 'projection/0021_cut_document.sql', 'projection/0022_seal_progress.sql')",
     )
     applied = await migrate(study.database.urls["owner"], MIGRATIONS["analytics"], runtime_roles("analytics"))
-    assert applied == ["0020_data_cut_seal.sql", "0021_cut_document.sql"]
+    assert applied == ["0020_data_cut_seal.sql", "0021_cut_document.sql", "0022_seal_progress.sql"]
     await take_later(study)
     later = {name: (await numbers(study, at=f"cut:{name}")).get("sealed_later", False) for name in ("old", "new")}
     assert later == {"old": True, "new": False}

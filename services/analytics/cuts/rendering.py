@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from itertools import product
 
 from services.analytics.cuts.repository import FigureFile
 from services.analytics.figures.figure import Figure, FigureAnswer
 from services.analytics.figures.files import TEXT_FORMATS, file_name_parts, render_file
 from services.analytics.figures.page_content import render_page_content
 from services.analytics.figures.parameters import FigureRequest
-from services.analytics.figures.png import draw_pictures
+from services.analytics.figures.png import SCALE, draw_pictures
 from services.analytics.figures.publishing import publish_at_cut
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.row_pages import FIRST_PAGE
@@ -22,20 +23,45 @@ from services.analytics.snapshot.seals import READERS_SCOPE, STUDY_SCOPE, Sealed
 from services.analytics.snapshot.study_at_cut import StudyAtCut
 from shared.contracts.study import SiteActivated
 from shared.kernel.errors import ReadersSeeCuts, SmallGroups
+from shared.kernel.record import Record
+from shared.progress import ReportProgress, report_nothing
 
 _DEFAULT_REQUEST = FigureRequest()
+_TEXTS_OF_A_FIGURE = len(TEXT_FORMATS) + 1
+"""The files of a figure that are text: those of `TEXT_FORMATS`, and the page."""
 
 
-def render_files(study: StudyAtCut, scale: float) -> list[FigureFile]:
+def count_files(study: Record) -> int:
+    """Returns the number of files of a data cut, each figure for each scope, by the study's own facts at the cut.
+
+    It is an upper bound: readers are refused some figures, whose files count as done once that is found.
+    """
+    return len(_scopes(study)) * len(FIGURES) * (_TEXTS_OF_A_FIGURE + 1)
+
+
+def _scopes(study: Record) -> Sequence[SealScope]:
+    site_ids = sorted({site.site_id for site in study.facts_of(SiteActivated)})
+    return [STUDY_SCOPE, *map(site_scope, site_ids), READERS_SCOPE]
+
+
+def render_files(
+    study: StudyAtCut, scale: float = SCALE, report_progress: ReportProgress = report_nothing
+) -> list[FigureFile]:
     """Returns the files of all figures for the whole study, each site of the study, and, if published, readers.
 
-    `scale`: dots of a PNG file for each pixel of its picture.
+    `scale`: dots of a PNG file for each pixel of its picture. `report_progress` is called as files are made, with their number and that of `count_files`.
     """
-    site_ids = sorted({site.site_id for site in study.snapshot.study.facts_of(SiteActivated)})
-    scopes = (STUDY_SCOPE, *map(site_scope, site_ids), READERS_SCOPE)
-    files = [file for scope in scopes for file in render_scope(study, scope)]
+    record, files = study.snapshot.study, list[FigureFile]()
+    figures, total = list(product(_scopes(record), FIGURES.values())), count_files(record)
+    for number, (scope, figure_type) in enumerate(figures, start=1):
+        files += _render_unless_refused(study, scope, figure_type)
+        report_progress(number * _TEXTS_OF_A_FIGURE, total)
     pictures = [file for file in files if file.file_format == "svg"]
-    drawn = draw_pictures([picture.file.content for picture in pictures], scale)
+    drawn = draw_pictures(
+        [picture.file.content for picture in pictures],
+        scale,
+        lambda done, of: report_progress(total - len(figures) + len(figures) * done // of, total),
+    )
     return files + [_png_file(picture, content) for picture, content in zip(pictures, drawn, strict=True)]
 
 
@@ -45,12 +71,16 @@ def _png_file(picture: FigureFile, content: bytes) -> FigureFile:
 
 
 def render_scope(study: StudyAtCut, scope: SealScope) -> Iterator[FigureFile]:
-    """Yields the files of all figures for a scope, without the pictures that are made of dots."""
+    """Yields the files of all figures for a scope that are text."""
     for figure_type in FIGURES.values():
-        try:
-            yield from _render_figure(study, scope, figure_type)
-        except (ReadersSeeCuts, SmallGroups):  # readers are refused the figure, at this cut or at any
-            continue
+        yield from _render_unless_refused(study, scope, figure_type)
+
+
+def _render_unless_refused(study: StudyAtCut, scope: SealScope, figure_type: type[Figure]) -> list[FigureFile]:
+    try:
+        return list(_render_figure(study, scope, figure_type))
+    except (ReadersSeeCuts, SmallGroups):  # readers are refused the figure, at this cut or at any
+        return []
 
 
 def _render_figure(study: StudyAtCut, scope: SealScope, figure_type: type[Figure]) -> Iterator[FigureFile]:

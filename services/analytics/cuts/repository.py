@@ -13,7 +13,8 @@ import asyncpg
 
 from services.analytics.cuts.changes import FactDifference
 from services.analytics.derivation.derive import DERIVATION_VERSION
-from services.analytics.snapshot.seals import SealedFile, SealScope
+from services.analytics.projection.study_changes import SEALING_CHANNEL
+from services.analytics.snapshot.seals import SealedFile, SealScope, SealStage
 from services.analytics.snapshot.snapshot import DataCut
 from shared.postgres.named_queries import load_queries
 from shared.postgres.tenancy import PooledConnection
@@ -126,3 +127,18 @@ async def _insert_file(connection: PooledConnection, study_id: str, name: str, p
         list(part.file.file_name_parts),
         part.file.participant_rows,
     )
+
+
+async def write_progress(
+    pool: asyncpg.Pool[Any], study_id: str, name: str, stage: SealStage, done: int, total: int, *, notify: bool
+) -> None:
+    """States how far a sealing is, outside its transaction. `notify`: also tells the pages of the study."""
+    await pool.execute(SQL["write_progress"], study_id, name, stage, done, total)
+    if notify:
+        await pool.execute(SQL["notify"], SEALING_CHANNEL, study_id)
+
+
+async def delete_progress(pool: asyncpg.Pool[Any], study_id: str, name: str, stage: SealStage) -> None:
+    """Removes the progress of a sealing that has ended, and tells the pages of the study."""
+    await pool.execute(SQL["delete_progress"], study_id, name, stage)
+    await pool.execute(SQL["notify"], SEALING_CHANNEL, study_id)

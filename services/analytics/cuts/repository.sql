@@ -45,3 +45,19 @@ select case when earlier.event_id is null then 'added' when later.event_id is nu
   from earlier full join later using (study_id, service, type, subject, event_id)
  where subject <> all($4)
  order by 2, event_id
+
+-- name: write_progress
+-- States how far a sealing is now; it returns nothing.
+insert into seal_progress (study_id, name, stage, done, total, updated_at)
+values ($1, $2, $3, $4, $5, clock_timestamp())
+on conflict (study_id, name, stage) do update
+   set done = excluded.done, total = excluded.total, updated_at = excluded.updated_at
+
+-- name: delete_progress
+-- Removes the progress of a sealing, and what sealings left that were killed more than a day ago; it returns nothing.
+delete from seal_progress
+ where (study_id, name, stage) = ($1, $2, $3) or updated_at < clock_timestamp() - interval '1 day'
+
+-- name: notify
+-- Notifies the pages of a study; it returns nothing.
+select pg_notify($1, $2)

@@ -9,13 +9,15 @@ from typing import Any
 import asyncpg
 
 from services.analytics.cuts.frontier import read_frontier
-from services.analytics.cuts.rendering import render_files
+from services.analytics.cuts.progress import state_progress
+from services.analytics.cuts.rendering import count_files, render_files
 from services.analytics.cuts.repository import DueCut, FigureFile, NewSeal, due_cuts, write_seal
 from services.analytics.figures.png import SCALE
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.study_at_cut import StudyAtCut
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.clock import Clock
+from shared.progress import ReportProgress, report_nothing
 from shared.version import VERSION
 
 _NOBODY = frozenset[str]()
@@ -41,12 +43,19 @@ class Sealer:
 
     async def seal(self, due: DueCut) -> bool:
         """Seals a data cut; returns false if it was sealed meanwhile. Raises UnreadableFacts."""
-        return await write_seal(self._pool, *await self.prepare(due))
+        async with state_progress(self._pool, due.study_id, due.cut.name, "figures") as report_progress:
+            return await write_seal(self._pool, *await self.prepare(due, report_progress))
 
-    async def prepare(self, due: DueCut) -> tuple[NewSeal, list[FigureFile]]:
-        """Returns the seal of a data cut and its files, as they are written. Raises UnreadableFacts."""
+    async def prepare(
+        self, due: DueCut, report_progress: ReportProgress = report_nothing
+    ) -> tuple[NewSeal, list[FigureFile]]:
+        """Returns the seal of a data cut and its files, as they are written. Raises UnreadableFacts.
+
+        `report_progress` is called, by other threads too, with how many files are made, and of how many.
+        """
+        report_progress(0, count_files(await self._reader.study_record(due.study_id, due.cut.position)))
         study = await self.study_at_cut(due)
-        files = await asyncio.to_thread(render_files, study, self._png_scale)
+        files = await asyncio.to_thread(render_files, study, self._png_scale, report_progress)
         return await self._new_seal(due, study.snapshot), files
 
     async def study_at_cut(self, due: DueCut) -> StudyAtCut:

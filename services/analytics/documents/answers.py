@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from services.analytics import urls
 from services.analytics.documents.service import CutDocuments, DocumentRow
+from services.analytics.snapshot.seals import SealProgress, SealStage
 
 
 class DocumentDescription(BaseModel):
@@ -42,13 +43,29 @@ class DocumentDescription(BaseModel):
         )
 
 
+class SealProgressAnswer(BaseModel):
+    """The progress of sealing a data cut. It counts the files of all sites, whoever asks."""
+
+    stage: Annotated[SealStage, Field(description="figures are sealed first, then the documents that repeat them")]
+    done: Annotated[int, Field(description="files of this stage that are made")]
+    total: Annotated[int, Field(description="files of this stage")]
+    updated_at: Annotated[datetime, Field(description="when these numbers were last confirmed, once a second or so")]
+
+    @classmethod
+    def from_progress(cls, progress: SealProgress) -> SealProgressAnswer:
+        return cls(stage=progress.stage, done=progress.done, total=progress.total, updated_at=progress.updated_at)
+
+
 class CutDocumentsAnswer(BaseModel):
-    """The documents of a data cut that the caller may get. `complete`: false while some are still being made."""
+    """The documents of a data cut that the caller may get. `complete`: false while some are still missing."""
 
     study_id: str
     cut: str
     position: int
     complete: bool
+    progress: Annotated[
+        SealProgressAnswer | None, Field(description="of the sealing of the data cut; null when nothing is being made")
+    ]
     rows: list[DocumentDescription]
 
     @classmethod
@@ -59,5 +76,6 @@ class CutDocumentsAnswer(BaseModel):
             cut=cut.name,
             position=cut.position,
             complete=documents.is_complete,
+            progress=SealProgressAnswer.from_progress(documents.progress) if documents.progress else None,
             rows=[DocumentDescription.from_row(study_id, cut.name, row) for row in documents.rows],
         )

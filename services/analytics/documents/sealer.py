@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import asyncpg
 
+from services.analytics.cuts.progress import state_progress
 from services.analytics.cuts.repository import fact_changes
 from services.analytics.cuts.sealed_study import EarlierCut, SealedStudy
 from services.analytics.documents import repository
@@ -20,6 +21,7 @@ from services.analytics.snapshot.seals import SealScope
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.clock import Clock
+from shared.progress import ReportProgress, report_nothing
 from shared.version import VERSION
 
 _NOBODY = frozenset[str]()
@@ -46,34 +48,43 @@ class DocumentSealer:
         Raises UnreadableFacts, and the error of the first document that cannot be made once the others are stored.
         """
         failures = dict[str, Exception]()
-        files = await self.prepare(due, failures)
-        complete = [name for name in due.documents if name not in failures]
-        is_written = await repository.write_documents(
-            self._pool,
-            replace(due, documents=tuple(complete)),
-            [file for file in files if file.document in complete],
-            VERSION,
-        )
+        async with state_progress(self._pool, due.study_id, due.cut.name, "documents") as report_progress:
+            files = await self.prepare(due, failures, report_progress)
+            complete = [name for name in due.documents if name not in failures]
+            is_written = await repository.write_documents(
+                self._pool,
+                replace(due, documents=tuple(complete)),
+                [file for file in files if file.document in complete],
+                VERSION,
+            )
         for failure in failures.values():
             raise failure
         return is_written
 
-    async def prepare(self, due: DueDocuments, failures: dict[str, Exception]) -> list[DocumentFile]:
+    async def prepare(
+        self, due: DueDocuments, failures: dict[str, Exception], report_progress: ReportProgress = report_nothing
+    ) -> list[DocumentFile]:
         """Returns the files of documents for every scope, and adds the errors of those that cannot be made.
 
-        Raises UnreadableFacts.
+        `report_progress` is called with how many files are done, and of how many. One that cannot be made, and one that
+        a scope turns out not to have, are done too. Raises UnreadableFacts.
         """
         study_id, name = due.study_id, due.cut.name
         scopes, streams = await repository.scopes_and_streams(self._pool, study_id, name)
+        documents = [self._documents[document] for document in due.documents]
+        wanted = {scope: [document for document in documents if document.is_for(scope)] for scope in scopes}
+        files, total, done = list[DocumentFile](), sum(map(len, wanted.values())), 0
+        report_progress(done, total)
         study = await self._sealed_study(due, streams)
-        files = list[DocumentFile]()
         for scope in scopes:
             study = replace(
                 study,
                 figures=await repository.sealed_figures(self._pool, study_id, name, scope),
                 earlier=await self._earlier_of_scope(study_id, study.earlier, scope),
             )
-            files += await asyncio.to_thread(self._make_files, study, scope, due.documents, failures)
+            for document in wanted[scope]:
+                files += await asyncio.to_thread(self._make_file, study, scope, document, failures)
+                report_progress(done := done + 1, total)
         return files
 
     async def _sealed_study(self, due: DueDocuments, streams: int) -> SealedStudy:
@@ -114,24 +125,26 @@ class DocumentSealer:
         excluded = None if due.sealed_later else _NOBODY
         return await self._reader.past_snapshot(due.study_id, study, position, excluded=excluded)
 
-    def _make_files(
-        self, study: SealedStudy, scope: SealScope, names: Sequence[str], failures: dict[str, Exception]
+    @staticmethod
+    def _make_file(
+        study: SealedStudy, scope: SealScope, document: Document, failures: dict[str, Exception]
     ) -> list[DocumentFile]:
-        files = list[DocumentFile]()
-        for document in (self._documents[name] for name in names if name not in failures):
-            try:
-                content = document.make(study, scope) if document.is_for(scope) else None
-            except Exception as error:  # of any kind: it is raised when the others are stored
-                failures[document.name] = error
-                continue
-            if content is not None:
-                files.append(
-                    DocumentFile(
-                        document=document.name,
-                        scope=scope,
-                        content=content,
-                        sha256=sha256(content).digest(),
-                        participant_rows=study.count_participants(scope) if document.person_level else 0,
-                    )
-                )
-        return files
+        """Returns the file of a document, or nothing where the scope has none or it has failed."""
+        if document.name in failures:
+            return []
+        try:
+            content = document.make(study, scope)
+        except Exception as error:  # of any kind: it is raised when the others are stored
+            failures[document.name] = error
+            return []
+        if content is None:
+            return []
+        return [
+            DocumentFile(
+                document=document.name,
+                scope=scope,
+                content=content,
+                sha256=sha256(content).digest(),
+                participant_rows=study.count_participants(scope) if document.person_level else 0,
+            )
+        ]

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from services.analytics import urls
 from services.analytics.documents.document import Document
 from services.analytics.documents.registry import DOCUMENTS
+from services.analytics.figures.document_links import DocumentList
 from services.analytics.snapshot.access import read_scope
 from services.analytics.snapshot.as_of import NO_SUCH_CUT, cut_name
-from services.analytics.snapshot.seals import READERS_SCOPE, STUDY_SCOPE, SealedDocument, SealScope, site_scope
+from services.analytics.snapshot.seals import (
+    READERS_SCOPE,
+    STUDY_SCOPE,
+    SealedDocument,
+    SealProgress,
+    SealScope,
+    site_scope,
+)
 from services.analytics.snapshot.snapshot import DataCut
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.gate.study_timeline import require_site
@@ -27,9 +35,9 @@ from shared.security.grants import Rights
 from shared.ui.navigation import Link
 
 _NOT_HERE = "This data cut has no such document."
-_BEING_SEALED = (
-    "This data cut is being sealed: its documents are made once, within minutes after the cut was taken, and are then "
-    "the same for ever. Ask again in a moment."
+_MADE_ONCE = (
+    "Its documents are made once, within minutes after the cut was taken, and are then the same for ever. Ask again in "
+    "a moment."
 )
 
 
@@ -44,11 +52,16 @@ class DocumentRow:
 
 @dataclass(frozen=True, slots=True)
 class CutDocuments:
-    """The documents of a data cut for one member. `is_complete`: false while some are still being made."""
+    """The documents of a data cut for one member.
+
+    `is_complete`: false while some are still missing. `progress`: of the sealing of the cut; None when nothing is being
+    made. It has counts of all files, the same for every member.
+    """
 
     cut: DataCut
     rows: tuple[DocumentRow, ...]
     is_complete: bool
+    progress: SealProgress | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +89,9 @@ class DocumentService:
         scope = document_scope(rights, DOCUMENTS[name], site)
         stored = {document.name: document for document in await self._reader.seals.documents(study_id, cut.name, scope)}
         if name not in stored:
+            progress = await self._progress(study_id, cut)
             is_complete = name in await self._reader.seals.made_documents(study_id, cut.name)
-            raise NotFound(_NOT_HERE) if is_complete else BeingPrepared(_BEING_SEALED)
+            raise NotFound(_NOT_HERE) if is_complete else BeingPrepared(f"{_state(progress)} {_MADE_ONCE}")
         content = await self._reader.seals.document_content(study_id, cut.name, scope, name)
         if content is None:
             raise NotFound(_NOT_HERE)
@@ -95,18 +109,26 @@ class DocumentService:
 
     async def _visible(self, study_id: str, member: str, at: str, site: str | None) -> CutDocuments:
         rights, cut = await self._rights_and_cut(study_id, member, at, site)
+        progress = await self._progress(study_id, cut)  # before the documents: it has ended when they are there
         complete = await self._reader.seals.made_documents(study_id, cut.name)
         rows = list[DocumentRow]()
         for document, scope in _visible_documents(rights, site):
             for sealed in await self._reader.seals.documents(study_id, cut.name, scope):
                 if sealed.name == document.name:
                     rows.append(DocumentRow(document=document, sealed=sealed, scope=scope))
-        return CutDocuments(cut, tuple(rows), is_complete=DOCUMENTS.keys() <= complete)
+        is_complete = DOCUMENTS.keys() <= complete
+        return CutDocuments(cut, tuple(rows), is_complete, None if is_complete else progress)
 
-    async def links(self, study_id: str, member: str, cut: str, site: str | None) -> list[Link]:
+    async def list_links(self, study_id: str, member: str, cut: str, site: str | None) -> DocumentList:
         """Returns links to the documents of a data cut that the member may get, with their sizes."""
         documents = await self._visible(study_id, member, f"cut:{cut}", site)
-        return [_link(study_id, documents.cut, row) for row in documents.rows]
+        return DocumentList(
+            links=[_link(study_id, documents.cut, row) for row in documents.rows],
+            state="" if documents.is_complete else _state(documents.progress),
+        )
+
+    async def _progress(self, study_id: str, cut: DataCut) -> SealProgress | None:
+        return (await self._reader.seals.progress(study_id)).get(cut.name)
 
     async def _rights_and_cut(self, study_id: str, member: str, at: str, site: str | None) -> tuple[Rights, DataCut]:
         rights = await self._reader.member_rights(study_id, member)
@@ -118,6 +140,13 @@ class DocumentService:
             raise NotFound(NO_SUCH_CUT)
         require_site((await self._reader.studies.current(study_id)).record, site)
         return rights, cut
+
+
+def _state(progress: SealProgress | None) -> str:
+    """Returns a sentence on a data cut without some of its documents."""
+    if progress is None:
+        return "The files of this data cut are not sealed yet."
+    return f"The {progress.stage} of this data cut are being sealed: {progress.words}."
 
 
 def _link(study_id: str, cut: DataCut, row: DocumentRow) -> Link:

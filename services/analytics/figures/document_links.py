@@ -1,4 +1,4 @@
-"""The links from the cohort page at a data cut to the documents that are kept with the cut."""
+"""The list of the documents that are kept with a data cut, as the cohort page at the cut shows it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,21 @@ from shared.ui.navigation import Link
 from shared.web.container import Resources
 
 
-class DocumentLinks(Protocol):
-    """Returns links to the documents of a data cut that a member may get, with their sizes; `site` narrows them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentList:
+    """Links to the documents of a data cut that a member may get, with their sizes.
 
-    async def __call__(self, study_id: str, member: str, cut: str, site: str | None) -> Sequence[Link]: ...
+    `state`: a sentence on what is still missing; empty once nothing is.
+    """
+
+    links: Sequence[Link]
+    state: str
+
+
+class DocumentLinks(Protocol):
+    """Lists the documents of a data cut; `site` narrows them."""
+
+    async def __call__(self, study_id: str, member: str, cut: str, site: str | None) -> DocumentList: ...
 
 
 @dataclass(frozen=True, kw_only=True)

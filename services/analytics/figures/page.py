@@ -14,7 +14,7 @@ from services.analytics import urls
 from services.analytics.figures.api import FigureResources, note_figure, note_sealed_figure
 from services.analytics.figures.cohort_headline import HEADLINE_FIGURES, cohort_headline
 from services.analytics.figures.cut_rows import CutRow, cut_rows
-from services.analytics.figures.document_links import DocumentLinkResources
+from services.analytics.figures.document_links import DocumentLinkResources, DocumentList
 from services.analytics.figures.figure import FigureAnswer
 from services.analytics.figures.page_parts import (
     FigurePart,
@@ -33,8 +33,7 @@ from services.analytics.snapshot.api import StudyResources
 from services.analytics.snapshot.as_of import cut_name
 from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.study_header import StudyPage, build_study_header
-from shared.eventstore.study_cache import load_rights
-from shared.kernel.errors import RequestError
+from shared.kernel.errors import ReadersSeeCuts, RequestError
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link, StudyHeader
 from shared.ui.pages import Pages, create_page_router, html_response
@@ -59,6 +58,20 @@ class PublicationPart:
     others: Sequence[Link]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutsPart:
+    """The list of data cuts, and the documents of the data cut that the page shows; None at any other position.
+
+    `source`: the address of this part alone. `is_live`: it follows the sealing of data cuts by itself, as it does not
+    for readers, and not at a data cut of which everything is sealed.
+    """
+
+    rows: Sequence[CutRow]
+    documents: DocumentList | None
+    source: str
+    is_live: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ShownFigure:
     """A figure on the cohort page. `publication`: the name of the data cut that a reader sees; None for others."""
@@ -81,25 +94,47 @@ async def _render_cohort(request: Request, study: str, parameters: CohortParamet
         request, study, PAGE, position=first.version, recorded_at=first.recorded_at, cut_date=first.cut_date
     )
     reader = get_container(request).get_resources(StudyResources).reader
-    rights, _ = await load_rights(reader.studies, study, request.state.caller.subject)
     publication = shown[0].publication
     return render_cohort(
         header,
         with_previews([figure.part for figure in shown]),
         _headline_part(request, study, shown),
         await _publication_part(request, study, reader, publication),
-        [] if publication else await cut_rows(reader, study, has_changes=may_see_participants(rights)),
+        await _cuts_part(request, study, reader, parameters, publication),
         await state_choices(reader, study, request.query_params, publication),
-        await _documents(request, study, publication or cut_name(parameters.at or ""), parameters.site),
     )
 
 
-async def _documents(request: Request, study: str, cut: str | None, site: str | None) -> Sequence[Link]:
-    """Returns links to the documents of the data cut that the page shows; none at any other position."""
-    if cut is None:
-        return []
+async def _cuts_part(
+    request: Request, study: str, reader: StudyReader, parameters: CohortParameters, publication: str | None
+) -> CutsPart:
+    """Returns the data cuts of a study, which readers do not see, and the documents of the one that is shown."""
+    rights = await reader.member_rights(study, request.state.caller.subject)
+    shown_cut = publication or cut_name(parameters.at or "")
+    documents = await _documents(request, study, shown_cut, parameters.site) if shown_cut else None
+    return CutsPart(
+        rows=[] if publication else await cut_rows(reader, study, has_changes=may_see_participants(rights)),
+        documents=documents,
+        source=urls.data_cuts_url(study, request.query_params),
+        is_live=publication is None and (documents is None or documents.state != ""),
+    )
+
+
+async def _documents(request: Request, study: str, cut: str, site: str | None) -> DocumentList:
     document_links = get_container(request).get_resources(DocumentLinkResources).document_links
     return await document_links(study, request.state.caller.subject, cut, site)
+
+
+@routes.get("/analytics/studies/{study_id}/data-cuts")
+async def data_cuts_fragment(request: Request, study: StudyIdPath, figure_query: CohortQuery) -> Response:
+    """Returns the data cuts of the cohort page, and the documents of the one that it shows."""
+    await get_container(request).authenticate(request)
+    reader = get_container(request).get_resources(StudyResources).reader
+    if (await reader.member_rights(study, request.state.caller.subject)).is_reader:
+        raise ReadersSeeCuts
+    part = await _cuts_part(request, study, reader, figure_query, None)
+    names = [*(["documents.html"] if part.documents else []), "data_cuts.html"]
+    return html_response("".join(pages.render(name, cuts=part) for name in names))
 
 
 def _headline_part(request: Request, study: str, shown: Sequence[ShownFigure]) -> HeadlinePart:
@@ -214,9 +249,8 @@ def render_cohort(
     parts: Sequence[FigurePart],
     headline: HeadlinePart,
     publication: PublicationPart | None = None,
-    cuts: Sequence[CutRow] = (),
+    cuts: CutsPart | None = None,
     states: StateChoices | None = None,
-    documents: Sequence[Link] = (),
 ) -> str:
     return pages.render_study(
         "cohort.html",
@@ -226,7 +260,6 @@ def render_cohort(
         publication=publication,
         cuts=cuts,
         states=states,
-        documents=documents,
     )
 
 

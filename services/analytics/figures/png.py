@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from shared.async_cache import AsyncCache
+from shared.progress import ReportProgress, report_nothing
 
 CACHE_SIZE, PROCESSES = 64, 2
 SCALE = 2.0
@@ -24,10 +25,14 @@ _SECONDS = 120.0
 _PICTURES_OF_A_PROCESS = 32
 
 
-def draw_pictures(pictures: Sequence[bytes], scale: float = SCALE) -> list[bytes]:
+def draw_pictures(
+    pictures: Sequence[bytes], scale: float = SCALE, report_progress: ReportProgress = report_nothing
+) -> list[bytes]:
     """Returns SVG texts as PNG files, with `scale` dots for each pixel.
 
-    It waits for another process, so call it in a thread.
+    It waits for another process, so call it in a thread. `report_progress` is called with the number of different
+    pictures that are drawn, and of all of them.
+
     Raises CalledProcessError for a text that is no picture, and TimeoutExpired.
     """
     drawings = [_WORDS.sub(b"", picture) for picture in pictures]
@@ -35,6 +40,7 @@ def draw_pictures(pictures: Sequence[bytes], scale: float = SCALE) -> list[bytes
     for start in range(0, len(distinct), _PICTURES_OF_A_PROCESS):
         part = distinct[start : start + _PICTURES_OF_A_PROCESS]
         files |= zip(part, _draw_part(part, scale), strict=True)
+        report_progress(len(files), len(distinct))
     return [files[drawing] for drawing in drawings]
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from services.analytics.disclosure.policy import READER_EVENT
-from services.analytics.live.parts import LIVE_PARTS
+from services.analytics.live.parts import LIVE_PARTS, SEALING_PARTS
 from services.analytics.snapshot.api import StudyResources
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.errors import RequestError
@@ -40,7 +40,8 @@ class LiveResources(Resources):
             "content": {"text/event-stream": {}},
             "description": (
                 f"`event`: one of {', '.join(LIVE_PARTS)}, or {READER_EVENT} for a new data cut. "
-                f"Readers get {READER_EVENT} only. `data`: the position to read it at"
+                f"Readers get {READER_EVENT} only. `data`: the position to read it at. "
+                f"{' and '.join(SEALING_PARTS)} follow the sealing of data cuts; their `data` is a number that grows"
             ),
         },
         **refusal_responses({429: "Too many event streams of this caller", 503: "Too many event streams"}),

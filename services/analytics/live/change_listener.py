@@ -1,9 +1,16 @@
-"""Listens to the projection and the deriver for changed studies, and publishes them to the open pages."""
+"""Listens to the projection, the deriver and the sealers for changes, and publishes them to the open pages."""
 
 from __future__ import annotations
 
-from services.analytics.live.parts import publish_change, publish_cut
-from services.analytics.projection.study_changes import DERIVED_CHANNEL, PROJECTED_CHANNEL, StudyChange
+from itertools import count
+
+from services.analytics.live.parts import publish_change, publish_cut, publish_sealing
+from services.analytics.projection.study_changes import (
+    DERIVED_CHANNEL,
+    PROJECTED_CHANNEL,
+    SEALING_CHANNEL,
+    StudyChange,
+)
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.postgres.notifications import Notification, listen_for_notifications
 from shared.ui.live_updates import LiveUpdates
@@ -12,7 +19,8 @@ from shared.ui.live_updates import LiveUpdates
 async def listen(url: str, reader: StudyReader, live: LiveUpdates) -> None:
     """Listens until cancelled. After a lost connection, open streams end, so that pages connect and load again."""
     listener = _ChangeListener(reader, live)
-    await listen_for_notifications(url, (PROJECTED_CHANNEL, DERIVED_CHANNEL), listener.reset, listener.handle)
+    channels = (PROJECTED_CHANNEL, SEALING_CHANNEL, DERIVED_CHANNEL)
+    await listen_for_notifications(url, channels, listener.reset, listener.handle)
 
 
 class _ChangeListener:
@@ -21,6 +29,7 @@ class _ChangeListener:
     def __init__(self, reader: StudyReader, live: LiveUpdates) -> None:
         self._reader, self._live = reader, live
         self._positions, self._study_versions = dict[str, int](), dict[str, int]()
+        self._sealings = count(1)
 
     def reset(self) -> None:
         """Ends the open streams: notifications may have been lost."""
@@ -29,7 +38,10 @@ class _ChangeListener:
         self._live.reset()
 
     async def handle(self, notification: Notification) -> None:
-        """Reads the study's own facts again if they have changed, and publishes a position of derived rows."""
+        """Reads the study's own facts again if they have changed, and publishes a position or a sealing."""
+        if notification.channel == SEALING_CHANNEL:
+            publish_sealing(self._live, notification.payload, next(self._sealings))
+            return
         change = StudyChange.from_payload(notification.payload)
         studies, study_id = self._reader.studies, change.study_id
         study = await (

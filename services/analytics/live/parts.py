@@ -9,6 +9,8 @@ from shared.ui.live_updates import LiveUpdates
 LIVE_LISTS = ("headline", "queries", "timeline", "participants", "worklist")
 """The parts that are not figures."""
 LIVE_PARTS = (*FIGURES, *LIVE_LISTS)
+SEALING_PARTS = ("data-cuts", "documents")
+"""The parts that follow the sealing of data cuts, and not positions."""
 
 
 def publish_change(live_updates: LiveUpdates, study: str, position: int) -> None:
@@ -20,3 +22,9 @@ def publish_change(live_updates: LiveUpdates, study: str, position: int) -> None
 def publish_cut(live_updates: LiveUpdates, study: str, position: int) -> None:
     """Announces that the last named data cut of a study is that at `position`."""
     live_updates.publish(f"{study}/{READER_EVENT}", str(position))
+
+
+def publish_sealing(live_updates: LiveUpdates, study: str, version: int) -> None:
+    """Announces that more of a data cut of a study is sealed. `version`: another one each time."""
+    for part in SEALING_PARTS:
+        live_updates.publish(f"{study}/{part}", str(version))

@@ -9,6 +9,8 @@ PROJECTED_CHANNEL = "quartal_projected"
 """The channel of the projection: facts of a study have been applied."""
 DERIVED_CHANNEL = "quartal_live"
 """The channel of the deriver: the rows of a study are those of its newest facts."""
+SEALING_CHANNEL = "quartal_sealing"
+"""The channel of the sealers: more of a data cut is sealed. The payload is the study's id."""
 
 
 @dataclass(frozen=True, slots=True)

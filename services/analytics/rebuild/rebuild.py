@@ -6,7 +6,6 @@ replaced. A rebuild that is interrupted before that changes nothing of the study
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import asyncpg
@@ -14,20 +13,17 @@ import asyncpg
 from services.analytics.rebuild.copied_tables import create_copies, empty_copies
 from services.analytics.rebuild.study_copy import SQL, StudyCopy
 from shared.postgres.row_mapping import use_standard_uuids
+from shared.progress import ReportProgress, report_nothing
 from shared.terminology.ctcae import TermNames
 
 _STEPS = 2  # facts, then rows
-
-
-def _report_nothing(done: int, of: int) -> None:
-    """Reports no progress."""
 
 
 @dataclass(slots=True)
 class _Progress:
     """The share of participants that are computed; each of them is computed in two steps."""
 
-    report: Callable[[int, int], None]
+    report: ReportProgress
     participants: int
     steps: int = 0
 
@@ -40,7 +36,7 @@ class _Progress:
         self.report(self.steps // _STEPS, self.participants)
 
 
-async def rebuild(system_url: str, report: Callable[[int, int], None] = _report_nothing) -> int:
+async def rebuild(system_url: str, report: ReportProgress = report_nothing) -> int:
     """Rebuilds all studies, one after the other; returns the number of subjects whose facts or rows were repaired.
 
     `system_url`: of the role `system`. `report` is called with the number of computed participants, and of all.
@@ -55,7 +51,7 @@ async def rebuild(system_url: str, report: Callable[[int, int], None] = _report_
         await connection.close()
 
 
-async def _rebuild_studies(connection: asyncpg.Connection, report: Callable[[int, int], None]) -> int:
+async def _rebuild_studies(connection: asyncpg.Connection, report: ReportProgress) -> int:
     studies = await connection.fetch(SQL["studies"])
     progress = _Progress(report, sum(study["participants"] for study in studies))
     term_names, repaired, finished = TermNames(), 0, 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 
@@ -13,6 +13,8 @@ from shared.postgres.named_queries import load_queries
 from shared.postgres.tenancy import EVERY_SITE, Tenant, transaction
 
 SQL = load_queries(Path(__file__).with_name("seals.sql"))
+SealStage = Literal["figures", "documents"]
+"""The stages of sealing a data cut: first its figures, then the documents that repeat them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,21 @@ class SealedDocument:
     sealed_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealProgress:
+    """The progress of sealing a data cut: `done` of `total` files of a stage are made, as of `updated_at`."""
+
+    stage: SealStage
+    done: int
+    total: int
+    updated_at: datetime
+
+    @property
+    def words(self) -> str:
+        """The numbers for people, such as `12 of 57 files`."""
+        return f"{self.done} of {self.total} files"
+
+
 class Seals:
     """Reads seals. `app_pool` reads files under row-level security, `system_pool` the seals themselves."""
 
@@ -117,6 +134,16 @@ class Seals:
             file_name_parts=tuple(row["file_name_parts"]),
             participant_rows=row["participant_rows"],
         )
+
+    async def progress(self, study_id: str) -> dict[str, SealProgress]:
+        """Returns how far the sealings of data cuts are that are under way, by the name of the cut."""
+        rows = await self._system_pool.fetch(SQL["seal_progress"], study_id)
+        return {
+            row["name"]: SealProgress(
+                stage=row["stage"], done=row["done"], total=row["total"], updated_at=row["updated_at"]
+            )
+            for row in rows
+        }
 
     async def made_documents(self, study_id: str, name: str) -> frozenset[str]:
         """Returns the names of the documents that a data cut has for some scope, or for none."""

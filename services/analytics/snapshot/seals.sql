@@ -27,3 +27,9 @@ select d.document as name, length(f.content) as size, encode(f.sha256, 'hex') as
 -- name: document_content
 -- The bytes of a document for a scope that the tenant of the transaction sees; no row for a scope that has none.
 select content from cut_document_file where study_id = $1 and name = $2 and scope = $3 and document = $4
+
+-- name: seal_progress
+-- How far the sealings of a study's data cuts are that are under way; a killed one is none after a minute. Documents, which
+-- are made after the figures, come last.
+select name, stage, done, total, updated_at from seal_progress
+ where study_id = $1 and updated_at > clock_timestamp() - interval '1 minute' order by name, stage desc

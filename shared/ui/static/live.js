@@ -33,7 +33,10 @@ function endSession() {
 
 // Shows position, time and data cut-off of the newest part in the header of the page.
 function updateHeader() {
-  const newest = parts().reduce((a, b) => (Number(b.dataset.version) > Number(a.dataset.version) ? b : a));
+  if (!parts().length) return void (stop(), showState('Not live')); // what was loaded does not change any more
+  const versioned = parts().filter(({ dataset }) => dataset.version); // others show no position
+  if (!versioned.length) return;
+  const newest = versioned.reduce((a, b) => (Number(b.dataset.version) > Number(a.dataset.version) ? b : a));
   for (const element of document.querySelectorAll('[data-show]')) {
     const value = newest.dataset[element.dataset.show];
     if (value && element.textContent !== value) element.textContent = value;
@@ -41,10 +44,11 @@ function updateHeader() {
 }
 
 async function load(name) {
+  if (!part(name)) return; // it was replaced by one that is not live any more
   const page = await fetchDocument(part(name).dataset.src);
   if (!page) return endSession();
   const old = part(name);
-  const fresh = page.querySelector(selector(name));
+  const fresh = page.querySelector(selector(name)) ?? page.getElementById(old.id); // it may not be live any more
   if (!fresh) throw new Error('no such part');
   const changed = fresh.dataset.version !== old.dataset.version;
   replacePart(old, document.adoptNode(fresh));
@@ -87,7 +91,7 @@ function receive(message) {
 
 function start() {
   stop();
-  if (isSignedOut) return;
+  if (isSignedOut || !parts().length) return;
   stream = new SharedStream(state.dataset.stream, state.dataset.events.split(' '), receive, pause);
 }
 

@@ -37,6 +37,12 @@ def test_picture_is_the_same_under_another_caption_and_on_another_run() -> None:
     assert first == second == draw_pictures([picture("12")])[0]
 
 
+def test_progress_counts_different_pictures() -> None:
+    reports = list[tuple[int, int]]()
+    draw_pictures([picture(str(number % 40)) for number in range(80)], lambda *report: reports.append(report))
+    assert reports == [(32, 40), (40, 40)]
+
+
 def test_text_that_is_no_picture_is_refused() -> None:
     with pytest.raises(CalledProcessError):
         draw_pictures([b"<svg"])

@@ -32,7 +32,7 @@ def sealed_study(
     participants: Mapping[str, Sequence[Fact]], scope: SealScope = STUDY_SCOPE, *, title: str = "A study"
 ) -> SealedStudy:
     """Returns a study of these participants, all at one site, at a data cut, with the figures of a scope."""
-    study = _study_at_cut(participants, title)
+    study = study_at_cut(participants, title)
     return SealedStudy(
         cut=CUT,
         epoch=study.epoch,
@@ -55,7 +55,8 @@ def sealed_study(
     )
 
 
-def _study_at_cut(participants: Mapping[str, Sequence[Fact]], title: str) -> StudyAtCut:
+def study_at_cut(participants: Mapping[str, Sequence[Fact]], title: str = "A study") -> StudyAtCut:
+    """Returns a study of these participants, all at one site, at a data cut."""
     opened = facts.study_opened().model_copy(update={"title": title})
     events = [event for name, own in participants.items() for event in participant_events(own, name)]
     snapshot = snapshot_of_events(events, record_of(opened, facts.site_activated("rome")))
@@ -67,7 +68,7 @@ def _study_at_cut(participants: Mapping[str, Sequence[Fact]], title: str) -> Stu
 @cache
 def _files_of_cohort(scope: SealScope) -> list[FigureFile]:
     """Returns the files of the figures of the cohort, which do not depend on the title of the study."""
-    return list(render_scope(_study_at_cut(COHORT, "A study"), scope))
+    return list(render_scope(study_at_cut(COHORT), scope))
 
 
 def _figures(files: Iterable[FigureFile]) -> dict[str, SealedFigure]:
