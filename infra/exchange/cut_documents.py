@@ -63,24 +63,27 @@ async def _list_documents(client: StudyClient, caller: Caller, query: dict[str, 
 async def _wait_for_seal(
     client: StudyClient, caller: Caller, query: dict[str, str], answer: dict[str, Any], report_progress: ReportProgress
 ) -> dict[str, Any]:
-    """Returns the answer that has every document. Raises ExchangeAborted after ten minutes without progress."""
-    newest, idle_polls = _progress(answer), 0
+    """Returns the answer that has every document. Raises ExchangeAborted after ten minutes without progress.
+
+    A sealing that fails is tried again and again: it has progress only where it comes further than before.
+    """
+    furthest, idle_polls = _progress(answer), 0
     while not answer["complete"]:
         if idle_polls == _MOST_IDLE_POLLS:
             raise ExchangeAborted("Nothing of the data cut was sealed for ten minutes. The log of analytics says why.")
-        if newest:
-            report_progress(*newest[1:])
+        if progress := answer.get("progress"):
+            report_progress(progress["done"], progress["total"])
         await interruptible_sleep(client.stop, _POLL_SECONDS)
         answer = await _list_documents(client, caller, query)
-        before, newest = newest, _progress(answer)
-        idle_polls = idle_polls + 1 if newest == before else 0
+        idle_polls = 0 if _progress(answer) > furthest else idle_polls + 1
+        furthest = max(furthest, _progress(answer))
     return answer
 
 
-def _progress(answer: dict[str, Any]) -> tuple[str, int, int] | None:
-    """Returns the stage, how many files are made, and of how many; None when nothing is being made."""
-    progress = answer.get("progress")  # servers of earlier versions do not say it
-    return progress and (progress["stage"], progress["done"], progress["total"])
+def _progress(answer: dict[str, Any]) -> tuple[bool, int]:
+    """Returns whether figures are sealed, and how many files are made since then; it grows as a sealing gets on."""
+    progress = answer.get("progress") or {}  # servers of earlier versions do not say it
+    return progress.get("stage") == "documents", progress.get("done", 0)
 
 
 async def _fetch_document(
