@@ -22,7 +22,7 @@ from services.analytics.snapshot.access import ReadScope
 from services.analytics.snapshot.seals import READERS_SCOPE, STUDY_SCOPE, SealedFile, SealScope, site_scope
 from services.analytics.snapshot.study_at_cut import StudyAtCut
 from shared.contracts.study import SiteActivated
-from shared.kernel.errors import ReadersSeeCuts, SmallGroups
+from shared.kernel.errors import ReadersSeeCuts
 from shared.kernel.record import Record
 from shared.progress import ReportProgress, report_nothing
 
@@ -49,7 +49,8 @@ def render_files(
 ) -> list[FigureFile]:
     """Returns the files of all figures for the whole study, each site of the study, and, if published, readers.
 
-    `scale`: dots of a PNG file for each pixel of its picture. `report_progress` is called as files are made, with their number and that of `count_files`.
+    `scale`: dots of a PNG file for each pixel of its picture. `report_progress` is called as files are made, with their
+    number and that of `count_files`.
     """
     record, files = study.snapshot.study, list[FigureFile]()
     figures, total = list(product(_scopes(record), FIGURES.values())), count_files(record)
@@ -79,7 +80,7 @@ def render_scope(study: StudyAtCut, scope: SealScope) -> Iterator[FigureFile]:
 def _render_unless_refused(study: StudyAtCut, scope: SealScope, figure_type: type[Figure]) -> list[FigureFile]:
     try:
         return list(_render_figure(study, scope, figure_type))
-    except (ReadersSeeCuts, SmallGroups):  # readers are refused the figure, at this cut or at any
+    except ReadersSeeCuts:  # readers never see the figure
         return []
 
 

@@ -9,7 +9,7 @@ from tests.unit.analytics.reports.sealed_studies import COHORT, study_at_cut
 
 def test_progress_grows_up_to_the_number_of_files_and_counts_what_readers_are_refused() -> None:
     study, reports = study_at_cut(COHORT), list[tuple[int, int]]()
-    files = render_files(study, lambda *report: reports.append(report))
+    files = render_files(study, report_progress=lambda *report: reports.append(report))
     total = count_files(study.snapshot.study)
     assert {of for _, of in reports} == {total}
     done = [number for number, _ in reports]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.analytics.figures.curve_frame import line_styles
 from services.analytics.figures.curve_support import CurveFigure
 from services.analytics.figures.distant_control import DistantControl
 from services.analytics.figures.figure import FigureContext
@@ -192,3 +193,15 @@ def test_day_of_one_event_that_is_a_last_proof_of_life_does_not_show_to_readers(
         assert figure.groups[0].events >= 1
         published.append(figure.published(5, FOUR_CASES_CUT).to_json())
     assert all(answer == published[0] for answer in published)
+
+
+def test_sixteen_curves_are_told_apart() -> None:
+    styles = line_styles(16)
+    assert len(set(styles)) == 16
+    assert len({style.dash for style in styles[:4]}) == len({style.color for style in styles[:4]}) == 4
+
+
+def test_curve_of_nobody_has_no_median() -> None:
+    assert [name for name, _, _ in compute(OverallSurvival).headline(CONTEXT)] == ["deaths"]
+    (deaths, median) = compute(OverallSurvival, followed(*alive(100))).headline(CONTEXT)
+    assert (deaths[1:], median[1:]) == (("0", "deaths of 1 at risk"), ("not reached", "median, in months"))

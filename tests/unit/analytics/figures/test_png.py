@@ -39,7 +39,9 @@ def test_picture_is_the_same_under_another_caption_and_on_another_run() -> None:
 
 def test_progress_counts_different_pictures() -> None:
     reports = list[tuple[int, int]]()
-    draw_pictures([picture(str(number % 40)) for number in range(80)], lambda *report: reports.append(report))
+    draw_pictures(
+        [picture(str(number % 40)) for number in range(80)], report_progress=lambda *report: reports.append(report)
+    )
     assert reports == [(32, 40), (40, 40)]
 
 
