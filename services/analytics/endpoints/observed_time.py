@@ -77,22 +77,22 @@ class LivingByDay:
         yield from zip(changes[::2].tolist(), (changes[1::2] - 1).tolist(), strict=True)
 
 
-def living_by_day(
-    snapshot: StudySnapshot, selection: Selection, times: CurveTimes, *, without_events: bool = False
-) -> LivingByDay:
+def living_by_day(snapshot: StudySnapshot, selection: Selection, times: CurveTimes) -> tuple[LivingByDay, LivingByDay]:
     """Returns the counts of the participants whom `times` count, by the plan in force on the cut-off.
 
+    The second counts leave out the participants with an event of any cause, so that the day of no event counts.
     Participants who have withdrawn, are lost or have completed follow-up are living, as in the currency of follow-up.
-    `without_events` leaves out the participants with an event of any cause, so that the day of no event counts.
     """
-    cut = selection.cut_number
+    cut, recent = selection.cut_number, selection.cut_number - recent_since(snapshot, selection)
     subjects, origins = first_origins(times)
     exits = VitalStatus.of(snapshot).exits(cut)
     is_living = (snapshot.subjects["dead_from"][subjects] > cut) & (exits.cause[subjects] == CENSORED)
-    if without_events:
-        is_living &= ~np.isin(subjects, times.subjects[times.observations.causes != CENSORED])
-    origins, alive = origins[is_living], exits.day[subjects][is_living]
-    return LivingByDay.count(cut - origins, np.maximum(alive - origins, 0), cut - recent_since(snapshot, selection))
+    has_event = np.isin(subjects, times.subjects[times.observations.causes != CENSORED])
+    possible, alive = cut - origins, np.maximum(exits.day[subjects] - origins, 0)
+    every, without_event = (
+        LivingByDay.count(possible[chosen], alive[chosen], recent) for chosen in (is_living, is_living & ~has_event)
+    )
+    return every, without_event
 
 
 def first_origins(times: CurveTimes) -> tuple[NDArray[np.intp], Days]:

@@ -76,11 +76,11 @@ class CurveFigure(Figure):
 
     def _with_support(self, snapshot: StudySnapshot, selection: Selection, times: CurveTimes) -> Self:
         """Returns the figure with the times that follow-up supports less."""
-        spans = living_by_day(snapshot, selection, times).spans(self._last_day())
-        not_current = tuple(TimeSpan(start=start, end=end) for start, end in spans)
+        living, without_event = living_by_day(snapshot, selection, times)
+        not_current = tuple(TimeSpan(start=start, end=end) for start, end in living.spans(self._last_day()))
         members = {"planned_until": planned_until(snapshot, selection, times), "not_current": not_current}
         figure = self.model_copy(update=members)
-        figure._living_without_event = living_by_day(snapshot, selection, times, without_events=True)
+        figure._living_without_event = without_event
         figure._participants = len(first_origins(times)[0])
         return figure
 
