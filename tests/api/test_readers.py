@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import time
@@ -16,9 +18,12 @@ import pytest
 from fastapi.routing import APIRoute
 
 from services.analytics.app import create_app as create_analytics
+from services.analytics.figures.registry import FIGURES
+from services.analytics.figures.survival_numbers import DAYS_OF_MONTH
 from services.enrollment.app import create_app as create_enrollment
 from services.followup.app import create_app as create_followup
 from services.toxicity.app import create_app as create_toxicity
+from shared.kernel.fact import Fact
 from shared.settings import Settings
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as followup
@@ -69,7 +74,7 @@ def is_end_of_month(day: str) -> bool:
 
 @pytest.fixture(scope="module")
 def published(demo: Demo) -> Iterator[StudyForReaders]:
-    """Six women and five men at Rome and Milan, one of them followed until death; each fact on a day of its own."""
+    """Six women, who die, and five men at Rome and Milan; one woman has follow-up. Each fact has a day of its own."""
     with open_study(demo) as study:
         day = (number for number in range(FIRST_DAY, CUT_DAY, 2) if not is_end_of_month(facts.day(number)))
         days, participant_ids = set[str](), list[str]()
@@ -85,14 +90,17 @@ def published(demo: Demo) -> Iterator[StudyForReaders]:
             participant_ids.append(study.register(*stated, user=f"site@{site}"))
             days.update(DAY.findall(" ".join(fact.model_dump_json() for fact in stated)))
         participant_id = study.wait_until_known(participant_ids[0])
-        for fact in (
+        followed = (
             facts.radiotherapy_completed(next(day)),
             toxicity.toxicity_assessed(next(day), toxicity.finding()),
             followup.follow_up_recorded(next(day)),
             followup.disease_progressed(next(day), "L1"),
-            followup.participant_died(next(day)),
-        ):
-            assert study.record_fact(participant_id, fact).status_code == 201, service_for(fact)
+        )
+        later: list[tuple[str, Fact]] = [(participant_id, fact) for fact in followed]
+        later += [(woman, followup.participant_died(next(day))) for woman in participant_ids[:6]]
+        for number, fact in later:
+            study.wait_until_known(number)
+            assert study.record_fact(number, fact).status_code == 201, service_for(fact)
             days.update(DAY.findall(fact.model_dump_json()))
         study.wait_for_analytics()
         assert study.record_study_fact(facts.cut_taken("published", CUT_DAY)).status_code == 201
@@ -120,23 +128,7 @@ def addresses(route: APIRoute, published: StudyForReaders) -> set[str]:
     choices = {
         "study_id": [published.study.study_id],
         "participant_id": [published.participant_id],
-        "name": [
-            "flow",
-            "accrual",
-            "treatments",
-            "overall-survival",
-            "hazard-ratios",
-            "progression-free-survival",
-            "local-control",
-            "locoregional-control",
-            "distant-control",
-            "first-failure",
-            "toxicity-grades",
-            "severe-toxicity",
-            "swimmer",
-            "follow-up",
-            "visit-adherence",
-        ],
+        "name": [*FIGURES],
         "kind": ["json", "csv", "svg"],
         "content": ["0123456789abcdef"],
         "code": ["small-groups"],
@@ -186,6 +178,56 @@ def test_no_answer_to_a_reader_has_a_day_of_a_participant(published: StudyForRea
     assert {statuses["GET", f"{prefix}/{name}.json"] for name in ("treatments", "swimmer")} == {403}
 
 
+def test_reader_is_answered_at_the_addresses_of_publications_alone(published: StudyForReaders) -> None:
+    study = published.study
+    answered = {
+        address
+        for route in api_routes()
+        if "GET" in (route.methods or ()) and "{study_id}" in route.path and route.path.startswith("/analytics")
+        for address, params in product(addresses(route, published), ({}, {"at": "cut:published"}))
+        if read_as_reader(published, "GET", address, params)[0] == 200
+    }
+    figures = [name for name, figure in FIGURES.items() if not figure.DISCLOSURE.person_level]
+    api, page = study.address("", "analytics").rstrip("/"), f"/analytics/studies/{study.study_id}"
+    assert answered == {
+        *(f"{api}/{path}" for path in ("position", "live", "figures", "report.pdf")),
+        *(f"{api}/figures/{name}.{kind}" for name in figures for kind in ("json", "csv", "svg")),
+        *(f"{page}/figures/{name}" for name in figures),
+        page,
+        f"{page}/headline",
+    }
+
+
+def days_from_origin(answer: Any) -> Iterator[float]:
+    """Yields the numbers of a figure that are days from the origin, at any depth."""
+    members = list(answer.items()) if isinstance(answer, dict) else []
+    for name, value in members:
+        if name in ("time", "start", "end", "planned_until") and value is not None:
+            yield value
+        if name == "median" and isinstance(value, dict):
+            yield from (day for day in value.values() if day is not None)
+    for part in answer if isinstance(answer, list) else (value for _, value in members):
+        yield from days_from_origin(part)
+
+
+def test_readers_see_no_day_from_the_origin_but_ends_of_months(published: StudyForReaders) -> None:
+    ends = {day for month in range(200) for day in (month * DAYS_OF_MONTH, int(month * DAYS_OF_MONTH))}
+    days = {role: set[float]() for role in ("reader", "investigator")}
+    for name, figure in FIGURES.items():
+        if figure.DISCLOSURE.person_level:
+            continue
+        for role, numbers in days.items():
+            params = {"at": "cut:published"}
+            numbers.update(
+                days_from_origin(published.study.get_analytics(f"figures/{name}.json", role, **params).json())
+            )
+            table = published.study.get_analytics(f"figures/{name}.csv", role, **params).text
+            numbers.update(float(row["Day"]) for row in csv.DictReader(io.StringIO(table)) if row.get("Day"))
+    assert any(day == int(day) > 0 for day in days["reader"])  # a point of a curve, and not a landmark alone
+    assert days["reader"] <= ends
+    assert len(days["investigator"] - ends) >= 6  # so that the test would find them
+
+
 def test_days_of_participants_are_there_for_others(published: StudyForReaders) -> None:
     """The test above would find a day that a reader is shown."""
     shown = published.study.get_analytics(f"participants/{published.participant_id}/timeline.json").text
@@ -194,7 +236,7 @@ def test_days_of_participants_are_there_for_others(published: StudyForReaders) -
 
 def test_reader_gets_the_counts_of_the_whole_study_in_every_format(published: StudyForReaders) -> None:
     flow = published.study.figure("flow", "reader")
-    assert (flow["enrolled"], flow["died"], flow["stereotactic"]) == (11, 1, 0)
+    assert (flow["enrolled"], flow["died"], flow["stereotactic"]) == (11, 6, 0)
     assert flow["publication"] == {"cut": "published", "edition": "published"}
     by_sex = published.study.figure("accrual", "reader", by="sex")
     assert {group["name"]: group["enrolled"] for group in by_sex["groups"]} == {"female": 6, "male": 5}
@@ -224,6 +266,8 @@ def test_reader_gets_one_refusal_for_all_groups_that_are_not_published(published
 def test_reader_is_refused_every_other_address_of_the_study(published: StudyForReaders) -> None:
     lists = (
         "queries.json",
+        "literature.json",
+        "literature.csv",
         "participants.json",
         "worklist.json",
         "worklist.csv",
@@ -231,8 +275,11 @@ def test_reader_is_refused_every_other_address_of_the_study(published: StudyForR
         "operations.json",
         "reads",
     )
-    for path in (*lists, "figures/treatments.svg", "figures/swimmer.svg"):
-        answer = published.study.get_analytics(path, "reader")
+    requests: list[tuple[str, dict[str, str]]] = [
+        (path, {}) for path in (*lists, "figures/treatments.svg", "figures/swimmer.svg")
+    ]
+    for path, params in (*requests, ("documents", {"at": "cut:published"})):
+        answer = published.study.get_analytics(path, "reader", **params)
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/readers-see-cuts")
 
 
