@@ -84,7 +84,7 @@ survival_figure <- function(figure, code, events) {
   }
   test_numbers(figure, of(code))
   put(figure, "page", events, value = number_of(figure, "all", "events"))
-  put_page(figure, median = one_decimal(number_of(figure, "all", "median", "estimate") / month))
+  if (nrow(of(code))) put_page(figure, median = one_decimal(number_of(figure, "all", "median", "estimate") / month))
 }
 survival_figure("overall-survival", "OS", "deaths")
 survival_figure("progression-free-survival", "PFS", "events")
@@ -186,7 +186,9 @@ current <- sum(living$LSTALVDT >= adcut$RECENTDT, na.rm = TRUE)
 put("follow-up", "currency", "living", value = nrow(living))
 put("follow-up", "currency", "current", value = current)
 survival_numbers("follow-up", "all", of("FUP"))
-put_page("follow-up", median = one_decimal(number_of("follow-up", "all", "median", "estimate") / month))
+if (nrow(of("FUP"))) {
+  put_page("follow-up", median = one_decimal(number_of("follow-up", "all", "median", "estimate") / month))
+}
 if (nrow(living)) put_page("follow-up", current = current)
 # Clark's C: observed days of possible ones.
 completeness <- NA
