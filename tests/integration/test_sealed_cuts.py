@@ -382,12 +382,15 @@ async def test_cohort_page_lists_data_cuts_with_their_digests(study: AnalyticsSt
     assert 'id="data-cuts"' not in (await study.http.get(**page_request(study, "reader", at=None))).text
 
 
-async def test_cut_is_sealed_without_a_figure_that_readers_are_refused(study: AnalyticsStudy) -> None:
+async def test_cut_is_sealed_with_the_counts_of_several_versions_of_ctcae(study: AnalyticsStudy) -> None:
     other_dictionary = facts.protocol(toxicity={"dictionary": "ctcae-5.0"})
     await study.project([study.study.record(facts.protocol_amended(30, other_dictionary))])
     await study.add_participant("rome", *facts.ENROLLMENT_FACTS, facts.radiotherapy_started(40))
     await take_sealed_cut(study, "interim", CUT_ON)
-    refused = await study.get("figures/severe-toxicity.json", "reader", at=CUT)
-    assert (refused.status_code, refused.json()["type"]) == (403, "/problems/small-groups")
-    assert (await numbers(study, "severe-toxicity", at=CUT))["sealed"] is True
-    assert (await numbers(study, member="reader", at=CUT))["sealed"] is True
+    published, whole = [
+        await numbers(study, "severe-toxicity", member=member, at=CUT) for member in ("reader", "investigator")
+    ]
+    assert published["sealed"] is whole["sealed"] is True
+    assert published["warnings"] == whole["warnings"] == ["several_versions"]
+    assert [group["name"] for group in whole["groups"]] == ["ctcae-3.0", "ctcae-5.0"]
+    assert [(group["name"], group["curve"]) for group in published["groups"]] == [("all", [])]

@@ -79,8 +79,8 @@ HAPPENINGS = st.one_of(
 )
 
 
-class Participant(NamedTuple):
-    """What happens to a participant whose index course starts on day 0. `died`: no fact, or one."""
+class StatedHistory(NamedTuple):
+    """The facts of a participant whose index course starts on day 0. `died`: no fact, or one."""
 
     happened: Sequence[Fact]
     died: Sequence[Fact]
@@ -94,7 +94,7 @@ class Participant(NamedTuple):
 
 COHORTS = st.lists(
     st.builds(
-        Participant,
+        StatedHistory,
         st.lists(HAPPENINGS, max_size=6),
         st.lists(st.builds(dead, st.none() | DAYS), max_size=1),
         st.integers(0, 8),
@@ -115,12 +115,12 @@ def ends_of(times: Times, subjects: int) -> dict[tuple[int, int], tuple[int, int
     }
 
 
-def study_of(cohort: Sequence[Participant]) -> StudySnapshot:
+def study_of(cohort: Sequence[StatedHistory]) -> StudySnapshot:
     return cohort_of([participant.facts() for participant in cohort], study=STUDY)
 
 
 @given(COHORTS)
-def test_no_exit_decreases_and_no_event_moves_as_the_cut_off_grows(cohort: list[Participant]) -> None:
+def test_no_exit_decreases_and_no_event_moves_as_the_cut_off_grows(cohort: list[StatedHistory]) -> None:
     snapshot = study_of(cohort)
     for name, times_at in ENDPOINTS.items():
         by_cut = [ends_of(times_at(snapshot, selection(cut)), len(cohort)) for cut in range(0, 35, 4)]
@@ -133,7 +133,7 @@ def test_no_exit_decreases_and_no_event_moves_as_the_cut_off_grows(cohort: list[
 
 @given(COHORTS, COHORTS, st.integers(0, 35))
 def test_facts_of_one_participant_change_nothing_of_another(
-    cohort: list[Participant], others: list[Participant], cut: int
+    cohort: list[StatedHistory], others: list[StatedHistory], cut: int
 ) -> None:
     alone, beside = study_of(cohort), study_of([*cohort, *others])
     for name, times_at in ENDPOINTS.items():
@@ -143,7 +143,7 @@ def test_facts_of_one_participant_change_nothing_of_another(
 
 @given(COHORTS, st.integers(0, 35))
 def test_everybody_is_counted_or_listed_once_and_the_dead_end_in_every_curve(
-    cohort: list[Participant], cut: int
+    cohort: list[StatedHistory], cut: int
 ) -> None:
     snapshot, chosen = study_of(cohort), selection(cut)
     survival = overall_survival(snapshot, chosen)
