@@ -41,6 +41,7 @@ from tests.demo import Demo
 
 FIRST_DAY, CUT_DAY = -600, 300
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+SEAL_TIMEOUT_SECONDS = 180.0
 QUERIES: tuple[dict[str, str], ...] = (
     {},
     {"at": "cut:published"},
@@ -105,7 +106,7 @@ def published(demo: Demo) -> Iterator[StudyForReaders]:
         study.wait_for_analytics()
         assert study.record_study_fact(facts.cut_taken("published", CUT_DAY)).status_code == 201
         study.wait_for_analytics()
-        wait_until(lambda: are_documents_made(study), "the documents of the data cut are made")
+        wait_until(lambda: are_documents_made(study), "the documents of the data cut are made", SEAL_TIMEOUT_SECONDS)
         other_days = set(DAY.findall(study.get("", "administrator").text))
         for service in ("enrollment", "toxicity", "followup", "analytics"):  # the examples of the documentation
             other_days.update(DAY.findall(study.http.get(f"/{service}/openapi.json").text))

@@ -259,8 +259,8 @@ def wait_for_position(study: StudyUnderTest, position: int) -> int:
     raise AssertionError(f"analytics did not reach position {position} of {study.study_id}: {response.text}")
 
 
-def wait_until(condition: Callable[[], bool], description: str) -> None:
-    deadline = time.monotonic() + TIMEOUT_SECONDS
+def wait_until(condition: Callable[[], bool], description: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    deadline = time.monotonic() + timeout_seconds
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"it did not come true that {description}")
