@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
+
+import httpx
 
 from infra.callbacks import Report, ShowProgress
 from infra.client.study_client import StudyClient, interruptible_sleep
@@ -13,6 +16,7 @@ from infra.exchange.target_study import Caller, ExchangeAborted, require_usable,
 from shared.progress import ReportProgress
 
 _POLL_SECONDS, _MOST_IDLE_POLLS = 2.0, 300
+_REPORT = "report.pdf"
 _FILE_NAME = re.compile(r"[a-z0-9-]{1,60}\.[a-z0-9]{1,10}")
 
 
@@ -34,10 +38,12 @@ async def fetch_documents(
 ) -> list[CutDocument]:
     """Returns the documents of a data cut. It waits for a cut that is being sealed, ten minutes without progress.
 
-    `query`: `at` and perhaps `site`. Raises ExchangeAborted if the caller may not have them, if there is no such cut,
-    or if bytes are not those of their SHA-256.
+    Readers get the report alone, of which they see no list. `query`: `at` and perhaps `site`. Raises ExchangeAborted if
+    the caller may not have the documents, if there is no such cut, or if bytes are not those of their SHA-256.
     """
     answer = await _list_documents(client, caller, query)
+    if answer is None:
+        return [await _fetch_document(client, caller, _REPORT, None, query)]
     if not answer["complete"]:
         report("The data cut is being sealed, which takes some minutes.")
         with show_progress("Being sealed", "files") as report_progress:
@@ -46,16 +52,20 @@ async def fetch_documents(
     with show_progress("Files", "files") as report_progress:
         for number, row in enumerate(rows):
             report_progress(number, len(rows))
-            documents.append(await _fetch_document(client, caller, row, query))
+            documents.append(await _fetch_document(client, caller, str(row["name"]), row["sha256"], query))
         report_progress(len(rows), len(rows))
     return documents
 
 
-async def _list_documents(client: StudyClient, caller: Caller, query: dict[str, str]) -> dict[str, Any]:
+async def _list_documents(client: StudyClient, caller: Caller, query: dict[str, str]) -> dict[str, Any] | None:
+    """Returns the list of documents; None for readers."""
     path = f"/analytics/v1/studies/{client.study_id}/documents"
     response = require_usable(await client.request("GET", path, caller, params=query))
     if not response.is_success:
-        raise ExchangeAborted(response_faults(response)[0].message)
+        fault = response_faults(response)[0]
+        if fault.code == "readers-see-cuts":
+            return None
+        raise ExchangeAborted(fault.message)
     answer: dict[str, Any] = response.json()
     return answer
 
@@ -74,7 +84,7 @@ async def _wait_for_seal(
         if progress := answer.get("progress"):
             report_progress(progress["done"], progress["total"])
         await interruptible_sleep(client.stop, _POLL_SECONDS)
-        answer = await _list_documents(client, caller, query)
+        answer = await _list_documents(client, caller, query) or answer
         idle_polls = 0 if _progress(answer) > furthest else idle_polls + 1
         furthest = max(furthest, _progress(answer))
     return answer
@@ -87,9 +97,9 @@ def _progress(answer: dict[str, Any]) -> tuple[bool, int]:
 
 
 async def _fetch_document(
-    client: StudyClient, caller: Caller, row: dict[str, Any], query: dict[str, str]
+    client: StudyClient, caller: Caller, name: str, digest: str | None, query: dict[str, str]
 ) -> CutDocument:
-    name = str(row["name"])
+    """Returns a document. `digest`: its SHA-256 in hexadecimal; None: that which the answer states (RFC 9530)."""
     if not _FILE_NAME.fullmatch(name):
         raise ExchangeAborted("The answer names a file that this command does not write.")
     path = f"/analytics/v1/studies/{client.study_id}/{name}"
@@ -97,6 +107,11 @@ async def _fetch_document(
     if not response.is_success:
         raise ExchangeAborted(f"{name}: {response_faults(response)[0].message}")
     document = CutDocument(name, response.content)
-    if document.digest != row["sha256"]:
+    if document.digest != (digest or _stated_digest(response)):
         raise ExchangeAborted(f"{name} did not arrive whole: its SHA-256 is not the stored one. Try again.")
     return document
+
+
+def _stated_digest(response: httpx.Response) -> str:
+    stated = re.fullmatch(r"sha-256=:([A-Za-z0-9+/=]+):", response.headers.get("Repr-Digest", ""))
+    return b64decode(stated[1]).hex() if stated else ""

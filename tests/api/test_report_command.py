@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.reference.study import PAPER_CUT
+from infra.reference.study import PAPER_CUT, subject
 from tests.api.support.import_files import CommandResult, run_quartal
+from tests.api.support.study import wait_until
 from tests.demo import Demo
 
 REFERENCE, CUT = "atc-rt", PAPER_CUT["name"]
@@ -58,3 +59,18 @@ def test_report_that_cannot_be_had_writes_nothing(
     assert (refused.code, list(folder.iterdir())) == (code, [])
     assert sentence in refused.stderr
     assert not re.search("Traceback", refused.stderr)
+
+
+def test_readers_get_the_report_alone(demo: Demo, folder: Path) -> None:
+    with demo.client("administrator") as http:
+        grant = {"member": subject(REFERENCE, "reader", None), "role": "reader"}
+        http.post(f"/enrollment/v1/studies/{REFERENCE}/facts/study.member_granted", json=grant).raise_for_status()
+    wait_until(lambda: has_read(demo), "the grant is known")
+    written = run_report(demo, folder, "--token", demo.token("reader"))
+    assert written.code == 0, written.stderr
+    assert [path.name for path in folder.iterdir()] == [f"{REFERENCE}_{CUT}_report.pdf"]
+
+
+def has_read(demo: Demo) -> bool:
+    with demo.client("reader") as http:
+        return http.get(f"/analytics/v1/studies/{REFERENCE}/figures/flow.json").status_code == 200
