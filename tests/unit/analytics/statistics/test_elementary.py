@@ -16,19 +16,32 @@ from services.analytics.statistics.elementary import exp, log, twelve_digits
 
 DIGITS = Context(prec=80)
 ROOT = Path(__file__).parents[4]
-DIGEST = """
+NUMBERS = """
 import hashlib, numpy as np
+from services.analytics.statistics.competing_risks import cumulative_incidence
 from services.analytics.statistics.cox import fit_cox
-from services.analytics.statistics.kaplan_meier import kaplan_meier
+from services.analytics.statistics.gray import gray_test
+from services.analytics.statistics.kaplan_meier import kaplan_meier, quantile
+from services.analytics.statistics.log_rank import log_rank
+from services.analytics.statistics.restricted_mean import restricted_mean
 from services.analytics.statistics.risk_sets import observe
 days = np.arange(20_000) * 7919 % 3001
-curve = kaplan_meier(observe(days, (days % 7 < 3).astype(int)))
-ratio = fit_cox(observe(days, (days % 5 < 2).astype(int), days // 3), days % 2).hazard_ratio
-hazard = np.array([ratio.value, ratio.lower, ratio.upper])
-numbers = (curve.estimate, curve.standard_error, curve.lower, curve.upper, hazard)
-print(hashlib.sha256(b"".join(values.tobytes() for values in numbers)).hexdigest())
+causes, groups = (days % 7 < 3) + (days % 11 < 3).astype(int), np.arange(20_000) % 3
+both, deaths = observe(days, causes), observe(days, (causes > 0).astype(int))
+late = observe(days + 1, (causes > 0).astype(int), days // 3)
+curve, few = kaplan_meier(deaths), observe(days[:3000], causes[:3000])
+incidences = cumulative_incidence(both, 2), cumulative_incidence(few, 2, np.arange(3000) // 3)
+arrays = [curve.estimate, curve.standard_error, curve.lower, curve.upper]
+arrays += [values for curves in incidences for values in (curves.incidence, curves.lower, curves.upper)]
+print(*(hashlib.sha256(values.tobytes()).hexdigest() for values in arrays), sep="\\n")
+print(quantile(curve), restricted_mean(curve, 900), fit_cox(late, groups % 2).hazard_ratio, sep="\\n")
+print(log_rank(deaths, groups, 3), log_rank(late, groups, 3), gray_test(both, 1, groups, 3), sep="\\n")
 """
-"""Prints a digest of a curve with more than two thousand rows, and of a hazard ratio."""
+"""Prints digests of curves with thousands of rows, and estimates and tests of their observations."""
+OLDER_PROCESSORS: tuple[dict[str, str], ...] = (
+    {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX2 FMA3", "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"},
+    {"OPENBLAS_CORETYPE": "Prescott"},
+)
 
 
 @given(st.lists(st.floats(-745, 709), min_size=1) | st.lists(st.floats(-1, 1), min_size=1))
@@ -59,12 +72,13 @@ def test_values_of_distributions_keep_twelve_digits(value: float, rounded: float
     assert twelve_digits(value) == rounded
 
 
-def test_curve_and_hazard_ratio_have_the_same_bytes_on_a_processor_without_vector_instructions() -> None:
-    older = {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX2 FMA3", "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"}
-    assert digest_of_numbers({}) == digest_of_numbers(older)
+def test_estimators_have_the_same_bytes_on_processors_without_vector_instructions() -> None:
+    here = numbers_on({})
+    assert len(here.splitlines()) == 16
+    assert [numbers_on(processor) for processor in OLDER_PROCESSORS] == [here, here]
 
 
-def digest_of_numbers(processor: Mapping[str, str]) -> str:
-    command = [sys.executable, "-W", "ignore", "-c", DIGEST]
+def numbers_on(processor: Mapping[str, str]) -> str:
+    command = [sys.executable, "-W", "ignore", "-c", NUMBERS]
     environment = os.environ | processor
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True).stdout
