@@ -169,7 +169,8 @@ async def test_documents_in_the_making_are_counted_for_everybody_and_then_there(
             await wait_until(partial(shows, study, "documents", 4, 13))
             assert b"event: documents\ndata: 1\n" in await anext(frames)
             for member in MEMBERS:
-                assert await shown_progress(study, member) == ("documents", 4, 13)
+                if member != "reader":  # readers have no list of documents
+                    assert await shown_progress(study, member) == ("documents", 4, 13)
                 waiting = await study.get("report.pdf", member, at=CUT)
                 assert (waiting.status_code, waiting.headers["Retry-After"]) == (503, "10")
                 assert waiting.json()["title"].startswith(words)
