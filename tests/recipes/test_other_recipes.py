@@ -157,7 +157,7 @@ def test_new_setting_is_read_and_printed_with_its_meaning(tree: Path) -> None:
 
 def test_new_page_lists_the_sites_and_keeps_the_rules_of_every_page(tree: Path) -> None:
     assert_tests_pass(tree, *new_tests(PAGE), *TESTS_OF_EVERY_PAGE)
-    assert run_python(tree, "-c", PRINT_NAVIGATION_SCRIPT) == "Cohort Sites Literature\nTrue\n"
+    assert run_python(tree, "-c", PRINT_NAVIGATION_SCRIPT) == "Cohort Sites\nTrue\n"
 
 
 def test_code_of_all_recipes_keeps_names_and_import_rules(tree: Path) -> None:
