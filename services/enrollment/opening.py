@@ -11,6 +11,7 @@ from shared.contracts.study import MemberGranted, StudyOpened
 from shared.kernel.fact import Fact
 from shared.kernel.ids import StudyId
 from shared.kernel.presentation import Presentation
+from shared.kernel.schema_name import build_model
 
 OPENING_IS_GRANTED = (
     "You may not open this study. The operators of this installation grant that (QUARTAL_ADMINISTRATORS)."
@@ -27,6 +28,7 @@ def _require_own_address(study_id: str) -> str:
     return study_id
 
 
+@build_model
 class NewStudy(StudyOpened):
     """A new study: its first fact, and the id that it gets."""
 

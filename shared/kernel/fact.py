@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from shared.kernel.member_texts import member_texts
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.presentation import Presentation
 from shared.kernel.schema_name import NamedSchema, make_class
@@ -43,7 +44,14 @@ class FactPart(NamedSchema):
     A string below a member describes it in published schemas and on the reference pages.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **settings: Any) -> None:
+        super().__pydantic_init_subclass__(**settings)
+        texts = member_texts(cls)
+        for name, member in cls.model_fields.items():
+            member.description = member.description or texts.get(name)
 
 
 class Fact(FactPart):

@@ -22,9 +22,16 @@ class NamedSchema(BaseModel):
 
 
 def make_class(name: str, base: type[M], **parts: Any) -> type[M]:
-    """Returns a class of a schema that is made at run time. `parts`: as for `pydantic.create_model`.
+    """Returns a class of a schema that is made at run time. `parts`: as for `pydantic.create_model`."""
+    model: type[M] = create_model(name, __base__=base, **parts)
+    return model
 
-    It has no source, so pydantic must not look for texts below its members: it would search every loaded module.
+
+def build_model(model: type[M]) -> type[M]:
+    """Builds the validator of a model now, and not on first use, as FastAPI needs it for the body of a route.
+
+    It returns the model, so that it can decorate a class.
     """
-    model: type[M] = create_model(name, __base__=base, __cls_kwargs__={"use_attribute_docstrings": False}, **parts)
+    model.model_rebuild()
+    model.model_config["defer_build"] = False
     return model

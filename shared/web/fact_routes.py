@@ -12,7 +12,7 @@ from pydantic import Discriminator, Field, Tag
 
 from shared.contracts.streams import MAX_BATCH_FACTS
 from shared.kernel.fact import Fact, FactPart, Stream, fact_union
-from shared.kernel.schema_name import make_class
+from shared.kernel.schema_name import build_model, make_class
 from shared.web.entitlement import require_roles
 from shared.web.fact_recording import DryRun, FactHeaders, ParticipantIdPath, StudyIdPath, record_facts
 from shared.web.problems import MEDIA_TYPE
@@ -88,6 +88,7 @@ def _describe_fact(fact: type[Fact] | None) -> str:
 
 
 def _single_fact_endpoint(stream: Stream, model: type[Fact]) -> Callable[..., Any]:
+    build_model(model)
     if stream.subject == "study":
 
         async def record_study_fact(
@@ -149,4 +150,6 @@ def batch_models(stream: Stream, name: str) -> tuple[Any, type[FactPart]]:
     """Returns the two forms of a batch: a list of `{type, data}`, and a model `name` of `{"facts": […]}`."""
     entry: Any = fact_union(stream.facts.values())
     list_model: Any = Annotated[list[entry], Field(min_length=1, max_length=MAX_BATCH_FACTS)]
-    return list_model, make_class(name, FactPart, facts=(list_model, Field(description="Facts, each with its type.")))
+    model = make_class(name, FactPart, facts=(list_model, Field(description="Facts, each with its type.")))
+    build_model(model)
+    return list_model, model

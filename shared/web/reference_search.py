@@ -11,6 +11,7 @@ from pydantic import Field
 from shared.eventstore.store import StreamHead
 from shared.kernel.errors import Forbidden, NotFound
 from shared.kernel.fact import FactPart
+from shared.kernel.schema_name import build_model
 from shared.kernel.sealed_text import MAX_TEXT_CHARACTERS
 from shared.postgres.tenancy import Tenant
 from shared.security.grants import Rights
@@ -23,6 +24,7 @@ from shared.web.response_models import FoundParticipants, model_response
 from shared.web.service import get_service
 
 
+@build_model
 class Search(FactPart):
     """The site's own number of a participant. It is in the body because addresses are logged."""
 
