@@ -28,7 +28,6 @@ from pydantic import (
     model_validator,
 )
 
-from shared.kernel.member_texts import member_texts
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.presentation import Presentation
 from shared.kernel.schema_name import NamedSchema, make_class
@@ -45,13 +44,6 @@ class FactPart(NamedSchema):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **settings: Any) -> None:
-        super().__pydantic_init_subclass__(**settings)
-        texts = member_texts(cls)
-        for name, member in cls.model_fields.items():
-            member.description = member.description or texts.get(name)
 
 
 class Fact(FactPart):

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, create_model
 
+from shared.kernel.member_texts import member_texts
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -13,12 +15,19 @@ class NamedSchema(BaseModel):
     """Base of models with a published schema: JSON Schema `$defs` and OpenAPI components.
 
     `class StudyOpened(Fact, schema_name="Opened")` is published under the name Opened. Without it a model is published
-    under the name of its class.
+    under the name of its class. With `defer_build`, the texts below its members describe them.
     """
 
     def __init_subclass__(cls, *, schema_name: str = "", **settings: Any) -> None:
         super().__init_subclass__(**settings)
         cls.__qualname__ = schema_name or cls.__qualname__  # pydantic takes the published name from it
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **settings: Any) -> None:
+        super().__pydantic_init_subclass__(**settings)
+        texts = member_texts(cls) if cls.model_config.get("defer_build") else {}
+        for name, member in cls.model_fields.items():
+            member.description = member.description or texts.get(name)
 
 
 def make_class(name: str, base: type[M], **parts: Any) -> type[M]:
