@@ -25,7 +25,7 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Ends the demo after the last test of this folder: even idle it takes an eighth of a core from the others."""
+    """Ends the demo after the last test of this folder: even idle it takes processor time from the others."""
     running = item.config.stash.get(_DEMO, None)
     if running and not (nextitem and FOLDER in nextitem.path.parents):
         running.stop()

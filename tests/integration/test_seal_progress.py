@@ -33,7 +33,7 @@ from shared.ui.live_updates import LiveUpdates
 from tests.conftest import Database, PostgresServer
 from tests.integration.support.analytics_app import AnalyticsStudy, open_analytics_study
 from tests.integration.support.analytics_database import own_analytics_database
-from tests.integration.support.sealing import due_cuts, open_sealer, page_request, take_sealed_cut
+from tests.integration.support.sealing import due_cuts, execute_as_owner, open_sealer, page_request, take_sealed_cut
 from tests.polling import TIMEOUT_SECONDS, wait_until
 
 CUT, CUT_ON = "cut:first", "2024-12-31"
@@ -127,14 +127,6 @@ async def list_of_cuts(study: AnalyticsStudy, **params: str) -> str:
 
 def sealing_words(html: str) -> list[str]:
     return re.findall(r"<p data-sealing>([^<]*)</p>", html)
-
-
-async def execute_as_owner(database: Database, statement: str) -> None:
-    connection = await asyncpg.connect(database.superuser_url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 @asynccontextmanager
@@ -258,12 +250,12 @@ async def test_progress_that_cannot_be_written_is_logged_and_fails_no_seal(
     own_database: Database, tmp_path: Path, study_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_analytics_study(own_database, tmp_path, study_id) as study:
-        await execute_as_owner(own_database, "alter table seal_progress rename to other")
+        await execute_as_owner(study, "alter table seal_progress rename to other")
         await take_sealed_cut(study, "first", CUT_ON)
         sealer = DocumentSealer(study.database.system, Clock(), Pause("").documents())
         assert await sealer.seal(await due_documents(study, sealer))
         assert caplog.text.count(LOGGED) == 2
-        await execute_as_owner(own_database, "alter table other rename to seal_progress")
+        await execute_as_owner(study, "alter table other rename to seal_progress")
         assert (await documents(study))["complete"] is True
 
 
