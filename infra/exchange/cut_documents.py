@@ -38,8 +38,9 @@ async def fetch_documents(
 ) -> list[CutDocument]:
     """Returns the documents of a data cut. It waits for a cut that is being sealed, ten minutes without progress.
 
-    Readers get the report alone, of which they see no list. `query`: `at` and perhaps `site`. Raises ExchangeAborted if
-    the caller may not have the documents, if there is no such cut, or if bytes are not those of their SHA-256.
+    Readers get the report alone, of which they see no list, and do not wait for it. `query`: `at` and perhaps `site`.
+    Raises ExchangeAborted if the caller may not have the documents, if there is no such cut, or if bytes are not those
+    of their SHA-256.
     """
     answer = await _list_documents(client, caller, query)
     if answer is None:

@@ -25,9 +25,10 @@ class NamedSchema(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **settings: Any) -> None:
         super().__pydantic_init_subclass__(**settings)
-        texts = member_texts(cls) if cls.model_config.get("defer_build") else {}
-        for name, member in cls.model_fields.items():
-            member.description = member.description or texts.get(name)
+        if cls.model_config.get("defer_build"):  # else the schema is built, and a description comes too late
+            texts = member_texts(cls)
+            for name, member in cls.model_fields.items():
+                member.description = member.description or texts.get(name)
 
 
 def make_class(name: str, base: type[M], **parts: Any) -> type[M]:
