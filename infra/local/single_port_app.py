@@ -195,13 +195,13 @@ def _development_routes(settings: Settings, folder: Path) -> APIRouter:
         study: Annotated[StudyId, Query()],
         role: Annotated[Role, Query()],
         site: Annotated[SiteId | None, Query()] = None,
-        next: Annotated[str, Query(max_length=500)] = "/",  # noqa: A002 - the query's name
+        destination: Annotated[str, Query(alias="next", max_length=500)] = "/",
     ) -> Response:
         require_loopback(request)
         require_own_navigation(request)
         now = settings.study_clock().now()
         token = Issuer.load(folder).token(subject(study, role, site), now=now, signed_in_at=now)
-        return redirect_with_session(request, token, return_address(next), seconds=COOKIE_SECONDS)
+        return redirect_with_session(request, token, return_address(destination), seconds=COOKIE_SECONDS)
 
     return router
 
