@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from services.analytics.reminders.currency import Currency
 from services.analytics.reminders.digest import MailSettings
 from services.analytics.reminders.digest_repository import claim
+from services.analytics.reminders.repository import StudyOverview
 from services.analytics.reminders.subscriptions.repository import recipients
 from services.analytics.reminders.worker import MailPorts, ReminderWorker
 from shared.contracts.cloudevents import PARTITIONS_PER_TOPIC, topic
@@ -102,20 +103,30 @@ def keep_running(work: WorkerTask) -> WorkerTask:
 
 
 async def run_ticks(worker: ReminderWorker, stop: asyncio.Event, *, interval: float = TICK_SECONDS) -> None:
-    """Ticks for every study until `stop` is set. A fault of one study delays its reminders, and those of no other."""
+    """Ticks for every study until `stop` is set. A fault of one study delays its reminders, and those of no other.
+
+    Studies in which a tick would change nothing are passed over, and get their sign of life by one statement.
+    """
     while not stop.is_set():
         try:
-            for study_id in await worker.studies():
-                await _tick(worker, study_id)
+            may_pass_over = await worker.is_confirmed()
+            passed_over = [
+                study.study_id for study in await worker.studies() if await _tick(worker, study, may_pass_over)
+            ]
+            await worker.pass_over(passed_over)
         except UNAVAILABLE as error:
             _log.warning("reminders wait for the database: %s", type(error).__name__)
         await wait_for_event(stop, interval)
 
 
-async def _tick(worker: ReminderWorker, study_id: str) -> None:
+async def _tick(worker: ReminderWorker, study: StudyOverview, may_pass_over: bool) -> bool:
+    """Ticks for a study unless it is idle. Returns whether it was."""
     try:
-        await worker.tick(study_id)
+        if may_pass_over and worker.is_idle(study):
+            return True
+        await worker.tick(study.study_id)
     except UNAVAILABLE:
         raise
     except Exception:  # of any kind: such as a fact of the study that this release cannot read
-        _log.exception("the reminders of a study cannot be planned", extra={"study_id": study_id})
+        _log.exception("the reminders of a study cannot be planned", extra={"study_id": study.study_id})
+    return False

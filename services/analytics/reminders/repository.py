@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
+import asyncpg
 from pydantic_core import to_json
 
 from services.analytics.derivation.rows import NEVER
@@ -55,6 +56,14 @@ class DerivationState(NamedTuple):
     revision: int
 
 
+class StudyOverview(NamedTuple):
+    """A study, the state of its derived rows, and whether a member of it wants digests."""
+
+    study_id: str
+    state: DerivationState
+    has_subscribers: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteDay:
     """A site on a day of its own. `seen_until`: the last day on which its visits were looked at; None for never."""
@@ -65,6 +74,14 @@ class SiteDay:
     today: date
     plan: ReminderPlan
     seen_until: date | None = None
+
+
+async def list_studies(pool: asyncpg.Pool[Any]) -> list[StudyOverview]:
+    """Returns the studies with derived rows, as the system sees them."""
+    return [
+        StudyOverview(study_id, DerivationState(*state), has_subscribers)
+        for study_id, *state, has_subscribers in await pool.fetch(SQL["studies"])
+    ]
 
 
 async def lock_study(connection: PooledConnection, study_id: str) -> bool:

@@ -1,6 +1,8 @@
 -- name: studies
--- The studies with derived rows.
-select study_id from derived_study where epoch is not null order by study_id
+-- The studies with derived rows: their state, and whether a member wants digests.
+select d.study_id, d.position, d.epoch, d.revision,
+       exists (select from subscription s where s.study_id = d.study_id and s.digest) as has_subscribers
+  from derived_study d where d.epoch is not null order by d.study_id
 
 -- name: lock_study
 -- Whether this transaction is the only one that plans reminders of the study.
@@ -237,6 +239,10 @@ on conflict (study_id) do update
    set ticked_at = excluded.ticked_at,
        waits = excluded.waits || (select coalesce(jsonb_object_agg(key, value), '{}')
                                     from jsonb_each(reminder_status.waits) where excluded.waits ? key)
+
+-- name: store_signs_of_life
+-- Nothing. Stores signs of life of the worker in studies whose digests wait for nothing.
+update reminder_status set ticked_at = clock_timestamp(), waits = '{}' where study_id = any($1)
 
 -- name: count_outcomes
 -- Nothing. Adds to the numbers of sent and failed reminders of a study.

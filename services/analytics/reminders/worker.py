@@ -27,7 +27,7 @@ from services.analytics.reminders.recipients import (
     group_recipients,
     plan_of_study,
 )
-from services.analytics.reminders.repository import DerivationState, SiteDay
+from services.analytics.reminders.repository import DerivationState, SiteDay, StudyOverview
 from services.analytics.reminders.site_days import list_site_days
 from services.analytics.reminders.working_days import is_working_day
 from services.analytics.snapshot.repository import study_record_at
@@ -76,9 +76,28 @@ class ReminderWorker:
         self._planned: dict[str, _PlanningInput] = {}
         self._studies: dict[str, tuple[DerivationState, Record]] = {}
 
-    async def studies(self) -> list[str]:
+    async def studies(self) -> list[StudyOverview]:
         """Returns the studies with derived rows."""
-        return [row["study_id"] for row in await self._pool.fetch(repository.SQL["studies"])]
+        return await repository.list_studies(self._pool)
+
+    def is_idle(self, overview: StudyOverview) -> bool:
+        """Returns whether a tick would change nothing: nobody receives digests, and the plan's input is as it was."""
+        planned = self._planned.get(overview.study_id)
+        if overview.has_subscribers or planned is None or planned.state != overview.state:
+            return False
+        _, study = self._studies[overview.study_id]
+        sites = list_site_days(self._clock, overview.study_id, study)
+        groups = group_recipients([], sites)
+        open_sites = [site.site_id for site in sites if self._hours_end(overview.study_id, site)]
+        return planned == _planning_input(overview.state, sites, groups, open_sites)
+
+    async def pass_over(self, study_ids: Sequence[str]) -> None:
+        """Stores the sign of life of studies that need no tick."""
+        await status.store_signs_of_life(self._pool, study_ids)
+
+    async def is_confirmed(self) -> bool:
+        """Returns whether the database was compared with what was published: otherwise every tick says so."""
+        return await is_confirmed(self._pool)
 
     async def tick(self, study_id: str) -> Obstacle | None:
         """Brings a study up to now. Returns the weightiest obstacle to its digests; None if they wait for nothing.
@@ -136,8 +155,7 @@ class ReminderWorker:
         open_sites, obstacles = dict[str, datetime](), set[Obstacle]()
         is_frozen = self._clock.is_frozen(study_id)
         for site in sites:
-            until = open_until(self._clock, study_id, site.zone, site.plan.digest_at)
-            if until is None or not is_working_day(site.country, site.today):
+            if (until := self._hours_end(study_id, site)) is None:
                 continue
             members = [
                 recipient.member for group in groups if group.hour_site is site for recipient in group.recipients
@@ -151,6 +169,11 @@ class ReminderWorker:
                 open_sites[site.site_id] = until
         return open_sites, obstacles
 
+    def _hours_end(self, study_id: str, site: SiteDay) -> datetime | None:
+        """Returns the end of the hours in which digests of the site are composed; None outside them."""
+        until = open_until(self._clock, study_id, site.zone, site.plan.digest_at)
+        return until if is_working_day(site.country, site.today) else None
+
     async def _bring_up_to_date(
         self,
         connection: PooledConnection,
@@ -162,11 +185,10 @@ class ReminderWorker:
     ) -> _PlanningInput:
         """Plans the reminders unless they are as they were, and composes digests. Returns for what they are planned."""
         now, settings = self._clock.now(), self._mail.settings
-        reaches = {site.site_id: find_reach(site, groups, open_sites) for site in sites}
-        planned = _PlanningInput(state, tuple(sites), plan_of_study(groups, open_sites), reaches)
+        planned = _planning_input(state, sites, groups, open_sites)
         if self._planned.get(study_id) != planned:
             await plan_reminders(
-                connection, study_id, sites, planned.study_plan, reaches, state, now, shards=self._shards
+                connection, study_id, sites, planned.study_plan, planned.reaches, state, now, shards=self._shards
             )
         rounds = [
             DigestRound(
@@ -185,3 +207,10 @@ class ReminderWorker:
         if settings:
             await compose_rounds(connection, rounds, settings, self._mail.claim)
         return planned
+
+
+def _planning_input(
+    state: DerivationState, sites: Sequence[SiteDay], groups: Sequence[RecipientGroup], open_sites: Collection[str]
+) -> _PlanningInput:
+    reaches = {site.site_id: find_reach(site, groups, open_sites) for site in sites}
+    return _PlanningInput(state, tuple(sites), plan_of_study(groups, open_sites), reaches)
