@@ -18,7 +18,8 @@ _TAKEOVER_TIMEOUT_SECONDS = 25.0  # for the broker of a killed predecessor to sh
 _RECORDING_TIMEOUT_SECONDS = 180.0  # the recording is written when the broker ends
 # The quorum's voter is written down here and not on disk, so the same data start on any port. The session timeout
 # bounds a restart after SIGKILL (the old registration must expire: 3 s instead of 12 s); the small buffer of the
-# cleaner and the two threads of each kind save about 100 MB.
+# cleaner and the two threads of each kind save about 100 MB. Without the record that a controller would write for its
+# followers every half second, a broker at rest takes half as much CPU.
 _PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller}
@@ -38,6 +39,7 @@ share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
+metadata.max.idle.interval.ms=0
 log.cleaner.dedupe.buffer.size=4194304
 num.network.threads=2
 num.io.threads=2
