@@ -103,12 +103,18 @@ def new_files() -> set[str]:
 
 
 def copy_code(folder: Path) -> None:
-    """Copies the files of the checkout that are in the repository, or would be after `git add`."""
+    """Copies the files that are in the repository, or would be after `git add`, and what is compiled of them."""
     list_command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(list_command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
         if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+            for file in (Path(name), *compiled_files(Path(name))):
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / file, folder / file)
+
+
+def compiled_files(module: Path) -> list[Path]:
+    """Returns what Python and pytest have compiled of a module of the checkout: it stays valid in a copy."""
+    return [path.relative_to(ROOT) for path in (ROOT / module.parent / "__pycache__").glob(f"{module.stem}.*.pyc")]
 
 
 def run_python(folder: Path, *arguments: str) -> str:
