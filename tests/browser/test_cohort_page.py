@@ -13,7 +13,7 @@ from services.analytics.figures.registry import FIGURES
 from shared.ui.static_folder import FOLDER
 from tests.browser.conftest import IMAGES
 from tests.browser.support.page_checks import check_on_desk_and_phone
-from tests.demo import SCREENING_DATA
+from tests.demo import SCREENING_DATA, Demo
 
 HTML = {"accept": "text/html"}
 DESKTOP_SIZE, PHONE_SIZE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -40,15 +40,16 @@ def open_tables(page: Page) -> None:
         page.locator(f"#{figure}-summary").click()
 
 
-def test_cohort_page_shows_its_figures_as_they_scroll_in_and_is_live(cohort: Page) -> None:
+def test_cohort_page_shows_its_figures_as_they_scroll_in_and_is_live(cohort: Page, demo: Demo) -> None:
     assert len(cohort.request.get(f"/analytics/studies/{STUDY_ID}", headers=HTML).body()) < 100_000
-    expect(cohort.locator("#headline [data-number=flow-enrolled]")).to_have_text("31")
+    flow = demo.figure("flow")  # other tests of this demo enroll too
+    expect(cohort.locator("#headline [data-number=flow-enrolled]")).to_have_text(str(flow["enrolled"]))
     expect(cohort.locator("#visit-adherence img")).to_have_count(1)
     load_figures(cohort)
     expect(cohort.locator("[data-preview]")).to_have_count(0)
     expect(cohort.locator("#state")).to_have_text("Live")
-    expect(cohort.locator("#flow [data-number=enrolled]")).to_have_text("31")
-    expect(cohort.locator("#flow figcaption")).to_contain_text("4 / 31 = 12.9 % (95 % CI 3.6–29.8)")
+    expect(cohort.locator("#flow [data-number=enrolled]")).to_have_text(str(flow["enrolled"]))
+    expect(cohort.locator("#flow figcaption")).to_contain_text(f"{flow['stereotactic']} / {flow['enrolled']} = ")
 
 
 TOUCHING_TEXTS = """svg => {
@@ -64,6 +65,7 @@ TOUCHING_TEXTS = """svg => {
 def test_link_and_caption_of_a_figure_are_copied(cohort: Page) -> None:
     cohort.context.grant_permissions(["clipboard-read", "clipboard-write"])
     copied = "navigator.clipboard.readText()"
+    enrolled = cohort.locator("#flow [data-number=enrolled]").inner_text()
     cohort.locator("#flow-copy-caption").click()
     expect(cohort.locator("#flow-copy-caption")).to_have_text("Caption copied")
     assert cohort.evaluate(copied) == cohort.locator("#flow-caption").text_content()
@@ -71,7 +73,7 @@ def test_link_and_caption_of_a_figure_are_copied(cohort: Page) -> None:
     expect(cohort.locator("#flow-copy-link")).to_have_text("Link copied")
     cohort.goto(cohort.evaluate(copied))
     expect(cohort.locator("figure")).to_have_count(1)
-    expect(cohort.locator("#flow [data-number=enrolled]")).to_have_text("31")
+    expect(cohort.locator("#flow [data-number=enrolled]")).to_have_text(enrolled)
     cohort.locator("#flow-question").click()
     expect(cohort.locator("#flow-definition p")).to_be_visible()
 
@@ -88,6 +90,7 @@ def test_slider_leads_to_a_data_cut_by_keyboard(cohort: Page) -> None:
     expect(cohort).to_have_url(f"/analytics/studies/{STUDY_ID}?at=cut%3Apaper")
     expect(cohort.locator("#state-at")).to_have_value("cut:paper")
     expect(cohort.locator("#flow [data-number=enrolled]")).to_have_text("31")
+    expect(cohort.locator("#flow figcaption")).to_contain_text("4 / 31 = 12.9 % (95 % CI 3.6–29.8)")
 
 
 def test_texts_of_a_picture_do_not_touch(cohort: Page) -> None:
