@@ -19,7 +19,6 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadScopeScheduling
 
 from infra.local.kafka import LocalKafka, install_kafka
 from infra.local.kafka_home import KAFKA_VERSION
@@ -33,8 +32,9 @@ from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.postgres.migrations import Migrations, migrate
 from shared.postgres.tenancy import open_pool
 from shared.runtime.service_process import EVENT_STORE
+from tests.scheduling import FolderScheduling
 
-pytest.register_assert_rewrite("shared.testing")
+pytest.register_assert_rewrite("shared.testing", "tests.browser.support")
 # The time of an example depends on the machine and is not promised. `make test-unit` tries fewer examples.
 settings.register_profile("quartal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("quartal"), max_examples=25)
@@ -47,20 +47,8 @@ MIGRATIONS: Mapping[str, Sequence[Migrations]] = {service.name: service.migratio
 PASSWORDS = {role: secrets.token_urlsafe(12) for role in ROLES}
 
 
-FOLDERS_OF_ONE_PROCESS = ("tests/api", "tests/architecture")
-"""Folders whose files share an expensive resource: a demo, or the syntax trees of all files."""
-
-
-class PerFileScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
-    """Distributes tests file by file, but keeps those of some folders together in one process."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return next((folder for folder in FOLDERS_OF_ONE_PROCESS if file.startswith(f"{folder}/")), file)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> PerFileScheduling:
-    return PerFileScheduling(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:
+    return FolderScheduling(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import SITE_ID, STUDY_ID
+from tests.browser.support.page_checks import Violations
+from tests.browser.support.page_checks import find_violations as find_violations_of
 from tests.demo import SAME_ORIGIN_HEADERS, Demo, open_demo
 
-pytest.register_assert_rewrite("tests.browser.support")
 expect.set_options(timeout=30_000)  # a page shows a fact when analytics has applied it
 ARGUMENTS = [
     "--headless",
@@ -90,11 +90,7 @@ def cohort(signed_in: Page) -> Page:
 
 
 @pytest.fixture
-def find_violations(page: Page) -> Callable[[], list[tuple[str, list[str]]]]:
+def find_violations(page: Page) -> Callable[[], Violations]:
     """Violations that axe reports on the current page: the rule, and the elements that break it."""
 
-    def find() -> list[tuple[str, list[str]]]:
-        answer = Axe().run(page).response
-        return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in answer["violations"]]
-
-    return find
+    return lambda: find_violations_of(page)
