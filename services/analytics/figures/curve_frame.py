@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from services.analytics.charts.axes import LinearScale
 from services.analytics.charts.svg import (
     AttributeValue,
     Element,
+    corner_path,
     element,
     grid_line,
     line,
@@ -32,6 +34,8 @@ MOST_BANDS, MOST_WHOLE_TABLES = 3, 4
 _ROW_HEIGHT, _LEGEND_ROW = 17, 20
 _MOST_TICKS, _MONTHS_APART = 9, (1, 2, 3, 6, 12, 24, 60, 120)
 _MARK, _LEAST_MARK_DISTANCE = 4.0, 2.0
+_LEAST_STEP = 0.75
+"""Pixels by which a corner of a curve lies apart from the one before: nobody sees less, in print either."""
 _STYLES = (
     (ACCENT, "accent", "none"),
     (SECOND, "second", "7 3"),
@@ -40,6 +44,8 @@ _STYLES = (
 )
 """Colors with a dash each, so that curves are told apart in black and white too."""
 
+Corner = TypeVar("Corner", bound=tuple[float, ...])
+"""Coordinates of a corner of one curve, or of several with one x."""
 NumbersByDay = list[tuple[float, str]]
 """Numbers below the axis, with the days that they stand under."""
 
@@ -169,11 +175,21 @@ def draw_key(marks: CurveMarks, last_day: float) -> Iterator[Element]:
 
 def draw_steps(points: Sequence[tuple[float, float]], thin_from: float, style: LineStyle) -> Iterator[Element]:
     """Yields a curve of steps, which is thin to the right of the x coordinate `thin_from`."""
+    points = keep_visible_steps(points)
     end, before = points[-1][0], [point for point in points if point[0] <= thin_from]
     yield line(step_path(before, min(end, thin_from)), **style.stroke(stroke_width=2))
     if thin_from < end:
         after = [(thin_from, before[-1][1]), *points[len(before) :]]
         yield line(step_path(after, end), **style.stroke(stroke_width=0.75))
+
+
+def keep_visible_steps(points: Sequence[Corner]) -> list[Corner]:
+    """Returns the points without those within `_LEAST_STEP` of the last one kept; the first and the last stay."""
+    kept = list(points[:1])
+    for point in points[1:-1]:
+        if any(abs(value - before) >= _LEAST_STEP for value, before in zip(point, kept[-1], strict=True)):
+            kept.append(point)
+    return [*kept, *points[1:][-1:]]
 
 
 def draw_nobody(axes: CurveAxes) -> Element:
@@ -185,11 +201,11 @@ def band_path(limits: Sequence[tuple[float, float, float]], end: float) -> str:
     """Returns the outline of a band of (x, lower y, upper y) that ends at x = `end`; an empty text without one."""
     if all(lower == upper for _, lower, upper in limits):
         return ""
-    upper_edge = step_path([(x, upper) for x, _, upper in limits], end)
-    corners = [f"V{svg_number(limits[-1][1])}"]
-    for (x, lower, _), (_, before, _) in zip(reversed(limits), reversed([limits[0], *limits[:-1]]), strict=True):
-        corners.append(f"H{svg_number(x)}V{svg_number(before)}" if before != lower else f"H{svg_number(x)}")
-    return f"{upper_edge}{''.join(corners)}Z"
+    limits = keep_visible_steps(limits)
+    upper_edge = [(x, upper) for x, _, upper in limits]
+    lower_edge = [(x, lower) for (x, _, _), (_, lower, _) in zip(limits, [limits[0], *limits[:-1]], strict=True)]
+    ends = [(end, limits[-1][2]), (end, limits[-1][1])]
+    return f"{corner_path([*upper_edge, *ends, *reversed(lower_edge)])}Z"
 
 
 def censor_marks(points: Sequence[tuple[float, float]]) -> str:

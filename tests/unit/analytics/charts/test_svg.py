@@ -35,3 +35,20 @@ def test_svg_numbers_are_rounded_to_two_decimals(value: float) -> None:
     assert re.fullmatch(r"-?\d+(\.\d{1,2})?", written)
     assert written != "-0"
     assert float(written) == pytest.approx(value, abs=0.00501)
+
+
+def follow(path: str) -> list[tuple[float, float]]:
+    """Returns the places after each step of a path of level and upright steps."""
+    x, y = map(float, path.partition("M")[2].partition("h")[0].partition("v")[0].split())
+    places = [(x, y)]
+    for direction, number in re.findall(r"([hv])(-?[\d.]+)", path):
+        x, y = (x + float(number), y) if direction == "h" else (x, y + float(number))
+        places.append((x, y))
+    return places
+
+
+@given(st.lists(st.tuples(st.floats(0, 640), st.floats(0, 400)), min_size=1, max_size=60), st.floats(0, 640))
+def test_path_of_steps_passes_through_every_corner(points: list[tuple[float, float]], until: float) -> None:
+    places = follow(svg.step_path(points, until))
+    for corner in [*points, (until, points[-1][1])]:
+        assert any(place == pytest.approx(corner, abs=0.006) for place in places)
