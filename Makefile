@@ -15,7 +15,7 @@ demo: servers
 test: $(DEV) servers chromium
 	@exec sh infra/ci/test.sh
 
-# Without servers, and with fewer examples of the property tests than `make test`.
+# Without servers.
 test-unit: $(DEV)
 	$(PY) -m pytest tests/unit tests/contracts tests/architecture -n 2 --dist worksteal --hypothesis-profile=quick \
 		-p no:playwright -p no:schemathesis

@@ -37,7 +37,6 @@ from tests.scheduling import FolderScheduling
 pytest.register_assert_rewrite("shared.testing", "tests.browser.support")
 # The time of an example depends on the machine and is not promised. `make test-unit` tries fewer examples.
 settings.register_profile("quartal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", settings.get_profile("quartal"), max_examples=25)
 settings.register_profile("quick", settings.get_profile("quartal"), max_examples=15)
 settings.load_profile("quartal")
 

@@ -14,4 +14,4 @@ else
     echo "Browser tests are skipped: there is no Chromium here (as root, make chromium installs Debian's)."
     set -- --ignore=tests/browser -n 3 "$@"
 fi
-$PY -m pytest tests --hypothesis-profile=ci --dist loadscope --no-loadscope-reorder --durations=20 "$@"
+$PY -m pytest tests --hypothesis-profile=quick --dist loadscope --no-loadscope-reorder --durations=20 "$@"

@@ -24,8 +24,8 @@ async def study(analytics_database: Database, study_id: str) -> RemindedStudy:
 
 
 async def overview(study: RemindedStudy) -> StudyOverview:
-    [found] = [known for known in await study.worker.studies() if known.study_id == study.study_id]
-    return found
+    studies = {row.study_id: row for row in await study.worker.studies()}
+    return studies[study.study_id]
 
 
 async def is_idle(study: RemindedStudy) -> bool:

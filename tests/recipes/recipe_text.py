@@ -133,5 +133,13 @@ def run_python(folder: Path, *arguments: str) -> str:
 
 
 def assert_tests_pass(folder: Path, *arguments: str) -> None:
-    """Runs pytest in a copy of the code."""
-    run_python(folder, "-m", "pytest", "-q", *(f"-pno:{name}" for name in _PLUGINS_OF_OTHER_TESTS), *arguments)
+    """Runs pytest in a copy of the code, with as many examples of properties as in every run of all tests."""
+    run_python(
+        folder,
+        "-m",
+        "pytest",
+        "-q",
+        "--hypothesis-profile=quick",
+        *(f"-pno:{name}" for name in _PLUGINS_OF_OTHER_TESTS),
+        *arguments,
+    )

@@ -6,10 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
 from pydantic_core import to_json
 
 from services.analytics.derivation.rows import NEVER
@@ -76,11 +75,11 @@ class SiteDay:
     seen_until: date | None = None
 
 
-async def list_studies(pool: asyncpg.Pool[Any]) -> list[StudyOverview]:
+async def list_studies(connection: PooledConnection) -> list[StudyOverview]:
     """Returns the studies with derived rows, as the system sees them."""
     return [
         StudyOverview(study_id, DerivationState(*state), has_subscribers)
-        for study_id, *state, has_subscribers in await pool.fetch(SQL["studies"])
+        for study_id, *state, has_subscribers in await connection.fetch(SQL["studies"])
     ]
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from typing import Any
-
-import asyncpg
 
 from services.analytics.reminders.currency import Obstacle
 from services.analytics.reminders.repository import SQL
@@ -18,9 +15,9 @@ async def store_status(connection: PooledConnection, study_id: str, obstacles: C
     await connection.execute(SQL["store_status"], study_id, list(obstacles))
 
 
-async def store_signs_of_life(pool: asyncpg.Pool[Any], study_ids: Sequence[str]) -> None:
+async def store_signs_of_life(connection: PooledConnection, study_ids: Sequence[str]) -> None:
     """Stores the sign of life of the worker in studies of which it stored one before, and whose digests do not wait."""
-    await pool.execute(SQL["store_signs_of_life"], study_ids)
+    await connection.execute(SQL["store_signs_of_life"], study_ids)
 
 
 async def count_outcomes(connection: PooledConnection, study_id: str, *, sent: int, failed: int) -> None:

@@ -78,7 +78,8 @@ class ReminderWorker:
 
     async def studies(self) -> list[StudyOverview]:
         """Returns the studies with derived rows."""
-        return await repository.list_studies(self._pool)
+        async with self._pool.acquire() as connection:
+            return await repository.list_studies(connection)
 
     def is_idle(self, overview: StudyOverview) -> bool:
         """Returns whether a tick would change nothing: nobody receives digests, and the plan's input is as it was."""
@@ -93,7 +94,8 @@ class ReminderWorker:
 
     async def pass_over(self, study_ids: Sequence[str]) -> None:
         """Stores the sign of life of studies that need no tick."""
-        await status.store_signs_of_life(self._pool, study_ids)
+        async with self._pool.acquire() as connection:
+            await status.store_signs_of_life(connection, study_ids)
 
     async def is_confirmed(self) -> bool:
         """Returns whether the database was compared with what was published: otherwise every tick says so."""

@@ -51,4 +51,4 @@ def follow(path: str) -> list[tuple[float, float]]:
 def test_path_of_steps_passes_through_every_corner(points: list[tuple[float, float]], until: float) -> None:
     places = follow(svg.step_path(points, until))
     for corner in [*points, (until, points[-1][1])]:
-        assert any(place == pytest.approx(corner, abs=0.006) for place in places)
+        assert any(passed == pytest.approx(corner, abs=0.006) for passed in places)

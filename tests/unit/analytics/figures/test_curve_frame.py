@@ -19,7 +19,7 @@ lengths = st.lists(st.tuples(st.floats(0, 3), st.floats(0, 3)), min_size=1, max_
 
 
 def corners(steps: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    return [(x, y) for x, y in accumulate(steps, lambda place, step: (place[0] + step[0], place[1] + step[1]))]
+    return [(x, y) for x, y in accumulate(steps, lambda corner, step: (corner[0] + step[0], corner[1] + step[1]))]
 
 
 def height(points: list[tuple[float, float]], x: float) -> float:
@@ -30,18 +30,18 @@ def height(points: list[tuple[float, float]], x: float) -> float:
 @given(lengths)
 def test_curve_that_is_drawn_is_nowhere_further_away_than_nobody_sees(steps: list[tuple[float, float]]) -> None:
     points = corners(steps)
-    kept = keep_visible_steps(points)
+    visible = keep_visible_steps(points)
     for x, _ in points:
-        nearby = [height(kept, max(points[0][0], x + shift)) for shift in (-LEAST_STEP, 0, LEAST_STEP)]
+        nearby = [height(visible, max(points[0][0], x + shift)) for shift in (-LEAST_STEP, 0, LEAST_STEP)]
         assert min(nearby) - LEAST_STEP <= height(points, x) <= max(nearby) + LEAST_STEP
 
 
 @given(lengths)
 def test_first_and_last_corner_are_drawn_and_others_lie_apart(steps: list[tuple[float, float]]) -> None:
     points = corners(steps)
-    kept = keep_visible_steps(points)
-    assert (kept[0], kept[-1]) == (points[0], points[-1])
-    inner = kept[:-1]
+    visible = keep_visible_steps(points)
+    assert (visible[0], visible[-1]) == (points[0], points[-1])
+    inner = visible[:-1]
     assert all(
         max(abs(x - before_x), abs(y - before_y)) >= LEAST_STEP for (before_x, before_y), (x, y) in pairwise(inner)
     )
