@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -89,7 +90,7 @@ async def _run_stack(
     folder: DataFolder, commands: Mapping[str, Sequence[str]], while_running: Step, environment: Mapping[str, str]
 ) -> None:
     await _wait_for_free_port(configured_port())
-    stack = Stack(folder, configured_port(), environment, typer.echo)
+    stack = Stack(folder, configured_port(), environment, print_line)
     await run_stack(stack, commands, _print_change, prepare=_migrate_databases, while_running=while_running)
 
 
@@ -124,7 +125,15 @@ def _is_ours(setting: str) -> bool:
 
 def _print_change(change: StateChange) -> None:
     if change.state in ("exited", "killed"):
-        typer.echo(str(change))
+        print_line(str(change))
+
+
+def print_line(line: str) -> None:
+    """Prints a line; none any more when the terminal was closed, since the services must end in order then."""
+    try:
+        typer.echo(line)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _report_ready(stack: Stack) -> None:
