@@ -184,12 +184,12 @@ def draw_steps(points: Sequence[tuple[float, float]], thin_from: float, style: L
 
 
 def keep_visible_steps(points: Sequence[Corner]) -> list[Corner]:
-    """Returns the points without those within `_LEAST_STEP` of the last one kept; the first and the last stay."""
-    kept = list(points[:1])
+    """Returns the points without those within `_LEAST_STEP` of the last one drawn; the first and the last stay."""
+    visible = list(points[:1])
     for point in points[1:-1]:
-        if any(abs(value - before) >= _LEAST_STEP for value, before in zip(point, kept[-1], strict=True)):
-            kept.append(point)
-    return [*kept, *points[1:][-1:]]
+        if any(abs(value - before) >= _LEAST_STEP for value, before in zip(point, visible[-1], strict=True)):
+            visible.append(point)
+    return [*visible, *points[1:][-1:]]
 
 
 def draw_nobody(axes: CurveAxes) -> Element:
