@@ -9,16 +9,14 @@ from xdist.scheduler import LoadScopeScheduling
 FOLDERS_OF_ONE_PROCESS = ("tests/api", "tests/architecture")
 """Folders whose files share an expensive resource: a demo, or the syntax trees of all files."""
 BROWSER_FOLDER = "tests/browser/"
-BROWSER_PROCESSES = 2
 LONG_FILES = ("tests/two_years/test_two_years.py", "tests/browser/test_whole_life.py")
 """Files that would end last if they were not among the first."""
 
 
 class FolderScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
-    """Distributes tests, those in a browser to processes of their own: Playwright's loop and pytest-asyncio's cannot
-    share a process.
+    """Distributes tests, those in a browser to the first process: Playwright's loop and pytest-asyncio's share none.
 
-    These are the first processes; all, if there are no other tests.
+    Every process runs tests in a browser if there are no others.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -49,5 +47,4 @@ class FolderScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has n
         if len(kinds) < 2:
             return True in kinds
         assert self.numnodes > 1, "Tests in a browser and others need two processes: choose one of them, or -n 2."
-        count = min(BROWSER_PROCESSES, self.numnodes - 1)
-        return node.gateway.id in {f"gw{number}" for number in range(count)}
+        return bool(node.gateway.id == "gw0")

@@ -86,7 +86,7 @@ def test_files_of_a_folder_with_a_demo_stay_in_one_process() -> None:
 
 
 def test_long_files_are_among_the_first() -> None:
-    firsts = {tests[0].partition("::")[0] for tests in run([*BROWSER, *OTHERS], 5) if tests}
+    firsts = {tests[0].partition("::")[0] for tests in run([*BROWSER, *OTHERS], 4) if tests}
     assert {"tests/browser/test_whole_life.py", "tests/two_years/test_two_years.py"} <= firsts
 
 
