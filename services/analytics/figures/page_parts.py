@@ -18,8 +18,6 @@ from shared.ui.navigation import Link, NavLink
 from shared.ui.pages import MAX_TABLE_ROWS
 
 FILE_KINDS = {".json": "Numbers", ".csv": "Table", ".svg": "Picture", ".png": "Picture"}
-WHOLE_FIGURES = 2
-"""Figures at the top of the cohort page that are whole at once; the others are previews until they scroll into view."""
 _SIZE = re.compile(r'<svg [^>]*?width="([0-9]+)[0-9.]*" height="([0-9]+)[0-9.]*"')
 
 
@@ -86,9 +84,12 @@ class HeadlinePart:
 
 
 def with_previews(parts: Sequence[FigurePart]) -> list[FigurePart]:
-    """Returns the parts of a page: all but the first few, and those of whose rows a page was chosen, as previews."""
+    """Returns the parts of a page: all but the first, and those of whose rows a page was chosen, as previews.
+
+    The first figure, the flow, is as small for a large study as for a small one.
+    """
     return [
-        replace(part, is_whole=number < WHOLE_FIGURES or (part.row_pages is not None and part.row_pages.is_chosen))
+        replace(part, is_whole=number == 0 or (part.row_pages is not None and part.row_pages.is_chosen))
         for number, part in enumerate(parts)
     ]
 
