@@ -18,8 +18,9 @@ from shared.testing.hostile_bodies import BATCH_BODIES, FACT_BODIES, encode_json
 from tests.api.support.study import ROME_USER, StudyUnderTest, body, open_study, wait_until
 from tests.demo import Demo
 
-MAX_WAIT_SECONDS = 1.5
-"""On a machine that runs other tests too: what blocked a service did so for many seconds."""
+MAX_WAIT_SECONDS = 0.5
+"""Beyond what the machine itself delays; docs/performance.md has what a quiet one measures."""
+_PAUSE_SECONDS = 0.002
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 
@@ -40,14 +41,24 @@ class HealthProber:
     def __init__(self, demo: Demo) -> None:
         self._demo, self._stopped = demo, threading.Event()
         self.waits: list[float] = []
+        self._late_wakes: list[float] = []
+
+    def longest_wait(self) -> float:
+        """Returns the longest wait in seconds, less the delays of the machine.
+
+        A request wakes the server and then the client, each as late as the client was woken from a pause at worst.
+        """
+        return max(self.waits) - 2 * max(self._late_wakes)
 
     def probe(self) -> None:
         with httpx.Client(base_url=self._demo.url, timeout=60, trust_env=False) as http:
             while not self._stopped.is_set():
                 started_at = time.monotonic()
                 assert http.get("/health/live").status_code == 200
-                self.waits.append(time.monotonic() - started_at)
-                time.sleep(0.002)
+                answered_at = time.monotonic()
+                self.waits.append(answered_at - started_at)
+                time.sleep(_PAUSE_SECONDS)
+                self._late_wakes.append(time.monotonic() - answered_at - _PAUSE_SECONDS)
 
     @contextmanager
     def probing(self) -> Iterator[None]:
@@ -80,7 +91,7 @@ def test_costly_request_bodies_do_not_delay_other_callers(
     for response in responses:
         assert response.status_code in (200, 400, 422), response.text[:500]
         assert response.status_code == 200 or len(response.content) < 100_000
-    assert max(prober.waits) < MAX_WAIT_SECONDS
+    assert prober.longest_wait() < MAX_WAIT_SECONDS
 
 
 def test_unauthorized_request_is_refused_before_its_body_is_parsed(study: StudyUnderTest, participant_id: str) -> None:
@@ -203,7 +214,7 @@ def test_reading_a_participant_with_many_facts_does_not_delay_others(study: Stud
         history = study.get(f"participants/{participant_id}/history")
     assert len(participant.json()["facts"]) >= MANY_FACTS
     assert len(history.json()["events"]) >= MANY_FACTS
-    assert max(prober.waits) < MAX_WAIT_SECONDS
+    assert prober.longest_wait() < MAX_WAIT_SECONDS
 
 
 def test_search_for_many_words_does_not_delay_others(study: StudyUnderTest) -> None:
@@ -216,4 +227,4 @@ def test_search_for_many_words_does_not_delay_others(study: StudyUnderTest) -> N
                 ]
                 == []
             )
-    assert max(prober.waits) < MAX_WAIT_SECONDS
+    assert prober.longest_wait() < MAX_WAIT_SECONDS
