@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from errno import EIO
 
 import httpx
 import typer
@@ -129,10 +130,12 @@ def _print_change(change: StateChange) -> None:
 
 
 def print_line(line: str) -> None:
-    """Prints a line; none any more when the terminal was closed, since the services must end in order then."""
+    """Prints a line. After the terminal was closed it prints nothing, since the services must end in order."""
     try:
         typer.echo(line)
-    except OSError:
+    except OSError as error:
+        if error.errno != EIO:
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
