@@ -25,7 +25,7 @@ _PIP = (
     "--no-compile",  # pip compiles in one process
 )
 _PACKAGE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[^]]*\])?==", re.MULTILINE)
-_RARELY_IMPORTED = re.compile(r"[/\\](tests|pip|setuptools|mypy|mypyc|lexers)[/\\]")  # a third of all files
+_RARELY_IMPORTED = r".*[/\\](tests|pip|setuptools|mypy|mypyc|lexers)[/\\]"  # a third of all code
 _PROGRESS_PREFIXES = ("Collecting ", "Requirement already satisfied")
 _MAX_LINES = 2_000
 
@@ -43,8 +43,9 @@ def install_packages(lock: Path) -> int:
             fetched += line.startswith(_PROGRESS_PREFIXES)
             _print_progress(line, fetched, total)
     if not pip.returncode:
-        # quiet, for some packages have files for other Pythons
-        compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0, rx=_RARELY_IMPORTED)
+        packages = sysconfig.get_path("purelib")
+        skipped = re.compile(re.escape(packages) + _RARELY_IMPORTED)
+        compile_dir(packages, quiet=2, workers=0, rx=skipped)  # quiet: some packages have files for other Pythons
     else:
         _write("".join(lines))
         _write(f"The packages of {lock} were not installed; the output of pip above says why.\n")
