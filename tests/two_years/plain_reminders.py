@@ -133,7 +133,8 @@ def digest_is_due(site: PlainSite, plans: PlansKnown, now: datetime) -> bool:
     return in_window and is_working_day(site.country, day)
 
 
-def steps_of(visit: PlainVisit, plan: PlainPlan) -> list[PlainStep]:
+@cache
+def steps_of(visit: PlainVisit, plan: PlainPlan) -> Sequence[PlainStep]:
     """Returns the steps of a visit in the order of the table."""
     steps = [("open", visit.opens, OF_THE_SITE), ("target", visit.target, OF_THE_SITE)]
     has_overdue = visit.closes < visit.slot_ends

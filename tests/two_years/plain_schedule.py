@@ -9,6 +9,7 @@ from calendar import monthrange
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from tests.two_years.history import (
@@ -55,7 +56,7 @@ class PlansKnown:
     """The plan of the opened study and the amendments that are recorded by an instant."""
 
     opened: PlainPlan
-    amendments: Sequence[PlanAmendment]
+    amendments: tuple[PlanAmendment, ...]
 
     def on(self, day: date) -> PlainPlan:
         """Returns the plan in force: of the last amendment that takes effect on or before the day."""
@@ -126,6 +127,7 @@ def _names_course(fact: PlainFact | None) -> str | None:
             return None
 
 
+@cache
 def months_later(day: date, months: int) -> date:
     """Returns the same day of the month so many months later, or the last day of a shorter month."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
@@ -134,7 +136,7 @@ def months_later(day: date, months: int) -> date:
 
 def known_plans(study: RecordedStudy, now: datetime) -> PlansKnown:
     return PlansKnown(
-        opened=study.plan, amendments=[amendment for amendment in study.amendments if amendment.at <= now]
+        opened=study.plan, amendments=tuple(amendment for amendment in study.amendments if amendment.at <= now)
     )
 
 
@@ -161,7 +163,8 @@ def plan_visits(plans: PlansKnown, target_of: Callable[[int], date]) -> list[Pla
     return visits
 
 
-def visits_from(plans: PlansKnown, anchor: date, later_ends: Iterable[date] = ()) -> list[PlainVisit]:
+@cache
+def visits_from(plans: PlansKnown, anchor: date, later_ends: tuple[date, ...] = ()) -> Sequence[PlainVisit]:
     """Returns the visits of an anchor. Each later end of a course moves those that have not opened by then; V12."""
     every = plans.opened.every_months
     targets = {number: months_later(anchor, every * number) for number in range(1, plans.last_number + 2)}
@@ -182,7 +185,7 @@ def schedules(plans: PlansKnown, participant: ParticipantKnown) -> list[PlainSch
     anchor = ends.get(INDEX_COURSE)
     if anchor is None:
         return []
-    later = [end for name, end in ends.items() if name != INDEX_COURSE and end >= anchor]
+    later = tuple(end for name, end in ends.items() if name != INDEX_COURSE and end >= anchor)
     visits = visits_from(plans, anchor, later if policy == "latest" else ())
     return [PlainSchedule(name=OF_THE_INDEX_COURSE, anchor=anchor, visits=visits)]
 
