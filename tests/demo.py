@@ -48,6 +48,7 @@ class Demo:
     port: int
     process: subprocess.Popen[bytes] | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -66,7 +67,7 @@ class Demo:
         log_offset = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log_file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "infra.cli", "demo"],
+                [sys.executable, "-m", "infra.cli", "demo", *self.options],
                 cwd=CHECKOUT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -126,8 +127,12 @@ def create_demo(**settings: str) -> Demo:
 
 @contextmanager
 def open_demo() -> Iterator[Demo]:
-    """Runs a demo for the tests of a folder, which add to it and leave it running."""
+    """Runs a demo for the tests of a folder, which add to it and leave it running.
+
+    Its simulated study grows slowly: each fact takes processor time from the tests.
+    """
     running = create_demo(QUARTAL_ADMINISTRATORS=f"{DEFAULTS['QUARTAL_ADMINISTRATORS']},{OPENER}")
+    running.options = ("--facts-per-second", "0.05")
     try:
         running.start()
         yield running

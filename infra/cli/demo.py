@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from itertools import groupby
+from typing import Annotated
 
 import httpx
 import typer
@@ -38,14 +39,19 @@ OPENING_FACT_COUNT = 2 + len(SITES) + len(default_grants(LIVE_STUDY, [site.site_
 GENERATION_SIZE = "200"  # participants, who fill the accrual period once
 
 
-def command() -> None:
+def command(
+    facts_per_second: Annotated[
+        float, typer.Option(min=0.01, max=100, help="How many facts of the simulated study are recorded in a second.")
+    ] = 1.0,
+) -> None:
     """Start everything with the reference study and a simulated study, and run until Ctrl-C."""
     if os.environ.get("QUARTAL_OIDC_ISSUER"):
         typer.echo("The demo signs people in by its links. Unset QUARTAL_OIDC_ISSUER, or start `quartal up`.", err=True)
         raise typer.Exit(2)
     progress_file = str(data_folder().path / "simulated.json")
+    pace = ("--rate", str(facts_per_second))
     simulator = python_module(
-        "infra.simulator", "--participants", GENERATION_SIZE, "--endless", "--progress", progress_file
+        "infra.simulator", "--participants", GENERATION_SIZE, "--endless", *pace, "--progress", progress_file
     )
     defaults = {**up.DEFAULTS, "QUARTAL_ADMINISTRATORS": DEMO_ADMINISTRATORS, "QUARTAL_CLOCK": DEMO_CLOCK}
     up.start({**up.COMMANDS, "simulator": simulator}, _load_demo, defaults)
