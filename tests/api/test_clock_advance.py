@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,12 @@ from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as followup
 from tests.api.support.clock import write_days
 from tests.api.support.study import StudyUnderTest, find_event_id, open_study
-from tests.demo import CHECKOUT, Demo
+from tests.demo import Demo
+from tests.quartal_command import run_quartal
 
 
 def advance(demo: Demo, study_id: str, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "infra.cli", "clock", "advance", "--study", study_id, *options]
-    environment = {**demo.environment, **settings}
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environment, timeout=60
-    )
+    return run_quartal(["clock", "advance", "--study", study_id, *options], {**demo.environment, **settings})
 
 
 def timeline(study: StudyUnderTest, participant_id: str) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import subprocess
-import sys
 import time
 from itertools import product
 from statistics import median
@@ -21,7 +19,8 @@ from infra.reference.study import FROZEN_TODAY, OPENING_DATA, SITE_ID, STUDY_ID
 from services.analytics.figures.registry import FIGURES
 from shared.kernel.fact import Role
 from tests.chaos.support.processes import wait_until
-from tests.demo import CHECKOUT, SCREENING_DATA, Demo
+from tests.demo import SCREENING_DATA, Demo
+from tests.quartal_command import run_quartal
 
 ENROLLMENT, ANALYTICS = f"/enrollment/v1/studies/{STUDY_ID}", f"/analytics/v1/studies/{STUDY_ID}"
 TIMEOUT_SECONDS = 20.0  # seconds until a promise counts as broken
@@ -36,15 +35,8 @@ def screen_participant(demo: Demo, key: str | None = None) -> dict[str, Any]:
     return dict(response.json())
 
 
-def run_cli(demo: Demo, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "infra.cli", *arguments]
-    return subprocess.run(
-        command, cwd=CHECKOUT, env=demo.environment, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
 def cli_output(demo: Demo, *arguments: str) -> str:
-    result = run_cli(demo, *arguments)
+    result = run_quartal(arguments, demo.environment)
     assert result.returncode == 0, result.stderr or result.stdout
     return result.stdout
 
@@ -185,14 +177,14 @@ def test_token_for_an_unknown_scope_is_refused_and_records_nothing(
     demo: Demo, options: tuple[str, ...], message: str
 ) -> None:
     fact_count = count_study_facts(demo)
-    result = run_cli(demo, "token", *options)
+    result = run_quartal(["token", *options], demo.environment)
     assert (result.returncode, result.stdout) == (2, "")
     assert message in result.stderr
     assert count_study_facts(demo) == fact_count
 
 
 def test_resync_is_refused_while_a_worker_publishes(demo: Demo) -> None:
-    result = run_cli(demo, "relay", "resync", "--service", "enrollment", "--yes")
+    result = run_quartal(["relay", "resync", "--service", "enrollment", "--yes"], demo.environment)
     assert (result.returncode, result.stdout) == (1, "")
     assert "a worker publishes now" in result.stderr
 
@@ -213,7 +205,7 @@ def count_study_facts(demo: Demo) -> int:
 
 def test_second_demo_on_the_same_data_is_refused_and_leaves_the_first_running(demo: Demo) -> None:
     assert demo.process
-    second = run_cli(Demo(demo.data, free_port()), "demo")
+    second = run_quartal(["demo"], Demo(demo.data, free_port()).environment)
     assert second.returncode == 1
     assert second.stderr == (
         f"{demo.data} is in use by a running Quartal (process {demo.process.pid} at {demo.url}). "

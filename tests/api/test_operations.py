@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,8 +19,9 @@ from shared.testing.builders.follow_up_facts import follow_up_recorded
 from shared.testing.builders.participant_history import participant_stream
 from tests.api.support.study import ALL_USERS, StudyUnderTest, open_study
 from tests.chaos.support.processes import wait_until
-from tests.demo import CHECKOUT, Demo
+from tests.demo import Demo
 from tests.integration.support.publisher import publish_events
+from tests.quartal_command import run_quartal
 
 TIMEOUT_SECONDS = 30.0  # seconds until a promise counts as broken
 CONSUMERS = ("toxicity", "followup", "analytics")
@@ -57,10 +57,7 @@ def read_metric(study: StudyUnderTest, name: str, path: str = "/metrics", /, **l
 
 
 def run_parked_command(demo: Demo, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "infra.cli", "parked", *arguments]
-    return subprocess.run(
-        command, cwd=CHECKOUT, env=demo.environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    return run_quartal(["parked", *arguments], demo.environment)
 
 
 def parked_subjects(demo: Demo, source: str) -> set[tuple[str, ...]]:

@@ -34,6 +34,7 @@ from tests.integration.support.analytics_database import (
     stream_states,
 )
 from tests.polling import wait_until
+from tests.quartal_command import run_quartal
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 TIMEOUT_SECONDS = 40.0  # seconds until a promise counts as broken
@@ -54,20 +55,7 @@ class CliTerminal:
     folder: Path
 
     async def run(self, *arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
-        return await asyncio.to_thread(self._run, arguments, answer)
-
-    def _run(self, arguments: Sequence[str], answer: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "infra.cli", "parked", *arguments]
-        return subprocess.run(
-            command,
-            cwd=ROOT,
-            env=self._environment,
-            input=answer,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
+        return await asyncio.to_thread(run_quartal, ["parked", *arguments], self._environment, answer)
 
     @property
     def _environment(self) -> dict[str, str]:

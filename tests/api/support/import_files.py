@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
+from tests import quartal_command
 from tests.api.support.study import StudyUnderTest, body
-from tests.demo import CHECKOUT, Demo
+from tests.demo import Demo
 
 ENROLLMENT_FACTS = (facts.participant_screened(), facts.consent_signed(), facts.participant_enrolled())
 TREATMENT_FACTS = (
@@ -38,16 +37,8 @@ class CommandResult:
 
 
 def run_quartal(demo: Demo, *arguments: str) -> CommandResult:
-    process = subprocess.run(
-        [sys.executable, "-m", "infra.cli", *arguments],
-        cwd=CHECKOUT,
-        env=demo.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return CommandResult(process.returncode, process.stdout, process.stderr)
+    command = quartal_command.run_quartal(arguments, demo.environment)
+    return CommandResult(command.returncode, command.stdout, command.stderr)
 
 
 def fact_line(fact: Fact, ref: str, **extra: Any) -> str:
