@@ -14,11 +14,13 @@ from shared.kernel.record import Record
 class SeriousEvent:
     """A serious adverse event after all reports of it, with the facts that give its grade and its outcome.
 
-    `report`: the first report; None where only later information is recorded. `grade`: the last that was stated.
+    `report`: the first report; None where only later information is recorded. `onset_source`: the last report that
+    states the onset. `grade`: the last that was stated.
     """
 
     grade_source: StatedFact[Fact]
     outcome_source: StatedFact[Fact] | None = None
+    onset_source: SeriousEventFact | None = None
     report: SeriousEventReported | None = None
     term: str | None = None
     grade: int | None = None
@@ -30,6 +32,7 @@ class SeriousEvent:
         """Adds what a report says; later reports replace what earlier ones said."""
         if isinstance(fact, SeriousEventReported):
             self.report = fact
+        self.onset_source = fact if fact.onset_on else self.onset_source
         self.term = fact.term or self.term
         self.attribution = fact.attribution or self.attribution
         if fact.grade is not None:

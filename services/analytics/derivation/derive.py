@@ -19,7 +19,7 @@ from services.analytics.derivation.subject import (
 from services.analytics.derivation.toxicity import dated_assessments, derive_assessments, derive_findings
 from services.analytics.derivation.treatment import derive_courses, derive_lines, derive_targets, target_versions
 
-DERIVATION_VERSION = 11
+DERIVATION_VERSION = 12
 """Raised whenever the same facts give other rows or data queries: then every participant is derived again.
 
 docs/architecture/analytics/derivation.md says how a test holds both together.

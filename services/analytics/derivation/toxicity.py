@@ -89,7 +89,7 @@ def derive_findings(participant: Participant, assessments: Sequence[DatedAssessm
         for finding in assessment.fact.findings:
             happened = day
             if finding.onset_on:
-                happened = _event_day(participant, finding.term, finding.onset_on, assessments[: assessment.number + 1])
+                happened = _event_day(participant, finding.term, finding.onset_on, assessment, assessments)
             relation = _relation(finding.attribution, happened.on, course_starts)
             yield FindingRow(
                 participant.participant_id,
@@ -106,17 +106,21 @@ def derive_findings(participant: Participant, assessments: Sequence[DatedAssessm
 
 
 def _event_day(
-    participant: Participant, term: str, onset_on: PartialDate, assessments: Sequence[DatedAssessment]
+    participant: Participant,
+    term: str,
+    onset_on: PartialDate,
+    assessment: DatedAssessment,
+    assessments: Sequence[DatedAssessment],
 ) -> AnalysisDay:
     """Returns the day of the onset if it lies after every earlier assessment that shows the term as less than severe.
 
-    `assessments`: the one that reports the onset, after the earlier ones. An onset is that of the term, which may have
-    become severe later; otherwise the day of the assessment counts.
+    `assessment`: the one that reports the onset; another of the same day is not earlier. `assessments`: all of them. An
+    onset is that of the term, which may have become severe later; otherwise the day of the assessment counts.
     """
-    *earlier_assessments, assessment = assessments
-    onset = impute_day(participant, assessment.fact, onset_on)
-    earlier = [other.day.on for other in earlier_assessments if other.shows_less_than_severe(term)]
-    is_plausible = onset.on <= assessment.day.on and all(day < onset.on for day in earlier)
+    onset, reported_on = impute_day(participant, assessment.fact, onset_on), assessment.day.on
+    is_plausible = onset.on <= reported_on and not any(
+        onset.on <= other.day.on < reported_on and other.shows_less_than_severe(term) for other in assessments
+    )
     return onset if is_plausible else assessment.day
 
 
@@ -138,12 +142,16 @@ def _finding_of_event(
 ) -> FindingRow | None:
     """Returns the finding of a serious adverse event on the day of its onset, with the highest grade that is known.
 
-    None for an event without a report, or after the withdrawal of consent.
+    The onset is the one that the site learned of last. None for an event without a report, or after the withdrawal of
+    consent.
     """
-    report = event.report
-    if report is None or participant.day(report) > participant.withdrawn_on:
+    report, source = event.report, event.onset_source
+    if report is None or source is None:
         return None
-    onset = analysis_day(participant, report)
+    is_own_day = source.happened_on == source.onset_on
+    onset = analysis_day(participant, source) if is_own_day else impute_day(participant, source, source.onset_on)
+    if onset.on > participant.withdrawn_on:
+        return None
     return FindingRow(
         participant_id=participant.participant_id,
         number=UNKNOWN_NUMBER,

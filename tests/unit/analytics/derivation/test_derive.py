@@ -28,6 +28,7 @@ from shared.testing.builders.toxicity_facts import (
     attributions,
     finding,
     serious_event_reported,
+    serious_event_resolved,
     serious_event_updated,
     toxicity_assessed,
 )
@@ -221,6 +222,33 @@ def test_serious_event_is_a_finding_on_its_onset_with_the_highest_grade_known() 
     updated = serious_event_updated("SAE1", aware_at="2024-05-01T00:00:00Z", grade=4)
     (row,) = rows_of(*TREATED, reported, updated).finding
     assert (row.number, row.grade, row.event_on, row.relation) == (-1, 4, day(50), "related")
+
+
+def test_onset_of_a_serious_event_is_the_one_that_was_learned_last() -> None:
+    reported = serious_event_reported("SAE1", "2024-04", aware_at="2024-04-20T00:00:00Z")
+    better = serious_event_updated("SAE1", aware_at="2024-05-01T00:00:00Z", onset_on="2024-04-02")
+    last = serious_event_resolved("SAE1", aware_at="2024-05-09T00:00:00Z", onset_on="2024-03-30")
+    for stated, expected in (
+        ((reported,), (date(2024, 4, 15), MONTH)),
+        ((better, reported), (date(2024, 4, 2), EXACT)),
+        ((last, better, reported), (date(2024, 3, 30), EXACT)),
+    ):
+        (row,) = rows_of(*TREATED, *stated).finding
+        assert (row.event_on, row.event_precision) == (row.assessed_on, row.assessed_precision) == expected
+
+
+def test_event_whose_better_onset_is_after_the_withdrawal_is_no_finding() -> None:
+    reported = serious_event_reported("SAE1", 50)
+    better = serious_event_updated("SAE1", aware_at="2024-05-01T00:00:00Z", onset_on=day(61).isoformat())
+    assert [row.event_on for row in rows_of(*TREATED, reported, better).finding] == [day(61)]
+    assert not rows_of(*TREATED, reported, better, facts.consent_withdrawn(60)).finding
+
+
+def test_assessment_of_the_same_day_is_no_earlier_one_that_rules_an_onset_out() -> None:
+    severe = toxicity_assessed(30, finding(grade=3, onset_on=day(25).isoformat()), checklist_complete=False)
+    for other in (toxicity_assessed(30), toxicity_assessed(30, finding(grade=1), checklist_complete=False)):
+        rows = rows_of(*TREATED, severe, other)
+        assert [row.event_on for row in rows.finding if row.grade == 3] == [day(25)]
 
 
 def test_assessment_has_the_dictionary_and_amendment_of_its_day() -> None:
