@@ -13,6 +13,7 @@ from typing import NamedTuple
 from services.analytics.cohort.episodes import EPISODE_CHANGES, EPISODE_ENDS, EPISODE_STARTS, EpisodeId, episode_of
 from services.analytics.cohort.vital_status import implies_alive, possible_after_withdrawal
 from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp
+from shared.contracts.serious_events import SeriousEventFact
 from shared.kernel.fact import Fact
 from shared.kernel.partial_date import PartialDate
 
@@ -53,8 +54,11 @@ def impute(partial_date: PartialDate, known_on: date) -> date:
 def latest_imputable_day(fact: Fact, known_on: date, withdrawn_on: date, died_on: date) -> date:
     """Returns the last day to impute: the withdrawal of consent and an exact death limit facts that cannot follow them.
 
-    `withdrawn_on`, `died_on`: `date.max` without one.
+    What a report of a serious event states happened by the day on which the site became aware of it. `withdrawn_on`,
+    `died_on`: `date.max` without one.
     """
+    if isinstance(fact, SeriousEventFact):
+        known_on = min(known_on, fact.aware_at.date())
     limit = known_on if possible_after_withdrawal(fact) else min(known_on, withdrawn_on)
     may_precede_death = fact.happened_on is not None and fact.happened_on.earliest <= died_on
     return min(limit, died_on) if may_precede_death and implies_alive(fact) else limit

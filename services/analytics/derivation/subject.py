@@ -51,7 +51,7 @@ def derive_subject(participant: Participant) -> SubjectRow:
     died = analysis_day(participant, death) if death and death.died_on else NO_DAY
     baseline = first(participant, BaselineRecorded)
     assessed = analysis_day(participant, baseline)
-    diagnosed = impute_day(participant, baseline, baseline.diagnosed_on) if baseline else NO_DAY
+    diagnosed = _diagnosis_day(participant, baseline, assessed.on) if baseline else NO_DAY
     return SubjectRow(
         participant_id=participant.participant_id,
         enrolling_site=screening.site_id if screening else "",
@@ -100,6 +100,12 @@ def derive_subject(participant: Participant) -> SubjectRow:
 def _screening(participant: Participant) -> ParticipantScreened | None:
     """Returns the earliest screening. One that is dated after a withdrawal has no day, but lists the participant."""
     return min(participant.record.facts_of(ParticipantScreened), key=participant.day, default=None)
+
+
+def _diagnosis_day(participant: Participant, baseline: BaselineRecorded, assessed_on: date) -> AnalysisDay:
+    """Returns the day of the diagnosis: if it is imputed, no day after the assessment that states it."""
+    imputed = impute_day(participant, baseline, baseline.diagnosed_on)
+    return imputed._replace(on=max(min(imputed.on, assessed_on), baseline.diagnosed_on.earliest))
 
 
 def _dead_from(death: ParticipantDied | None, died: AnalysisDay, alive: AnalysisDay) -> date:

@@ -113,7 +113,7 @@ def test_prescription_change_is_imputed_within_its_course(
 def test_systemic_therapy_and_serious_events_start_before_they_end() -> None:
     line = [facts.systemic_therapy_started("2024"), facts.systemic_therapy_stopped("2024-03-04")]
     serious = [
-        toxicity_facts.serious_event_reported(when="2024"),
+        toxicity_facts.serious_event_reported(when="2024", aware_at="2024-04-20T08:00:00+02:00"),
         toxicity_facts.serious_event_resolved(resolved_on="2024-04-04"),
     ]
     assert imputed_days([*ENROLLMENT, *line, *serious])[-4:] == ["2024-03-04", "2024-03-04", "2024-04-04", "2024-04-04"]

@@ -244,6 +244,26 @@ def test_event_whose_better_onset_is_after_the_withdrawal_is_no_finding() -> Non
     assert not rows_of(*TREATED, reported, better, facts.consent_withdrawn(60)).finding
 
 
+def test_partial_date_of_a_diagnosis_is_taken_for_no_day_after_the_assessment_that_states_it() -> None:
+    """The fifteenth of the month, or 1 July, may lie after the baseline, and even after treatment began."""
+    for assessed, diagnosed, expected in (
+        ("2024-02-05", "2024-02", date(2024, 2, 5)),
+        ("2024-02-20", "2024-02", date(2024, 2, 15)),
+        ("2024-02-05", "2024", date(2024, 2, 5)),
+        ("2024-02-05", "2023", date(2023, 7, 1)),
+        ("2024-02-05", "2024-03", date(2024, 3, 1)),  # no day of the month is before the assessment
+        ("2024-02-05", "2024-02-10", date(2024, 2, 10)),
+    ):
+        (row,) = rows_of(*TREATED, facts.baseline_recorded(assessed, diagnosed_on=diagnosed)).subject
+        assert row.diagnosed_on == expected, (assessed, diagnosed)
+
+
+def test_partial_onset_of_a_serious_event_is_taken_for_no_day_after_the_site_learned_of_it() -> None:
+    reported = serious_event_reported("SAE1", "2024-04", aware_at="2024-04-03T00:00:00Z")
+    (row,) = rows_of(*TREATED, reported).finding
+    assert (row.event_on, row.event_precision) == (date(2024, 4, 3), MONTH)
+
+
 def test_assessment_of_the_same_day_is_no_earlier_one_that_rules_an_onset_out() -> None:
     severe = toxicity_assessed(30, finding(grade=3, onset_on=day(25).isoformat()), checklist_complete=False)
     for other in (toxicity_assessed(30), toxicity_assessed(30, finding(grade=1), checklist_complete=False)):
