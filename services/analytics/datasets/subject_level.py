@@ -77,7 +77,7 @@ def _dates(cohort: CutCohort) -> dict[str, Sequence[Any]]:
     columns: dict[str, Sequence[Any]] = {"srtfl": _flags((stereotactic.reached.day <= cohort.cut_number).tolist())}
     for name, column in dates.items():
         columns[name], columns[f"{name}f"] = cohort.dated(column)
-    alive, reported = [_until_cut(cohort, status.alive) for status in (vital, vital.at(cohort.cut_number))]
+    alive, reported = [_known_alive(cohort, status) for status in (vital, vital.at(cohort.cut_number))]
     columns["lstalvdt"], columns["lstalvdf"] = cohort.dated(alive)
     is_reported = reported.day > alive.day
     days = np.where(is_reported, reported.day, NEVER_NUMBER)
@@ -87,10 +87,11 @@ def _dates(cohort: CutCohort) -> dict[str, Sequence[Any]]:
     return columns
 
 
-def _until_cut(cohort: CutCohort, column: DayColumn) -> DayColumn:
-    """Returns days with the cut-off in place of those after it, which is no imputed date."""
-    is_later = column.day > cohort.cut_number
-    return DayColumn(column.day.clip(max=cohort.cut_number), column.precision * ~is_later)
+def _known_alive(cohort: CutCohort, status: VitalStatus) -> DayColumn:
+    """Returns the last day known alive: the cut-off, which is no imputed date, for those who live or die later."""
+    alive, died, cut = status.alive, status.died.day, cohort.cut_number
+    is_later = (alive.day > cut) | ((cut < died) & (died < NEVER_NUMBER))
+    return DayColumn(np.where(is_later, cut, alive.day), alive.precision * ~is_later)
 
 
 def _ends(cohort: CutCohort) -> dict[str, Sequence[Any]]:

@@ -123,7 +123,7 @@ class SubjectLevel(NamedTuple):
         date | None,
         Column(
             "Date Last Known Alive",
-            "Last proof of life up to a withdrawal of consent; the cut-off for those who are known to live later.",
+            "Last proof of life up to a withdrawal of consent; the cut-off for those known to live or die later.",
         ),
     ]
     lstalvdf: Annotated[Text, _date_flag("Last Alive")]

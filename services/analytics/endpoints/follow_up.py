@@ -66,8 +66,11 @@ def _not_negative(days: Days) -> Days:
 
 
 def currency(snapshot: StudySnapshot, selection: Selection) -> RecentProofs:
-    """Returns how many of the living have a proof of life within a visit interval and its window before the cut."""
+    """Returns how many of the living have a proof of life within a visit interval and its window before the cut.
+
+    A contact or a death after the cut-off proves life on it. What a registry would have reported is no proof.
+    """
     cut, subjects = selection.cut_number, snapshot.subjects
     living = selection.subjects(snapshot) & (subjects["enrolled_on"] <= cut) & (subjects["dead_from"] > cut)
-    is_current = VitalStatus.of(snapshot).proved.alive.day >= recent_since(snapshot, selection)
+    is_current = VitalStatus.of(snapshot).proved.exits(cut).day >= recent_since(snapshot, selection)
     return RecentProofs(living=int(np.sum(living)), current=int(np.sum(living & is_current)))

@@ -81,11 +81,12 @@ def living_by_day(snapshot: StudySnapshot, selection: Selection, times: CurveTim
     """Returns the counts of the participants whom `times` count, by the plan in force on the cut-off.
 
     The second counts leave out the participants with an event of any cause, so that the day of no event counts.
-    Participants who have withdrawn, are lost or have completed follow-up are living, as in the currency of follow-up.
+    Participants who have withdrawn, are lost or have completed follow-up are living, as in the currency of follow-up,
+    and as there a link to a registry proves nobody alive.
     """
     cut, recent = selection.cut_number, selection.cut_number - recent_since(snapshot, selection)
     subjects, origins = first_origins(times)
-    exits = VitalStatus.of(snapshot).exits(cut)
+    exits = VitalStatus.of(snapshot).proved.exits(cut)
     is_living = (snapshot.subjects["dead_from"][subjects] > cut) & (exits.cause[subjects] == CENSORED)
     has_event = np.isin(subjects, times.subjects[times.observations.causes != CENSORED])
     possible, alive = cut - origins, np.maximum(exits.day[subjects] - origins, 0)

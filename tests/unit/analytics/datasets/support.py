@@ -103,6 +103,7 @@ def linked_cohort() -> StudySnapshot:
             treated(*alive(90), facts.participant_transferred("paris", 120)),
             treated(*alive(90), progressed, facts.participant_transferred("rome", 120), site="paris"),
             treated(*alive(90), facts.consent_withdrawn(100), dead(200), site="paris"),
+            treated(*alive(90), dead(2000), site="paris"),
         ],
         study=record_of(facts.study_opened(facts.protocol(registry_links=links))),
     )

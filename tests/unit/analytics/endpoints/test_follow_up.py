@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.analytics.endpoints.follow_up import RecentProofs, completeness, currency, follow_up_times
+from services.analytics.endpoints.observed_time import living_by_day
+from services.analytics.endpoints.overall_survival import overall_survival
 from services.analytics.statistics.kaplan_meier import kaplan_meier, quantile
 from services.analytics.statistics.risk_sets import CENSORED
 from shared.testing.builders import facts
@@ -19,10 +23,12 @@ from tests.unit.analytics.endpoints.cohorts import (
     four_cases,
     selection,
     stereotactic_course,
+    survival_times,
     times_of,
     treated,
 )
 from tests.unit.analytics.endpoints.known_lives import COHORTS, KnownLife
+from tests.unit.analytics.support import STUDY, record_of
 
 
 def test_given_the_four_cases_then_the_undated_death_is_censored_in_the_reverse_curve() -> None:
@@ -94,3 +100,26 @@ def test_given_a_proof_of_life_within_an_interval_and_its_window_then_it_is_rece
     assert currency(cohort_of(cohort), selection(300)) == RecentProofs(living=3, current=2)
     withdrawn = treated(*alive(100), facts.consent_withdrawn(100))
     assert currency(cohort_of([withdrawn]), selection(300)) == RecentProofs(living=1, current=0)
+
+
+def test_given_a_death_after_the_cut_off_then_the_participant_is_known_to_live_on_it() -> None:
+    """Survival is censored on the cut-off likewise. After a withdrawal of consent a death proves nothing."""
+    dying = treated(*alive(100), dead(310))
+    assert survival_times(300, dying) == [Time(0, 300, False)]
+    assert currency(cohort_of([dying]), selection(300)) == RecentProofs(living=1, current=1)
+    leaving = treated(*alive(100), facts.consent_withdrawn(100), dead(310))
+    assert currency(cohort_of([leaving]), selection(300)) == RecentProofs(living=1, current=0)
+
+
+@given(COHORTS, st.integers(0, 200))
+def test_marks_of_a_curve_are_the_currency_on_the_last_possible_day(cohort: list[KnownLife], cut: int) -> None:
+    """All are enrolled on day 0, so that the cut-off is the last possible day of everybody (ADR 42)."""
+    link = {"site_id": "rome", "from": facts.day(0)}
+    linked = record_of(facts.study_opened(facts.protocol(registry_links=[link])))
+    same_day = [replace(life, enrolled=0, start=0) for life in cohort]
+    for study in (STUDY, linked):
+        snapshot, chosen = cohort_of([life.facts() for life in same_day], study=study), selection(cut)
+        living, _ = living_by_day(snapshot, chosen, overall_survival(snapshot, chosen))
+        recent = currency(snapshot, chosen)
+        on_cut = (int(living.living[-1]), int(living.not_current[-1])) if len(living.living) == cut + 1 else (0, 0)
+        assert on_cut == (recent.living, recent.living - recent.current)
