@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from services.analytics.cohort.episodes import EPISODE_CHANGES, EPISODE_ENDS, EPISODE_STARTS, EpisodeId, episode_of
 from services.analytics.cohort.vital_status import implies_alive, possible_after_withdrawal
+from shared.contracts.enrollment import ParticipantEnrolled, ParticipantScreened, ScreeningFailed
 from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp
 from shared.contracts.serious_events import SeriousEventFact
 from shared.kernel.fact import Fact
@@ -69,7 +70,9 @@ def date_key(fact: Fact, unadjusted_day: date) -> DateKey:
 
 
 def adjust_episode_days(facts: Sequence[Fact], impute_alone: Callable[[Fact], date]) -> dict[DateKey, date]:
-    """Returns imputed days, adjusted so that episodes start before they end and losses precede resumptions.
+    """Returns imputed days, adjusted so that episodes start before they end, and what comes first is first.
+
+    A loss comes before its resumption, and a screening before the enrollment or the failure.
 
     `impute_alone` gives the unadjusted day of a fact.
     """
@@ -81,7 +84,9 @@ def adjust_episode_days(facts: Sequence[Fact], impute_alone: Callable[[Fact], da
         *chain.from_iterable(_order_episode(episode_facts, impute_alone) for episode_facts in episodes.values()),
         *_order_losses(facts, impute_alone),
     ]
-    return {date_key(fact, impute_alone(fact)): day for fact, day in adjusted}
+    days = {date_key(fact, impute_alone(fact)): day for fact, day in adjusted}
+    screened = _order_screening(facts, lambda fact: days.get(date_key(fact, impute_alone(fact)), impute_alone(fact)))
+    return days | {date_key(fact, impute_alone(fact)): day for fact, day in screened}
 
 
 def _order_episode(episode_facts: Sequence[Fact], impute_alone: Callable[[Fact], date]) -> Iterator[tuple[Fact, date]]:
@@ -107,6 +112,19 @@ def _order_losses(facts: Sequence[Fact], impute_alone: Callable[[Fact], date]) -
         if possible_losses and impute_alone(possible_losses[0]) > impute_alone(resumption):
             day = _not_after(possible_losses[0], impute_alone(possible_losses[0]), impute_alone(resumption))
             yield from ((possible_losses[0], day), (resumption, _not_before(resumption, impute_alone(resumption), day)))
+
+
+def _order_screening(facts: Sequence[Fact], day_of: Callable[[Fact], date]) -> Iterator[tuple[Fact, date]]:
+    """Yields the day of a screening, which may not follow its outcome, and of the outcomes, which may not precede it.
+
+    `day_of`: the day of a fact by the rules of episodes.
+    """
+    outcomes = [fact for fact in facts if type(fact) in (ScreeningFailed, ParticipantEnrolled)]
+    for screening in (fact for fact in facts if type(fact) is ParticipantScreened):
+        day = min([_not_after(screening, day_of(screening), day_of(outcome)) for outcome in outcomes], default=None)
+        if day:
+            yield screening, day
+            yield from ((outcome, _not_before(outcome, day_of(outcome), day)) for outcome in outcomes)
 
 
 def _not_after(fact: Fact, day: date, limit: date) -> date:

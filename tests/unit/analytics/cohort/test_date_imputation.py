@@ -142,6 +142,25 @@ def test_enrollment_is_imputed_on_or_after_consent(signed: str, enrolled: str, e
 
 
 @pytest.mark.parametrize(
+    ("screened", "ended", "expected"),
+    [
+        ("2024-05", "2024-05-10", ["2024-05-10", "2024-05-10"]),
+        ("2024-05", "2024-05-20", ["2024-05-15", "2024-05-20"]),
+        ("2024", "2024-05", ["2024-05-15", "2024-05-15"]),
+        ("2024-05-20", "2024-05", ["2024-05-20", "2024-05-20"]),
+        ("2024-06", "2024-05-10", ["2024-06-15", "2024-05-10"]),
+    ],
+)
+def test_screening_is_imputed_on_or_before_the_enrollment_or_the_failure(
+    screened: str, ended: str, expected: list[str]
+) -> None:
+    beginning = [facts.participant_screened(screened), facts.consent_signed("2024-05-02")]
+    for end in (facts.participant_enrolled(ended), facts.screening_failed(ended)):
+        days = imputed_days([*beginning, end])
+        assert [days[0], days[-1]] == expected
+
+
+@pytest.mark.parametrize(
     ("renewed", "expected"), [("2024-05", "2024-05-15"), ("2023", "2023-07-01"), ("2024", "2024-07-01")]
 )
 def test_renewed_consent_is_not_moved_by_enrollment(renewed: str, expected: str) -> None:
