@@ -54,7 +54,7 @@ class FollowUp(SurvivalFigure):
         other_numbers=SURVIVAL_DISCLOSURE.other_numbers,
     )
     HAS_TEST: ClassVar[bool] = False
-    IS_OF_LIFE: ClassVar[bool] = False
+    IS_MARKED: ClassVar[bool] = False
     EVENT_NOUN: ClassVar[str] = "censored participant"
     DEFINITION: ClassVar[Definition] = Definition(id="follow-up", version=1)
     DEFINITION_WORDS: ClassVar[str] = (

@@ -19,8 +19,9 @@ from shared.kernel.errors import ReadersSeeCuts
 class PersonLevelFigure(Figure):
     """The numbers of one figure, with a page of its rows of single participants.
 
-    Rows come in the order of the participants' numbers. All other numbers are those of all selected participants. A
-    subclass has a member for its rows and makes them in `_compute_page`; its `.csv` file has the rows of all pages.
+    Rows come in the order of the participants' numbers, or of keys and then of these. All other numbers are those of
+    all selected participants. A subclass has a member for its rows and makes them in `_compute_page`; its `.csv` file
+    has the rows of all pages.
     """
 
     DISCLOSURE: ClassVar[Disclosure] = Disclosure(counts=frozenset(), divisible=False, person_level=True)

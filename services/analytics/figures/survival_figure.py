@@ -84,8 +84,8 @@ class SurvivalFigure(CurveFigure):
     DISCLOSURE: ClassVar[Disclosure] = SURVIVAL_DISCLOSURE
     HAS_TEST: ClassVar[bool] = True
     """True if the groups of a division are compared, at named data cuts."""
-    IS_OF_LIFE: ClassVar[bool] = True
-    """True if the curve shows too many events where the living are not seen: it is then marked."""
+    IS_MARKED: ClassVar[bool] = True
+    """True if the curve is marked where follow-up supports it less: it shows too many events there."""
     EVENT_NOUN: ClassVar[str]
     DEFINITION: ClassVar[Definition]
     DEFINITION_WORDS: ClassVar[str]
@@ -145,7 +145,7 @@ class SurvivalFigure(CurveFigure):
         comparison = _compare(selection, times, list(by_group)) if selection.by and cls.HAS_TEST else {}
         figure = figure.model_copy(update={**cls._own_members(snapshot, selection, times), **comparison})
         figure._late_entries = {name: late_entries(part) for name, part in by_group.items()}
-        return figure._with_support(snapshot, selection, times) if cls.IS_OF_LIFE else figure
+        return figure._with_support(snapshot, selection, times) if cls.IS_MARKED else figure
 
     def _drawn_groups(self) -> Sequence[SurvivalGroup]:
         return self.groups
