@@ -137,6 +137,14 @@ def group_sizes(members: Members) -> list[GroupSize]:
     return [GroupSize(count, events[group] if has_events else None) for group, count in participants.items()]
 
 
+def part_sizes(members: Members) -> list[int]:
+    """Returns how many participants are shown in the same groups, for each combination of groups.
+
+    Groups that share participants tell of these parts: their sum, less all participants, is how many they share.
+    """
+    return [*Counter(membership.groups for membership in members.values()).values()]
+
+
 def count_changes(earlier: Members, later: Members) -> Counter[str]:
     """Returns for each group how many participants entered it, left it or changed in it."""
     changes = Counter[str]()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import date
 from typing import TypeVar
 
-from services.analytics.disclosure.editions import DividedCut, group_sizes
+from services.analytics.disclosure.editions import DividedCut, group_sizes, part_sizes
 from services.analytics.disclosure.policy import has_two_sites, may_divide, smallest_group
 from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, Publication
 from services.analytics.figures.filters import FigureFilters
@@ -84,11 +84,13 @@ def requested_division(figure_type: type[Figure], rights: Rights, request: Figur
 def divide(figure_type: type[Figure], snapshot: StudySnapshot, cut_date: date, by: str) -> DividedCut:
     """Returns the division of a figure as it was when a data cut was taken, and whether its groups are large enough.
 
-    Participants of two sites are never divided by site: each could subtract its own.
+    Participants of two sites are never divided by site: each could subtract its own. Neither are two groups shown that
+    share few participants, or all but few.
     """
     members = figure_type.members(snapshot, Selection(cut_date, by=by))
     minimum, groups = smallest_group(snapshot.study, cut_date), group_sizes(members)
-    is_refused = by == "site" and has_two_sites(snapshot.study, groups)
+    are_parts_large_enough = all(size >= minimum for size in part_sizes(members))
+    is_refused = not are_parts_large_enough or (by == "site" and has_two_sites(snapshot.study, groups))
     return DividedCut(
         cut_on=cut_date,
         members=members,

@@ -26,7 +26,7 @@ from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import disease_progressed
 from shared.testing.builders.participant_history import participant_events
-from tests.unit.analytics.endpoints.cohorts import KNOWN_ON, alive, dead, treated
+from tests.unit.analytics.endpoints.cohorts import KNOWN_ON, alive, cohort_of, dead, stereotactic_course, treated
 from tests.unit.analytics.support import RECORDED_AT, day_after_start, snapshot_of_events
 
 MINIMUM = 5  # the default of a protocol
@@ -185,3 +185,16 @@ def test_history_of_the_property_shows_holds_back_renews_and_refuses(figure: typ
     assert history.look() == {"female": (13, 13), "male": (12, 12)}
     history.take_step(("change", 0, {"is_voided": True}))
     assert history.look() is None
+
+
+@pytest.mark.parametrize(
+    ("from_the_start", "later", "is_shown"), [(6, 0, True), (0, 6, True), (5, 5, True), (1, 6, False), (6, 1, False)]
+)
+def test_groups_that_share_participants_are_shown_if_enough_are_shared_and_enough_are_not(
+    from_the_start: int, later: int, is_shown: bool
+) -> None:
+    """The sum of both groups, less the participants of the whole study, is the number of those in both."""
+    days = [0] * from_the_start + [20] * later
+    stereotactic = [treated(stereotactic_course(day), dead(100)) for day in days]
+    cohort = cohort_of([*stereotactic, *[treated(dead(90))] * 6])
+    assert divide(OverallSurvival, cohort, day_after_start(300), "subset").may_divide is is_shown
