@@ -17,10 +17,11 @@ from pydantic_core import to_json
 from services.analytics.derivation.rows import TABLES, ParticipantRows
 from services.analytics.queries.derive import QueryWithStatus
 from shared.postgres.named_queries import load_queries
+from shared.postgres.statements import compose_statement
 from shared.postgres.tenancy import PooledConnection
 
 SQL = load_queries(Path(__file__).with_name("repository.sql"))
-_QUERY_TABLE = "derived_data_query"
+_TABLES = (*(f"derived_{name}" for name in TABLES), "derived_data_query")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +118,8 @@ async def clear_failures(connection: PooledConnection, study_id: str, ids: Seque
 
 async def move_rows(connection: PooledConnection, study_id: str, ids: Sequence[str]) -> None:
     """Gives the rows of participants to their current site, by which row-level security goes."""
-    for table in (*_ROW_TABLES, _QUERY_TABLE) if ids else ():
-        await connection.execute(
-            f"update {table} moved set site_id = present.site_id from subject_site present"  # noqa: S608 - names of our own tables
-            " where moved.study_id = $1 and moved.participant_id = any($2) and present.study_id = moved.study_id"
-            " and present.subject = moved.participant_id and moved.site_id <> present.site_id",
-            study_id,
-            ids,
-        )
+    for statement in _MOVES if ids else ():
+        await connection.execute(statement, study_id, ids)
 
 
 async def replace_rows(
@@ -150,14 +145,24 @@ async def replace_rows(
     await connection.executemany(SQL["insert_query"], _query_records(study_id, changed))
 
 
-_ROW_TABLES = [f"derived_{name}" for name in TABLES]
-_DELETES = [
-    f"d{number} as (delete from {table} where study_id = $1 and participant_id = any($2::text[]))"  # noqa: S608 - names of our own tables
-    for number, table in enumerate(_ROW_TABLES)
+_MOVES = [
+    compose_statement(
+        "update {table} moved set site_id = present.site_id from subject_site present"
+        " where moved.study_id = $1 and moved.participant_id = any($2) and present.study_id = moved.study_id"
+        " and present.subject = moved.participant_id and moved.site_id <> present.site_id",
+        table=table,
+    )
+    for table in _TABLES
 ]
-_DELETE_ROWS = (
-    f"with {', '.join(_DELETES)} delete from {_QUERY_TABLE} where study_id = $1 and participant_id = any($2::text[])"  # noqa: S608 - names of our own tables
-)
+_DELETIONS = [
+    compose_statement(
+        "{deletion} as (delete from {table} where study_id = $1 and participant_id = any($2::text[]))",
+        deletion=f"deletion_{number}",
+        table=table,
+    )
+    for number, table in enumerate(_TABLES)
+]
+_DELETE_ROWS = f"with {', '.join(_DELETIONS)} select"
 _TEXT_COLUMNS: Mapping[str, frozenset[int]] = {
     name: frozenset(
         index
@@ -202,7 +207,7 @@ def _insertion(name: str) -> str:
     """Returns the statement that inserts rows from an array for each column."""
     types = _COLUMN_TYPES[name]
     arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(types.values(), 1))
-    return f"insert into derived_{name} ({', '.join(types)}) select * from unnest({arrays})"  # noqa: S608 - names of our own columns
+    return f"insert into derived_{name} ({', '.join(types)}) select * from unnest({arrays})"  # noqa: S608 - types of our own columns
 
 
 _INSERTIONS = {name: _insertion(name) for name in TABLES}

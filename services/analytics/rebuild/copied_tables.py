@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import get_type_hints
 
 from services.analytics.derivation.rows import TABLES
+from shared.postgres.statements import compose_statement
 from shared.postgres.tenancy import PooledConnection
 
 _ROW_KEY = ("study_id", "participant_id", "sequence")
@@ -69,16 +70,17 @@ async def differing_subjects(
 
 def _difference(table: CopiedTable) -> str:
     """Returns the query of the subjects whose rows in the copy and in the running table are not the same."""
-    columns, join = (
-        ", ".join(table.compared),
-        " and ".join(f"running.{column} = copied.{column}" for column in table.key),
-    )
-    rows = f"where study_id = $1 and ($2::text[] is null or {table.subject} = any($2))"
-    return (
-        f"select distinct coalesce(running.{table.subject}, copied.{table.subject}) as subject"  # noqa: S608 - names of our own columns
-        f" from (select {columns} from public.{table.name} {rows}) as running"
-        f" full join (select {columns} from pg_temp.{table.name} {rows}) as copied on {join}"
-        " where running is distinct from copied"
+    return compose_statement(
+        "select distinct coalesce(running.{subject}, copied.{subject}) as subject"
+        " from (select {columns} from public.{table}"
+        " where study_id = $1 and ($2::text[] is null or {subject} = any($2))) as running"
+        " full join (select {columns} from pg_temp.{table}"
+        " where study_id = $1 and ($2::text[] is null or {subject} = any($2))) as copied using ({key})"
+        " where running is distinct from copied",
+        subject=table.subject,
+        columns=table.compared,
+        table=table.name,
+        key=table.key,
     )
 
 
@@ -87,10 +89,10 @@ async def replace_from_copies(
 ) -> None:
     """Replaces the rows of these subjects in the running tables by those of the copies."""
     for table in tables:
-        rows = f"where study_id = $1 and {table.subject} = any($2)"
-        await connection.execute(f"delete from public.{table.name} {rows}", study_id, subjects)  # noqa: S608 - our own table
-        await connection.execute(
-            f"insert into public.{table.name} select * from pg_temp.{table.name} {rows}",  # noqa: S608 - our own table
-            study_id,
-            subjects,
-        )
+        for statement in (
+            "delete from public.{table} where study_id = $1 and {subject} = any($2)",
+            "insert into public.{table} select * from pg_temp.{table} where study_id = $1 and {subject} = any($2)",
+        ):
+            await connection.execute(
+                compose_statement(statement, table=table.name, subject=table.subject), study_id, subjects
+            )

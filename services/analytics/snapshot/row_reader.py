@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from services.analytics.derivation.rows import TABLES, Row
 from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Table, column_types
+from shared.postgres.statements import compose_statement
 from shared.postgres.tenancy import PooledConnection
 
 _FILE_HEADER_BYTES = 19  # the signature of COPY, flags and the length of an extension, which is 0
 _FILE_TRAILER_BYTES = 2
+_ROWS = 'select {columns} from {table} where study_id = $1 order by participant_id collate "C", sequence'
+_ROWS_OF_PARTICIPANTS = _ROWS.replace("$1", "$1 and participant_id = any($2)")
 
 
 class UnexpectedRowWidth(Exception):
@@ -27,13 +30,10 @@ async def read_table(
 ) -> Table:
     """Returns the rows of a study, or of these participants of it, that the connection's role and tenant may see."""
     row = TABLES[name]
-    columns = ", ".join(column_types(row))
-    chosen = "" if participant_ids is None else " and participant_id = any($2)"
-    arguments = (study_id,) if participant_ids is None else (study_id, list(participant_ids))
-    query = (
-        f"select {columns} from derived_{name} where study_id = $1{chosen}"  # noqa: S608 - names of our own columns
-        ' order by participant_id collate "C", sequence'
+    query = compose_statement(
+        _ROWS if participant_ids is None else _ROWS_OF_PARTICIPANTS, columns=column_types(row), table=f"derived_{name}"
     )
+    arguments = (study_id,) if participant_ids is None else (study_id, list(participant_ids))
     output = io.BytesIO()
     await connection.copy_from_query(query, *arguments, output=output, format="binary")
     return await asyncio.to_thread(_parse_copy, output.getbuffer(), row)
