@@ -31,6 +31,7 @@ from shared.inbox.batch import EventHandler, apply_messages
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
+from shared.postgres.statements import compose_statement
 from shared.postgres.tenancy import open_pool
 from shared.terminology.ctcae import TermNames
 from shared.testing.builders.events import enrollment_events
@@ -41,7 +42,7 @@ from shared.testing.builders.participant_history import ParticipantHistory
 BATCH_SIZE, SEED = 500, 1
 ALL_TABLES = (*(f"derived_{name}" for name in TABLES), "derived_data_query")
 _COLUMNS = """
-    select string_agg(column_name, ', ') from information_schema.columns
+    select array_agg(column_name::text) from information_schema.columns
      where table_name = $1 and column_name not in ('study_id', 'participant_id')
 """
 
@@ -111,10 +112,14 @@ class ReplicatedCohort:
         for table in tables:
             columns = await self.pool.fetchval(_COLUMNS, table)
             await self.pool.execute(
-                f"insert into {table} (study_id, participant_id, {columns})"  # noqa: S608 - names of our own tables
-                f" select study_id, copy_name, {columns} from {table}"
-                " join unnest($2::text[], $3::text[]) as copied (source, copy_name) on participant_id = source"
-                " where study_id = $1",
+                compose_statement(
+                    "insert into {table} (study_id, participant_id, {columns})"
+                    " select study_id, copy_name, {columns} from {table}"
+                    " join unnest($2::text[], $3::text[]) as copied (source, copy_name) on participant_id = source"
+                    " where study_id = $1",
+                    table=table,
+                    columns=columns,
+                ),
                 self.study_id,
                 sources,
                 targets,

@@ -14,6 +14,7 @@ from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
 from services.analytics.derivation.rows import TABLES
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.clock import Clock
+from shared.postgres.statements import compose_statement
 
 STUDY = "bench"
 PARTICIPANTS = 20_000
@@ -48,7 +49,7 @@ async def copy_rows(pool: asyncpg.Pool[Any]) -> float:
     async with pool.acquire() as connection:
         for name in TABLES:
             output = io.BytesIO()
-            query = f"select * from derived_{name} where study_id = $1"  # noqa: S608 - names of our own tables
+            query = compose_statement("select * from {table} where study_id = $1", table=f"derived_{name}")
             await connection.copy_from_query(query, STUDY, output=output, format="binary")
     return perf_counter() - started_at
 

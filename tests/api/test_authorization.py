@@ -15,6 +15,7 @@ from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
 from shared.contracts.study import StudyOpened
 from shared.kernel.fact import Stream
 from shared.kernel.ids import new_participant_id
+from shared.postgres.statements import compose_statement
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as followup
 from shared.testing.builders import toxicity_facts as toxicity
@@ -365,7 +366,9 @@ async def test_database_shows_a_site_only_its_own_rows(
     connection = await asyncpg.connect(demo_environment(study.demo)[f"QUARTAL_{service}_APP_URL"])
     try:
         for table in TABLES_BY_SERVICE[service]:
-            count = f"select count(*) from {table} where {SUBJECT_COLUMNS[table]} = $1"  # noqa: S608 - names of our own
+            count = compose_statement(
+                "select count(*) from {table} where {subject} = $1", table=table, subject=SUBJECT_COLUMNS[table]
+            )
             for study_scope, site, is_visible in SCOPES:
                 async with connection.transaction():
                     await connection.execute(

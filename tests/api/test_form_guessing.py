@@ -17,6 +17,7 @@ import pytest
 from shared.contracts.catalogue import STUDY
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
+from shared.postgres.statements import compose_statement
 from shared.testing.builders import facts
 from shared.testing.builders import toxicity_facts as toxicity
 from shared.web.authentication import SESSION
@@ -225,7 +226,7 @@ async def test_texts_are_in_no_log_and_not_in_the_database_of_analytics(
         )
         assert {"journal", "fact", "events", "mail", "reminder"} <= {table["name"] for table in tables}
         for table in tables:
-            query = f'select count(*) from "{table["name"]}" t where t::text like any($1)'  # noqa: S608 - its own names
+            query = compose_statement("select count(*) from {table} t where t::text like any($1)", table=table["name"])
             assert await connection.fetchval(query, [f"%{KEPT}%", f"%{MARK}%"]) == 0, table["name"]
     finally:
         await connection.close()

@@ -23,6 +23,7 @@ from services.analytics.snapshot.study_reader import StudyReader
 from shared.contracts import catalogue
 from shared.kernel.clock import Clock
 from shared.kernel.errors import UnreadableFacts
+from shared.postgres.statements import compose_statement
 from shared.terminology.ctcae import TermNames
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import follow_up_recorded, participant_died
@@ -76,11 +77,11 @@ async def test_rows_read_from_the_database_equal_those_derived_from_the_facts(st
 async def test_fact_of_one_participant_changes_no_row_of_another(study: DerivedStudy) -> None:
     first, second = await study.add(*TREATED), await study.add(*TREATED)
     await study.derive()
-    before = await study.row(second.participant_id, "position, digest")
+    before = await study.row(second.participant_id, "position", "digest")
     await study.project([first.record(participant_died(200))])
     assert await study.derive() == 1
-    assert await study.row(second.participant_id, "position, digest") == before
-    (died_on,) = await study.row(first.participant_id, "died_on::text")
+    assert await study.row(second.participant_id, "position", "digest") == before
+    (died_on,) = await study.row(first.participant_id, "died_on")
     assert died_on == facts.day(200)
 
 
@@ -103,7 +104,7 @@ async def test_amendment_derives_every_participant_anew(study: DerivedStudy) -> 
     plan = facts.protocol(follow_up={"for_months": 36})
     await study.project([study.study.record(facts.protocol_amended(0, plan))])
     assert await study.derive() == 1
-    assert tuple(await study.row(history.participant_id, "reason")) == ("plans",)
+    assert await study.row(history.participant_id, "reason") == ("plans",)
     visits = await study.database.system.fetchval(
         "select count(*) from derived_visit where study_id = $1", study.study_id
     )
@@ -115,39 +116,39 @@ async def test_voided_participant_keeps_a_row_without_days(study: DerivedStudy) 
     await study.derive()
     await study.project([history.record(facts.participant_voided())])
     await study.derive()
-    row = await study.row(history.participant_id, "is_excluded, enrolled_on::text")
-    assert tuple(row) == (True, "infinity")
+    row = await study.row(history.participant_id, "is_excluded", "enrolled_on")
+    assert row == (True, "infinity")
     assert len((await study.reader.newest_snapshot(study.study_id)).tables["course"]) == 0
 
 
-UNREADABLE = {"type": ("type = 'future.fact'", "KeyError"), "content": ("data = '{}'", "ValidationError")}
-for_each_fault = pytest.mark.parametrize(("change", "error_name"), UNREADABLE.values(), ids=UNREADABLE)
+UNREADABLE = {"type": ("type", "future.fact", "KeyError"), "content": ("data", "{}", "ValidationError")}
+for_each_fault = pytest.mark.parametrize(("column", "value", "error_name"), UNREADABLE.values(), ids=UNREADABLE)
 
 
 @for_each_fault
 async def test_participant_whose_derivation_fails_keeps_the_old_rows_and_stops_nobody_else(
-    study: DerivedStudy, change: str, error_name: str
+    study: DerivedStudy, column: str, value: str, error_name: str
 ) -> None:
     damaged, intact = await study.add(*TREATED), await study.add(*TREATED)
     await study.derive()
     event = damaged.record(follow_up_recorded(40))
     await study.project([event, intact.record(participant_died(200))])
-    await study.damage(event, change)
+    await study.damage(event, column, value)
     await study.derive()
     assert await study.failures() == [(damaged.participant_id, error_name)]
-    assert tuple(await study.row(damaged.participant_id, "enrolled_on::text")) == (facts.day(0),)
-    assert tuple(await study.row(intact.participant_id, "died_on::text")) == (facts.day(200),)
+    assert await study.row(damaged.participant_id, "enrolled_on") == (facts.day(0),)
+    assert await study.row(intact.participant_id, "died_on") == (facts.day(200),)
 
 
 async def test_participant_who_failed_is_derived_once_the_facts_can_be_read(study: DerivedStudy) -> None:
     history = await study.add(*TREATED)
     event = history.record(participant_died(200))
     await study.project([event])
-    await study.damage(event, "type = 'future.fact'")
+    await study.damage(event, "type", "future.fact")
     await study.derive()
     assert len(await study.failures()) == 1
     position = (await study.reader.newest_snapshot(study.study_id)).position
-    await study.damage(event, "type = 'participant.died'")
+    await study.damage(event, "type", "participant.died")
     assert await study.derive() == 0
     assert await study.deriver.derive_study(study.study_id, with_failed=True) == 1
     assert await study.failures() == []
@@ -164,7 +165,7 @@ async def test_unreadable_fact_does_not_keep_a_voided_participant_in_analyses(st
     await study.project([history.record(facts.participant_voided())])
     await study.derive()
     assert await study.failures() == []
-    assert tuple(await study.row(history.participant_id, "is_excluded")) == (True,)
+    assert await study.row(history.participant_id, "is_excluded") == (True,)
 
 
 async def test_rows_of_a_participant_who_cannot_be_derived_move_to_the_new_site(study: DerivedStudy) -> None:
@@ -175,7 +176,7 @@ async def test_rows_of_a_participant_who_cannot_be_derived_move_to_the_new_site(
     await study.damage(contact)
     await study.derive()
     assert len(await study.failures()) == 1
-    assert tuple(await study.row(history.participant_id, "site_id, enrolled_on::text")) == ("milan", facts.day(0))
+    assert await study.row(history.participant_id, "site_id", "enrolled_on") == ("milan", facts.day(0))
     sites = await study.database.system.fetch(
         "select distinct site_id from derived_visit where participant_id = $1", history.participant_id
     )
@@ -247,7 +248,7 @@ async def test_as_of_a_time_selects_no_position_that_is_not_derived_yet(study: D
 async def test_clock_that_steps_back_derives_nothing_twice(study: DerivedStudy) -> None:
     first, second = await study.add(*TREATED), await study.add(*TREATED)
     await study.derive()
-    before = await study.row(second.participant_id, "position, digest, revision")
+    before = await study.row(second.participant_id, "position", "digest", "revision")
     newest = await study.reader.newest_snapshot(study.study_id)
     earlier = replace(
         first.record(participant_died(200)), recorded_at=first.events[0].recorded_at - timedelta(days=400)
@@ -255,7 +256,7 @@ async def test_clock_that_steps_back_derives_nothing_twice(study: DerivedStudy) 
     await study.project([earlier])
     assert await study.derive() == 1
     assert await study.derive() == 0
-    assert await study.row(second.participant_id, "position, digest, revision") == before
+    assert await study.row(second.participant_id, "position", "digest", "revision") == before
     after = await study.reader.newest_snapshot(study.study_id)
     assert (after.position, after.recorded_at) == (newest.position + 1, newest.recorded_at)
 
@@ -265,7 +266,9 @@ async def test_new_epoch_derives_everything_anew_from_the_facts_that_are_left(st
     await study.derive()
     await study.reader.newest_snapshot(study.study_id)
     for table in ("fact", "inbox_stream", "subject_site"):
-        await study.execute(f"delete from {table} where subject = $1", lost.participant_id)  # noqa: S608 - tables of the test
+        await study.execute(
+            compose_statement("delete from {table} where subject = $1", table=table), lost.participant_id
+        )
     await study.execute(
         "update study_position set position = position - $2 where study_id = $1", study.study_id, len(lost.events)
     )
@@ -275,7 +278,7 @@ async def test_new_epoch_derives_everything_anew_from_the_facts_that_are_left(st
     assert newest.position == len(study.study.events) + len(remaining.events)
     assert newest.subjects["is_screened"].sum() == 1
     assert len(newest.tables["course"]) == 1
-    assert tuple(await study.row(remaining.participant_id, "enrolled_on::text")) == (facts.day(0),)
+    assert await study.row(remaining.participant_id, "enrolled_on") == (facts.day(0),)
 
 
 async def test_new_version_of_the_derivation_is_noticed_at_the_same_position(study: DerivedStudy) -> None:

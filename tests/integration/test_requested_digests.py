@@ -23,6 +23,7 @@ from shared.inbox.repository import SQL
 from shared.kernel.clock import Clock, real_time
 from shared.kernel.fact import Fact
 from shared.outbox.confirmation import confirm_database
+from shared.postgres.statements import compose_statement
 from shared.testing.builders.follow_up_facts import participant_died, reminder_snoozed
 from tests.conftest import PostgresServer
 from tests.integration.support.analytics_app import AnalyticsStudy
@@ -190,7 +191,8 @@ async def test_no_digest_is_composed_from_rows_that_may_lack_what_was_published(
     for table, seconds in (("inbox_end", KAFKA_SILENT_SECONDS), ("inbox_standstill", WORKER_SILENT_SECONDS)):
         await measure(study)
         age = timedelta(seconds=seconds + 1)
-        await study.database.system.execute(f"update {table} set at = at - $1::interval", age)  # noqa: S608 - tables
+        statement = compose_statement("update {table} set at = at - $1::interval", table=table)
+        await study.database.system.execute(statement, age)
         titles.append((await post_request(study)).json()["title"])
     assert titles == [BEHIND] * 4
     assert await kinds(study) == []

@@ -15,7 +15,8 @@ from services.enrollment.app import create_app as enrollment
 from services.followup.app import create_app as followup
 from services.toxicity.app import create_app as toxicity
 from shared.eventstore.store import IdempotentResult
-from shared.postgres.tenancy import Tenant, UnsafeRole, open_pool, require_safe_role, transaction
+from shared.postgres.statements import compose_statement
+from shared.postgres.tenancy import PooledConnection, Tenant, UnsafeRole, open_pool, require_safe_role, transaction
 from shared.settings import Settings
 from shared.testing.append_requests import append_in_unit, build_append
 from tests.conftest import Database, PostgresServer
@@ -53,6 +54,10 @@ async def connect(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
         await connection.close()
 
 
+async def count_rows(connection: PooledConnection, table: str) -> int:
+    return int(await connection.fetchval(compose_statement("select count(*) from {table}", table=table)))
+
+
 async def test_every_table_has_row_level_security_enabled_and_forced(databases: Mapping[str, str]) -> None:
     owners = [url for name, url in databases.items() if name.endswith("_OWNER_URL")]
     assert len(owners) == 4
@@ -78,12 +83,12 @@ async def test_only_the_owner_may_read_the_list_of_migrations(databases: Mapping
 @pytest.mark.parametrize("table", TENANT_TABLES)
 async def test_no_rows_are_visible_without_a_tenant(enrollment_database: Database, study: str, table: str) -> None:
     async with connect(enrollment_database.urls["app"]) as connection:
-        count_before = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - names of our own
+        count_before = await count_rows(connection, table)
         async with connection.transaction():
             await connection.execute("select set_config('quartal.study', $1, true)", study)
             await connection.execute("select set_config('quartal.site', '*', true)")
-            count_within = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - names of our own
-        count_after = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - names of our own
+            count_within = await count_rows(connection, table)
+        count_after = await count_rows(connection, table)
     assert (count_before, count_within > 0, count_after) == (0, True, 0)
 
 
@@ -93,7 +98,7 @@ async def test_wildcard_or_injected_study_shows_no_rows(
 ) -> None:
     async with transaction(enrollment_database.app, Tenant(*tenant)) as connection:
         for table in TENANT_TABLES:
-            assert await connection.fetchval(f"select count(*) from {table}") == 0  # noqa: S608 - names of our own
+            assert await count_rows(connection, table) == 0
 
 
 @pytest.mark.parametrize(("site", "expected"), [("S1", ["P0"]), ("S2", ["P1"]), ("*", ["P0", "P1"]), ("", [])])
@@ -102,7 +107,7 @@ async def test_site_sees_only_its_own_participants(
 ) -> None:
     async with transaction(enrollment_database.app, Tenant(study, site)) as connection:
         for table in TENANT_TABLES:
-            query = f"select stream_id from {table} where stream_id <> $1 order by 1"  # noqa: S608 - names of our own
+            query = compose_statement("select stream_id from {table} where stream_id <> $1 order by 1", table=table)
             assert [row["stream_id"] for row in await connection.fetch(query, study)] == expected, table
 
 
@@ -156,7 +161,7 @@ async def test_owner_cannot_change_an_event(enrollment_database: Database, study
 async def test_owner_sees_no_participant_rows(enrollment_database: Database, study: str) -> None:
     async with connect(enrollment_database.urls["owner"]) as connection:
         for table in (*TENANT_TABLES, "outbox"):
-            assert await connection.fetchval(f"select count(*) from {table}") == 0  # noqa: S608 - names of our own
+            assert await count_rows(connection, table) == 0
 
 
 @pytest.mark.parametrize("statement", ["select from outbox", "delete from outbox", "select done from relay_cursor"])

@@ -123,9 +123,8 @@ async def numbers(study: AnalyticsStudy, name: str = "flow", member: str = "inve
 
 async def count_seals(study: AnalyticsStudy) -> tuple[int, int]:
     """Returns the numbers of seals and of their files."""
-    tables = ("cut_seal", "cut_seal_file")
-    seals, files = [await study.database.system.fetchval(f"select count(*) from {table}") for table in tables]  # noqa: S608 - tables of Quartal
-    return seals, files
+    seals = await study.database.system.fetchval("select count(*) from cut_seal")
+    return seals, await study.database.system.fetchval("select count(*) from cut_seal_file")
 
 
 async def test_sealed_figures_stay_byte_for_byte_after_a_rebuild_a_thousand_facts_and_an_upgrade(

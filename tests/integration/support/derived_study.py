@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from services.analytics.snapshot.study_reader import StudyReader
 from shared.contracts.event import Event
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
+from shared.postgres.statements import compose_statement
 from shared.terminology.ctcae import TermNames
 from shared.testing.builders import facts
 from shared.testing.builders.events import EventStream
@@ -55,9 +57,10 @@ class DerivedStudy:
         finally:
             await owner.close()
 
-    async def damage(self, event: Event, change: str = "data = '{}'") -> None:
+    async def damage(self, event: Event, column: str = "data", value: str = "{}") -> None:
         """Makes a stored fact one that cannot be read."""
-        await self.execute(f"update fact set {change} where event_id = $1", event.event_id)  # noqa: S608 - change of the test
+        statement = compose_statement("update fact set {column} = $2 where event_id = $1", column=column)
+        await self.execute(statement, event.event_id, value)
 
     async def failures(self) -> list[tuple[Any, ...]]:
         rows = await self.database.system.fetch(
@@ -65,12 +68,15 @@ class DerivedStudy:
         )
         return [tuple(row) for row in rows]
 
-    async def row(self, participant_id: str, columns: str) -> Any:
-        return await self.database.system.fetchrow(
-            f"select {columns} from derived_subject where study_id = $1 and participant_id = $2",  # noqa: S608 - columns of the test
+    async def row(self, participant_id: str, *columns: str) -> tuple[Any, ...]:
+        """Returns these columns of the participant's row as JSON has them: a day is a text."""
+        text = await self.database.system.fetchval(
+            "select to_jsonb(entry) from derived_subject entry where study_id = $1 and participant_id = $2",
             self.study_id,
             participant_id,
         )
+        row = json.loads(text)
+        return tuple(row[column] for column in columns)
 
 
 async def open_derived_study(database: Database, study_id: str) -> DerivedStudy:

@@ -15,6 +15,7 @@ from services.analytics.reminders.worker import MailPorts, ReminderWorker
 from shared.inbox.consumer import Offsets
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
+from shared.postgres.statements import compose_statement
 from shared.postgres.tenancy import PooledConnection
 from shared.testing.builders import facts
 from shared.testing.builders.participant_history import ParticipantHistory
@@ -114,7 +115,10 @@ class RemindedStudy(DerivedStudy):
 
     async def log(self, columns: str = "step, audience, state, reason, changed_on") -> list[tuple[object, ...]]:
         rows = await self.database.system.fetch(
-            f"select {columns} from reminder where study_id = $1 order by day, audience, step, changed_on",  # noqa: S608 - columns of the test
+            compose_statement(
+                "select {columns} from reminder where study_id = $1 order by day, audience, step, changed_on",
+                columns=columns.split(", "),
+            ),
             self.study_id,
         )
         return [tuple(row) for row in rows]

@@ -16,6 +16,7 @@ from infra.reference.study import OPENING_DATA
 from services.analytics.deriver.deriver import Deriver
 from shared.contracts.study import StudyOpened
 from shared.kernel.clock import Clock
+from shared.postgres.statements import compose_statement
 from shared.terminology.ctcae import TermNames
 from shared.testing.builders.events import EventStream
 from shared.testing.builders.facts import member_granted, site_activated
@@ -72,8 +73,10 @@ async def add_study(database: Database, study_id: str, member: str) -> str:
 async def change_session(database: Database, subject: str, **ages: str) -> None:
     """Makes a session older: `renewed_at="2 minutes"` puts the last renewal two minutes back."""
     for column, age in ages.items():
-        statement = f"update sessions set {column} = now() - '{age}'::interval where subject = $1"  # noqa: S608 - values of the test
-        assert await _as_superuser(database, statement, subject) == "UPDATE 1"
+        statement = compose_statement(
+            "update sessions set {column} = now() - $2::text::interval where subject = $1", column=column
+        )
+        assert await _as_superuser(database, statement, subject, age) == "UPDATE 1"
 
 
 async def sessions_of(database: Database, subject: str) -> list[asyncpg.Record]:
