@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from itertools import islice
+from secrets import SystemRandom
 from typing import Self
 
 
@@ -39,7 +39,7 @@ class Backoff:
         """Returns the length of the next pause, and doubles it for the one after."""
         seconds = self._seconds
         self._seconds = min(2 * seconds, self._longest)
-        return random.uniform(0, seconds) if self._jitter else seconds  # noqa: S311 - no secret
+        return SystemRandom().uniform(0, seconds) if self._jitter else seconds
 
     def delays(self, count: int) -> Iterator[float]:
         """Returns the lengths of the next `count` pauses, for an operation that gives up after them."""

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from datetime import date
 from functools import partial
 from pathlib import Path
-from random import Random
 
 import pytest
 from asyncpg import Record
@@ -21,6 +20,7 @@ from infra.cli.demo import DEMO_CLOCK
 from infra.local.ports import free_port
 from infra.reference.study import STUDY_ID as REFERENCE
 from shared.contracts.event import Event
+from shared.testing.seeded_random import seeded_random
 from tests.chaos.support.consistency_check import (
     CONSUMED_SERVICES,
     RECORDING_SERVICES,
@@ -46,7 +46,7 @@ PROCESS_PATTERNS = {
     "broker": r"\S*/java .* kafka\.Kafka ",
     "database": r"\S*/postgres -D |postgres: ",
 }
-RANDOM_SOURCE = Random("kills")  # noqa: S311 - when to kill is no secret
+RANDOM_SOURCE = seeded_random("kills")
 RECOVERY_TIMEOUT_SECONDS, TEST_TIMEOUT_SECONDS = 60.0, 240.0  # seconds
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
+from secrets import SystemRandom
 from typing import Any
 
 import asyncpg
@@ -59,7 +59,7 @@ async def write_stream(store: PostgresStore, study_id: str, name: str) -> None:
     for version in range(VERSIONS_PER_WRITER):
         async with store.unit(Tenant(study_id, "S1")) as unit:
             await unit.append(build_append(study_id, name, version))
-            await asyncio.sleep(random.uniform(0, 0.004))  # noqa: S311 - so that commits overtake each other
+            await asyncio.sleep(SystemRandom().uniform(0, 0.004))  # so that commits overtake each other
 
 
 async def read_while_writing(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import random
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -29,6 +28,7 @@ from shared.testing.builders.events import EventStream
 from shared.testing.builders.facts import lesion_registered, participant_screened, participant_transferred
 from shared.testing.builders.messages import as_messages
 from shared.testing.builders.participant_history import corrected_participant_stream, participant_stream, study_stream
+from shared.testing.seeded_random import seeded_random
 from tests.conftest import Database, PostgresServer
 from tests.integration.support.analytics_database import (
     fact_rows,
@@ -74,7 +74,7 @@ def types_and_data(rows: list[StandingFactRow]) -> list[tuple[str, str]]:
 async def test_every_interleaving_and_repetition_of_events_leads_to_the_same_facts(
     own_database: Database, seed: int, cut: int, repeats: int
 ) -> None:
-    study_id, random_source = f"study-{secrets.token_hex(6)}", random.Random(seed)  # noqa: S311 - a seeded shuffle
+    study_id, random_source = f"study-{secrets.token_hex(6)}", seeded_random(seed)
     streams = study_with_transfer(study_id)
     events = [event for stream in streams for event in stream.events]
     shuffled = random_source.sample(events, len(events)) + random_source.choices(events, k=repeats)

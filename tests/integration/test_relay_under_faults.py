@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 import sys
 from asyncio.subprocess import DEVNULL
@@ -20,6 +19,7 @@ from shared.outbox.maintenance import load_shard_status
 from shared.outbox.publisher import KafkaPublisher, PublishError, ensure_topics
 from shared.outbox.relay import Relay
 from shared.testing.append_requests import build_event
+from shared.testing.seeded_random import seeded_random
 from tests.conftest import ROOT, Database, KafkaServer
 from tests.integration.support.relay import (
     TIMEOUT_SECONDS,
@@ -46,7 +46,7 @@ class FaultInjector:
 
     def __init__(self, seed: int) -> None:
         self._countdown = {kind: seed + index for index, kind in enumerate(FAULTS)}
-        self._random = random.Random(seed)  # noqa: S311 - chance, no secret
+        self._random = seeded_random(seed)
         self.injected: dict[str, int] = dict.fromkeys(FAULTS, 0)
 
     def should_inject(self, fault: str) -> bool:

@@ -14,6 +14,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from shared.kernel.ids import ALPHABET, check_character, normalize_participant_id
+from shared.testing.seeded_random import seeded_random
 from tests.two_years.history import (
     INDEX_COURSE,
     ConfirmedDigest,
@@ -339,7 +340,7 @@ def draw_number(rng: Random) -> str:
 
 def draw_study(seed: int, participants: int = 40, policy: str = "index") -> RecordedStudy:
     """Returns the study of a seed with so many participants. `policy`: which course the visits are counted from."""
-    rng = Random(seed)  # noqa: S311 - a seeded draw
+    rng = seeded_random(seed)
     return RecordedStudy(
         sites=SITES,
         plan=PlainPlan(anchor_policy=policy),
@@ -362,7 +363,7 @@ class Outage:
 
 def draw_outages(seed: int, count: int = 16) -> list[Outage]:
     """Draws outages of hours and of days."""
-    rng = Random(seed)  # noqa: S311 - a seeded draw
+    rng = seeded_random(seed)
     outages = []
     for _ in range(count):
         since = OPENED_AT + timedelta(days=rng.randint(10, 720), minutes=rng.randint(0, 24 * 60))

@@ -23,6 +23,7 @@ from shared.kernel.clock import Clock
 from shared.outbox.publisher import KafkaPublisher
 from shared.postgres.retry import retry_while_unavailable
 from shared.terminology.ctcae import TermNames
+from shared.testing.seeded_random import seeded_random
 from tests.conftest import PASSWORDS, KafkaServer
 from tests.integration.support.analytics_database import own_analytics_database
 from tests.integration.support.faust_workers import FaustWorkerHarness, FaustWorkerProcess
@@ -127,7 +128,7 @@ def instants(study: RecordedStudy) -> list[datetime]:
 async def test_kills_change_nothing_but_repeats_of_equal_bytes(
     own_postgres: LocalPostgres, kafka: KafkaServer, publisher: KafkaPublisher, tmp_path: Path, study_id: str
 ) -> None:
-    study, rng = draw_study(SEED, PARTICIPANTS), Random(SEED)  # noqa: S311 - a seeded draw
+    study, rng = draw_study(SEED, PARTICIPANTS), seeded_random(SEED)
     base = instants(study)
     harness = FaustWorkerHarness(kafka, publisher, tmp_path, f"kills-{secrets.token_hex(4)}")
     async with own_analytics_database(own_postgres) as database:

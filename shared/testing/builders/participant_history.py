@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from shared.testing.builders.facts import (
     participant_transferred,
     site_activated,
 )
+from shared.testing.seeded_random import seeded_random
 
 KNOWN_ON = date(2025, 1, 31)
 """The day by which analytics takes facts as known, unless a test gives another one."""
@@ -79,7 +79,7 @@ def participant_events(facts: Iterable[Fact], participant_id: str = "P", known_o
 def reordered(events: Sequence[Event], seed: int) -> list[Event]:
     """Returns the same facts recorded in another order, with the versions that each service then gives them."""
     versions, reordered_events = Counter[str](), list[Event]()
-    for event in random.Random(seed).sample(events, len(events)):  # noqa: S311 - a seeded shuffle
+    for event in seeded_random(seed).sample(events, len(events)):
         versions[event.service] += 1
         reordered_events.append(replace(event, version=versions[event.service]))
     return reordered_events

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -30,6 +29,7 @@ from shared.testing.builders.toxicity_facts import (
     serious_event_updated,
     toxicity_assessed,
 )
+from shared.testing.seeded_random import seeded_random
 from tests.unit.analytics.queries.rules.toxicity_examples import FETAL_TERM, LATER, attributed_finding
 from tests.unit.analytics.support import RECORDED_AT, VISIT_1, treated_participant
 
@@ -148,7 +148,7 @@ COMPLEX_HISTORY_QUERIES = COMPLEX_HISTORY.queries()
 @given(seed=st.integers(0, 2**32))
 def test_queries_do_not_depend_on_arrival_order(seed: int) -> None:
     events = COMPLEX_HISTORY.events
-    shuffled_events = random.Random(seed).sample(events, len(events))  # noqa: S311 - a seeded shuffle
+    shuffled_events = seeded_random(seed).sample(events, len(events))
     assert replace(COMPLEX_HISTORY, events=shuffled_events).queries() == COMPLEX_HISTORY_QUERIES
 
 

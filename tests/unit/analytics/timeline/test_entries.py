@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from datetime import date
 
 import pytest
@@ -26,6 +25,7 @@ from shared.testing.builders.toxicity_facts import (
     serious_event_updated,
     toxicity_assessed,
 )
+from shared.testing.seeded_random import seeded_random
 from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
 from tests.unit.analytics.support import SCREENED, TODAY, timeline_json
 from tests.unit.analytics.timeline.support import Entries, entries_of, single_entry, timeline_of, type_suffixes
@@ -38,7 +38,7 @@ def test_every_current_fact_is_one_entry_in_any_arrival_order(number: int) -> No
         str(event.event_id) for event in published_case_events(number)
     )
     for seed in range(5):
-        shuffled = random.Random(seed).sample(published_case_events(number), len(published_case_events(number)))  # noqa: S311 - a seeded shuffle
+        shuffled = seeded_random(seed).sample(published_case_events(number), len(published_case_events(number)))
         assert timeline_json(shuffled, TODAY)["entries"] == expected["entries"]
 
 
