@@ -36,7 +36,7 @@ from shared.ui.forms.changed_record import RECORDED_MEANWHILE
 from shared.ui.forms.entries import PostedForm, new_key, parse_form
 from shared.ui.forms.fields import fact_fields
 from shared.ui.forms.pages import NO_FAULT, ErrorLink, FormNotice, crumbs, render_signed_out
-from shared.ui.forms.requests import create_form_router, form_token, keep_form_token, require_form_token
+from shared.ui.forms.requests import FactTypePath, create_form_router, form_token, keep_form_token, require_form_token
 from shared.ui.forms.routes import Forms, note_nothing
 from shared.ui.forms.targets import POSSIBLE_DUPLICATE, ParticipantState, load_participant_state, require_role_in_study
 from shared.ui.forms.used_key import IS_CORRECTION, IS_PARTIAL, IS_REPEAT
@@ -108,11 +108,11 @@ def visit_page_routes(forms: Forms) -> APIRouter:
     async def visits_page(
         request: Request,
         study: StudyIdPath,
-        type: str,  # noqa: A002 - the path's name
-        visit: Annotated[list[str], Query(max_length=MAX_VISITS)] = [],  # noqa: B006 - never changed
+        type_name: FactTypePath,
+        visit: Annotated[tuple[str, ...], Query(max_length=MAX_VISITS)] = (),
     ) -> Response:
         await get_container(request).authenticate(request)
-        fact, rights = await _require_fact(request, study, type)
+        fact, rights = await _require_fact(request, study, type_name)
         chosen = _parse_visits(visit)
         states = await _load_states(request, study, fact, chosen)
         rows = [VisitChoice(visit=visit, has_tick=True) for visit in chosen]
@@ -121,19 +121,19 @@ def visit_page_routes(forms: Forms) -> APIRouter:
 
     @routes.post("/{study_id}/visits/{type}")
     @logs_reads
-    async def record_visits(request: Request, study: StudyIdPath, type: str) -> Response:  # noqa: A002 - the part of the address
+    async def record_visits(request: Request, study: StudyIdPath, type_name: FactTypePath) -> Response:
         form = parse_form(await request.body())
         require_form_token(request, form.csrf)
         try:
             await get_container(request).authenticate(request)
         except Unauthenticated:
             note_nothing(request)
-            fields = fact_fields(FACTS[type]) if type in FACTS else None
+            fields = fact_fields(FACTS[type_name]) if type_name in FACTS else None
             return render_signed_out(forms.pages, request, form, fields, unlisted=_FILLED_IN)
         traffic, caller = get_container(request).traffic, request.state.caller.subject
         with traffic.request(caller):
             async with traffic.turn(caller):
-                return await _answer(request, pages, study, type, form)
+                return await _answer(request, pages, study, type_name, form)
 
     return routes
 

@@ -31,7 +31,7 @@ from services.enrollment.sign_in.sessions import NoRefreshToken, SessionEnded
 from services.enrollment.sign_in.sign_in import CALLBACK, SIGNED_OUT, SignIn
 from shared.kernel.errors import ServiceUnavailable, Unauthenticated
 from shared.ui.navigation import return_address
-from shared.ui.pages import Pages, create_page_router, html_response
+from shared.ui.pages import NextAddress, Pages, create_page_router, html_response
 from shared.ui.session import SESSION_MAX_AGE
 from shared.web.authentication import SESSION
 from shared.web.container import get_container
@@ -74,12 +74,12 @@ def provider_routes(sign_in: SignIn) -> APIRouter:
     views = _SignInPages(sign_in)
 
     @routes.get("/session")
-    async def session(request: Request, next: str = "") -> Response:  # noqa: A002 - the query's name
-        return await views.show_session(request, next)
+    async def session(request: Request, next_address: NextAddress = "") -> Response:
+        return await views.show_session(request, next_address)
 
     @routes.get("/session/sign-in")
-    async def begin(request: Request, next: str = "/") -> Response:  # noqa: A002 - the query's name
-        return await views.lead_to_provider(request, return_address(next), renews=False)
+    async def begin(request: Request, next_address: NextAddress = "/") -> Response:
+        return await views.lead_to_provider(request, return_address(next_address), renews=False)
 
     async def callback(
         request: Request, state: str = "", code: str = "", error: str = "", iss: str | None = None

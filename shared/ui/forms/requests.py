@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from email.message import Message
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
 from shared.kernel.errors import CrossSiteRequest, UnsupportedMediaType
@@ -26,6 +26,8 @@ COOKIE_SECONDS = 12 * 3600
 FORM_FIELDS = "__form_fields__"
 AfterParameter = Annotated[str | None, Query(pattern=AFTER_PATTERN)]
 """A version of enrollment that the service has to know before it shows the page."""
+FactTypePath = Annotated[str, Path(alias="type")]
+"""The type of the fact that a page states."""
 FieldsOf = Callable[[Mapping[str, Any]], Group | None]
 """Returns the fields of the form at an address, by the parameters of its path; None if there is none."""
 

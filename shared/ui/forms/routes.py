@@ -25,7 +25,13 @@ from shared.ui.forms.fields import Group, fact_fields
 from shared.ui.forms.pages import FormReply, create_form_pages, render_form, render_not_here, render_signed_out
 from shared.ui.forms.prefills import first_content, fixed_content, link_values
 from shared.ui.forms.presets import standing_grants, with_preset
-from shared.ui.forms.requests import AfterParameter, create_form_router, fills_from_query, require_form_token
+from shared.ui.forms.requests import (
+    AfterParameter,
+    FactTypePath,
+    create_form_router,
+    fills_from_query,
+    require_form_token,
+)
 from shared.ui.forms.site_counts import participants_by_site
 from shared.ui.forms.targets import (
     FindDuplicates,
@@ -183,13 +189,13 @@ def study_form_routes(forms: Forms, stream: Stream, *, excluded: type[Fact] | No
     @routes.get("/{study_id}/facts/{type}")
     @logs_reads
     @fills_from_query(fields_of)
-    async def study_form(request: Request, study: StudyIdPath, type: str) -> Response:  # noqa: A002 - the path's name
-        return await forms.show(request, loader(request, study, type))
+    async def study_form(request: Request, study: StudyIdPath, type_name: FactTypePath) -> Response:
+        return await forms.show(request, loader(request, study, type_name))
 
     @routes.post("/{study_id}/facts/{type}")
     @logs_reads
-    async def record_study_form(request: Request, study: StudyIdPath, type: str) -> Response:  # noqa: A002 - the part of the address
-        return await forms.answer(request, loader(request, study, type), fields_of(request.path_params))
+    async def record_study_form(request: Request, study: StudyIdPath, type_name: FactTypePath) -> Response:
+        return await forms.answer(request, loader(request, study, type_name), fields_of(request.path_params))
 
     return routes
 
@@ -214,10 +220,10 @@ def participant_form_routes(forms: Forms, stream: Stream) -> APIRouter:
         request: Request,
         study: StudyIdPath,
         participant_id: ParticipantIdPath,
-        type: str,  # noqa: A002 - the path's name
+        type_name: FactTypePath,
         after: AfterParameter = None,
     ) -> Response:
-        return await forms.show(request, loader(request, study, participant_id, type), after or "")
+        return await forms.show(request, loader(request, study, participant_id, type_name), after or "")
 
     @routes.post(path)
     @logs_reads
@@ -225,9 +231,11 @@ def participant_form_routes(forms: Forms, stream: Stream) -> APIRouter:
         request: Request,
         study: StudyIdPath,
         participant_id: ParticipantIdPath,
-        type: str,  # noqa: A002 - the path's name
+        type_name: FactTypePath,
     ) -> Response:
-        return await forms.answer(request, loader(request, study, participant_id, type), fields_of(request.path_params))
+        return await forms.answer(
+            request, loader(request, study, participant_id, type_name), fields_of(request.path_params)
+        )
 
     return routes
 

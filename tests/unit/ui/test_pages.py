@@ -72,3 +72,4 @@ def test_time_stamps_are_shown_in_utc() -> None:
 
 def test_dates_do_not_wrap_and_text_is_escaped() -> None:
     assert keep_together("<b> 2025-01-31") == '&lt;b&gt; <span class="unbroken">2025-01-31</span>'
+    assert keep_together("(95 % CI <1)") == '<span class="unbroken">(95 % CI &lt;1)</span>'
