@@ -32,13 +32,15 @@ StudyOption = Annotated[str, typer.Option(help="the study's id")]
 SiteOption = Annotated[str | None, typer.Option(help="only facts that this site recorded, read as its staff")]
 ServicesOption = Annotated[list[str], typer.Option("--service", help="only facts of this service; may be repeated")]
 
+_EVERY_SERVICE: list[str] = [*SERVICES]
+
 
 @app.command("facts")
 def facts_command(
     study: StudyOption,
     site: SiteOption = None,
     path: Annotated[Path | None, typer.Option("--out", help="the file to write; without it, standard output")] = None,
-    service: ServicesOption = list(SERVICES),  # noqa: B006 - typer reads it and changes nothing
+    service: ServicesOption = _EVERY_SERVICE,
     token: TokenOption = None,
 ) -> None:
     """Export every fact as recorded, also corrections, as JSON lines for `quartal import`, without sealed texts."""

@@ -14,7 +14,7 @@ from services.analytics.figures.service import FigureService
 from services.analytics.queries.repository import QueryFilter
 from services.analytics.queries.service import QueryService
 from services.analytics.rebuild.rebuild import rebuild
-from services.analytics.snapshot.as_of import AsOf
+from services.analytics.snapshot.as_of import LATEST, AsOf
 from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.timeline.service import TimelineService
 from shared.contracts.event import Event
@@ -67,7 +67,7 @@ class DeathInMarch:
             await study.project(replace(event, recorded_at=moment) for event in participant.events)
         return cls(study, participant)
 
-    async def days(self, clock: Clock, as_of: AsOf = AsOf()) -> tuple[str, str, list[int]]:  # noqa: B008 - frozen
+    async def days(self, clock: Clock, as_of: AsOf = LATEST) -> tuple[str, str, list[int]]:
         """The day of the death in the timeline and in its data queries, and the deaths that figures count around it."""
         reader = StudyReader(self.study.database.app, self.study.database.system, clock)
         user, study_id = f"investigator.{self.study.study_id}", self.study.study_id
