@@ -17,11 +17,12 @@ LISTENER_PID_QUERY = (
 
 
 async def wait_for_listener(database: Database, except_pid: int | None = None) -> int:
+    query = f"{LISTENER_PID_QUERY} and pid is distinct from $1"
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (  # noqa: ASYNC110 - another connection, which has no event to wait for
-            pid := await database.system.fetchval(f"{LISTENER_PID_QUERY} and pid is distinct from $1", except_pid)
-        ) is None:
+        pid = await database.system.fetchval(query, except_pid)
+        while pid is None:
             await asyncio.sleep(0.02)
+            pid = await database.system.fetchval(query, except_pid)
     return int(pid)
 
 

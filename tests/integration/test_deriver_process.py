@@ -17,6 +17,7 @@ from shared.testing.builders.follow_up_facts import participant_died
 from tests.conftest import Database, PostgresServer
 from tests.integration.support.analytics_database import own_analytics_database
 from tests.integration.support.derived_study import TREATED, DerivedStudy, open_derived_study
+from tests.polling import wait_until
 
 TIMEOUT_SECONDS = 20.0
 
@@ -43,13 +44,11 @@ async def running_deriver(database: Database) -> AsyncIterator[None]:
 
 async def wait_until_derived(study: DerivedStudy) -> None:
     """Returns when the rows are those of the newest facts and epoch."""
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not await study.database.system.fetchval(  # noqa: ASYNC110 - another process has no event for it
-            "select d.position = p.position and d.epoch = p.epoch"
-            " from study_position p join derived_study d using (study_id) where study_id = $1",
-            study.study_id,
-        ):
-            await asyncio.sleep(0.02)
+    query = (
+        "select d.position = p.position and d.epoch = p.epoch"
+        " from study_position p join derived_study d using (study_id) where study_id = $1"
+    )
+    await wait_until(lambda: study.database.system.fetchval(query, study.study_id), TIMEOUT_SECONDS)
 
 
 async def open_study(database: Database) -> DerivedStudy:

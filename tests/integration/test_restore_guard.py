@@ -125,18 +125,19 @@ async def test_foreign_records_on_the_topic_do_not_affect_the_restore_check(
 async def test_relay_retries_the_restore_check_until_the_broker_answers(
     fresh_database: Database, own_topic_publisher: SingleTopicPublisher
 ) -> None:
-    attempts: list[str] = []
+    attempts, has_retried = list[str](), asyncio.Event()
 
     async def failing_check() -> None:
         attempts.append("again")
+        if len(attempts) == 3:
+            has_retried.set()
         await require_published_events(fresh_database.system, f"{LOOPBACK}:{free_port()}", own_topic_publisher.topic)
 
     async with (
         running_relay(fresh_database, own_topic_publisher, restore_check=failing_check),
         asyncio.timeout(TIMEOUT_SECONDS),
     ):
-        while len(attempts) < 3:  # noqa: ASYNC110 - another task asks
-            await asyncio.sleep(0.02)
+        await has_retried.wait()
 
 
 async def test_relays_make_progress_when_the_restore_check_outlasts_a_lease(

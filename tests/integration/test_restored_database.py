@@ -35,6 +35,7 @@ from shared.settings import Settings
 from shared.testing.builders import facts
 from tests.api.support.study import body
 from tests.conftest import PASSWORDS
+from tests.polling import wait_until
 
 TIMEOUT_SECONDS = 60.0
 STUDIES, STUDY, ADMINISTRATOR = "/enrollment/v1/studies", "put-back", "administrator"
@@ -83,12 +84,12 @@ class Installation:
         return str(refusal.value)
 
     async def wait_until_published(self) -> None:
-        async with (
-            await open_pool(self.settings.database_url("enrollment", "system")) as pool,
-            asyncio.timeout(TIMEOUT_SECONDS),
-        ):
-            while any(shard.lag for shard in await load_shard_status(pool)):  # noqa: ASYNC110 - a database has no event for it
-                await asyncio.sleep(0.05)
+        async with await open_pool(self.settings.database_url("enrollment", "system")) as pool:
+
+            async def has_published_everything() -> bool:
+                return not any(shard.lag for shard in await load_shard_status(pool))
+
+            await wait_until(has_published_everything, TIMEOUT_SECONDS)
 
     async def count_events(self) -> int:
         return int(await self.query_value("select count(*) from events"))
@@ -108,8 +109,10 @@ class Installation:
     async def grant_when_available(self, http: httpx.AsyncClient, member: str) -> None:
         """Returns when it is recorded; the API asks to come again meanwhile."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            while (response := await self.grant(http, member)).status_code == 503:  # noqa: ASYNC110 - as a client does
+            response = await self.grant(http, member)
+            while response.status_code == 503:
                 await asyncio.sleep(0.05)
+                response = await self.grant(http, member)
         assert response.status_code == 201, response.text
 
     async def assert_grant_refused(self, http: httpx.AsyncClient, member: str) -> None:

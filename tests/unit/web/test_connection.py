@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -18,6 +18,7 @@ from shared.settings import Limits
 from shared.web.app import create_bare_app
 from shared.web.connection import connection_factory
 from shared.web.route_classes import BoundedRoute
+from tests.polling import wait_until
 
 SHORT_LIMITS = Limits(
     max_header_seconds=0.3,
@@ -70,6 +71,14 @@ class RunningServer:
         return len(self.server.server_state.connections)
 
 
+class _ServerOfTest(uvicorn.Server):
+    """Leaves signals to the process of the tests."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
 @asynccontextmanager
 async def run_server(limits: Limits) -> AsyncIterator[RunningServer]:
     port = free_port()
@@ -84,11 +93,13 @@ async def run_server(limits: Limits) -> AsyncIterator[RunningServer]:
         timeout_keep_alive=limits.max_idle_seconds,
         timeout_graceful_shutdown=1,
     )
-    server = uvicorn.Server(config)
-    server.capture_signals = nullcontext  # type: ignore[assignment,method-assign] # the test run keeps its own
+    server = _ServerOfTest(config)
     running = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
+
+    async def has_started() -> bool:
+        return server.started
+
+    await wait_until(has_started)
     try:
         yield RunningServer(port, server)
     finally:
@@ -118,9 +129,11 @@ async def patient_port() -> AsyncIterator[int]:
 
 async def wait_for_connections(running: RunningServer, count: int) -> None:
     """Waits until the server has so many connections: TimeoutError if it never has."""
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while running.open_connections != count:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.005)
+
+    async def has_so_many() -> bool:
+        return running.open_connections == count
+
+    await wait_until(has_so_many, TIMEOUT_SECONDS, pause_seconds=0.005)
 
 
 async def exchange(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
