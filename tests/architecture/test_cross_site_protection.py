@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -38,8 +39,12 @@ def test_sign_in_with_a_token_is_a_protected_page_route(tmp_path: Path) -> None:
 
 def test_pages_of_the_sign_in_with_a_provider_change_nothing_for_other_sites(tmp_path: Path) -> None:
     (tmp_path / "kek").write_bytes(base64.b64encode(bytes(32)))
-    provider = {"oidc_issuer": "https://elsewhere.example", "oidc_client_id": "quartal", "issuer": "elsewhere"}
-    app = create_app(Settings(url="https://x.example", kek=tmp_path / "kek", **provider))  # type: ignore[arg-type] # texts
+    provider: dict[str, Any] = {
+        "oidc_issuer": "https://elsewhere.example",
+        "oidc_client_id": "quartal",
+        "issuer": "elsewhere",
+    }
+    app = create_app(Settings(url="https://x.example", kek=tmp_path / "kek", **provider))
     changing = [route for route in app.routes if isinstance(route, APIRoute) and route.path.startswith("/session")]
     assert {route.path for route in changing if (route.methods or set()) - SAFE_METHODS} == {"/session/renew"}
     assert [route.path for route in changing if not isinstance(route, PageRoute)] == []

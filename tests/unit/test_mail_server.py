@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from shared.mail_server import Encryption, MailServer, is_mail_address
@@ -93,9 +95,9 @@ def test_other_texts_are_no_addresses(address: str) -> None:
         ({"mail_detail": "names"}, "mail_detail"),
     ],
 )
-def test_settings_that_cannot_be_read_are_refused(settings: dict[str, str], message: str) -> None:
+def test_settings_that_cannot_be_read_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message) as refusal:
-        Settings(**settings)  # type: ignore[arg-type] # parsed
+        Settings(**settings)
     assert "secret" not in str(refusal.value)
 
 
@@ -108,14 +110,14 @@ def test_settings_that_cannot_be_read_are_refused(settings: dict[str, str], mess
     ],
 )
 def test_only_a_service_that_sends_mail_needs_all_settings_for_it(missing: str, message: str) -> None:
-    complete = {
+    complete: dict[str, Any] = {
         "smtp_url": "smtp://mail.example",
         "mail_from": "a@b.example",
         "links_key": "key",
         "url": "https://x.example",
     }
-    assert Settings(**complete).mail_server == MailServer.parse("smtp://mail.example")  # type: ignore[arg-type] # parsed
-    others = Settings(**{name: value for name, value in complete.items() if name != missing})  # type: ignore[arg-type] # parsed
+    assert Settings(**complete).mail_server == MailServer.parse("smtp://mail.example")
+    others = Settings(**{name: value for name, value in complete.items() if name != missing})
     with pytest.raises(ValueError, match=message):
         _ = others.mail_server
 

@@ -92,8 +92,8 @@ async def open_analytics_study(
     `zones`: the time zone of each site. `settings`: more settings of the application.
     """
     issuer = Issuer.load(folder / "issuer")
-    urls = {f"analytics_{role}_url": database.urls[role] for role in ("app", "system")}
-    app = create_app(Settings(jwks=str(issuer.jwks), clock=clock, plain_http=True, **urls, **settings))  # type: ignore[arg-type] # URLs are secrets
+    urls: dict[str, Any] = {f"analytics_{role}_url": database.urls[role] for role in ("app", "system")}
+    app = create_app(Settings(jwks=str(issuer.jwks), clock=clock, plain_http=True, **urls, **settings))
     study = EventStream(study_id, study_id)
     sites = [site_activated(site, zone=zone) for site, zone in zones.items()]
     study.record(opened or StudyOpened.model_validate(OPENING_DATA), *sites)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import TypeAdapter
 
 from services.analytics.documents.registry import DOCUMENTS
 from services.analytics.documents.service import document_scope, format_size
 from shared.kernel.errors import Forbidden, ParameterRejected, ReadersSeeCuts, RequestError, SmallGroups
+from shared.kernel.fact import Role
 from shared.security.grants import Grant, Rights
 
 REPORT, CHANGES = DOCUMENTS["report.pdf"], DOCUMENTS["cut-changes.json"]
+ROLE: TypeAdapter[Role] = TypeAdapter(Role)
 
 
 def rights(*grants: str) -> Rights:
     """Returns the rights of grants such as `site@rome`, or `reader` in the whole study."""
     parts = [grant.partition("@") for grant in grants]
-    return Rights("somebody", frozenset(Grant(role, site or None) for role, _, site in parts))  # type: ignore[arg-type] # names of roles
+    return Rights("somebody", frozenset(Grant(ROLE.validate_python(role), site or None) for role, _, site in parts))
 
 
 @pytest.mark.parametrize(

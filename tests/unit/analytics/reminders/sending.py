@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from typing import Any
 
 from services.analytics.reminders.steps import SentStep, VisitOnDay, decide
 from services.analytics.reminders.working_days import is_working_day
@@ -105,14 +106,14 @@ class Outbox:
         ]
 
 
-def changing(facts: Facts, *changes: tuple[str, Mapping[str, object]]) -> Callable[[date], Facts]:
+def changing(facts: Facts, *changes: tuple[str, Mapping[str, Any]]) -> Callable[[date], Facts]:
     """Returns the facts of each day: those given, with what each change says from its day on."""
 
     def on(today: date) -> Facts:
         recorded = facts
         for first_day, members in changes:
             if today >= day(first_day):
-                recorded = replace(recorded, **members)  # type: ignore[arg-type] # members by name
+                recorded = replace(recorded, **members)
         return recorded
 
     return on

@@ -165,8 +165,9 @@ def test_utf_8_byte_order_mark_contradicts_another_encoding() -> None:
 def test_ambiguous_number_is_refused(number: str, separator: str) -> None:
     table = "participant,lesion_id,kind,body_site,found_on,size_mm\nK7F2-9QXA-3,L1,node,neck,2024,NUMBER\n"
     ((_, line),) = read_rows(table.replace(",", separator).replace("NUMBER", number), "lesion.registered")
+    assert isinstance(line, ImportLine)
     with pytest.raises(InvalidLine) as wrong:
-        read_line(line)  # type: ignore[arg-type] # a row that was read, not an invalid one
+        read_line(line)
     assert [fault.code for fault in wrong.value.faults] in (["decimal-comma"], ["ambiguous-number"])
     assert number not in wrong.value.faults[0].message
 
@@ -178,7 +179,8 @@ def test_ambiguous_number_is_refused(number: str, separator: str) -> None:
 def test_unambiguous_number_is_read(number: str, value: float, separator: str) -> None:
     table = "participant,line_id,on,agents/0/name,agents/0/dose,setting\nK7F2-9QXA-3,S1,2024,x,NUMBER,other\n"
     ((_, line),) = read_rows(table.replace(",", separator).replace("NUMBER", number), "systemic_therapy.started")
-    assert read_line(line).model_dump()["agents"][0]["dose"] == value  # type: ignore[arg-type] # a row that was read, not an invalid one
+    assert isinstance(line, ImportLine)
+    assert read_line(line).model_dump()["agents"][0]["dose"] == value
 
 
 @pytest.mark.parametrize(

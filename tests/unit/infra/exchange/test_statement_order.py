@@ -48,9 +48,9 @@ COMPLETE_HISTORY: tuple[Fact, ...] = (
 )
 
 
-def import_fact(fact: Fact, number: int = 1, service: str = "enrollment", **line_options: object) -> ImportFact:
+def import_fact(fact: Fact, number: int = 1, service: str = "enrollment", **line_options: Any) -> ImportFact:
     content = fact.model_dump(mode="json")
-    return ImportFact(ImportLine(number, fact.type_name, service, content, "p1", True, **line_options), fact)  # type: ignore[arg-type] # keywords of several types
+    return ImportFact(ImportLine(number, fact.type_name, service, content, "p1", True, **line_options), fact)
 
 
 @given(st.randoms(use_true_random=False))
