@@ -20,22 +20,24 @@ from services.analytics.statistics.risk_sets import Counts, Observations
 def gray_test(observations: Observations, cause: int, groups: ArrayLike, group_count: int) -> GroupTest:
     """Compares the incidence of a cause in groups 0 … group_count - 1; `groups` has the group of each observation.
 
-    Undefined without events of the cause, with one group, and where the variance is singular, as with a group that has
-    no information (R returns -1 there); raises ValueError with delayed entries, for which the test is not defined.
+    A group that nobody is in takes no part. Undefined without events of the cause, with fewer than two groups that take
+    part, and where the variance is singular, as with a group that has no information (R returns -1 there); raises
+    ValueError with delayed entries, for which the test is not defined.
     """
     if observations.entries is not None:
         raise ValueError("Gray's test has no delayed entry")
     if not np.any(observations.causes == cause):
         return undefined_test("no_events")
-    if group_count < 2:
-        return undefined_test("one_group")
     numbers = np.asarray(groups, np.int64)
     days, at_risk, events = counts_by_group(observations, numbers, group_count)
+    chosen = np.flatnonzero(np.bincount(numbers, minlength=group_count))
+    if len(chosen) < 2:
+        return undefined_test("one_group")
     is_own = observations.causes == cause
     own = count_by_day(observations.exits[is_own], numbers[is_own], int(observations.exits.max()) + 1, group_count)[
         days
     ]
-    steps = _Steps.of(at_risk.astype(np.float64), own, events - own)
+    steps = _Steps.of(at_risk[:, chosen].astype(np.float64), own[:, chosen], (events - own)[:, chosen])
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = steps.variance()
     return score_test(steps.score().tolist(), variance.tolist())

@@ -30,6 +30,13 @@ def test_cause_that_nobody_has_and_a_single_group_have_no_test() -> None:
     assert gray_test(observe([1, 2], [1, 1]), 1, [0, 0], 1) == GroupTest(None, 0, None, "one_group")
 
 
+@given(people(entries=False))
+def test_group_that_nobody_is_in_takes_no_part(persons: list[Person]) -> None:
+    groups = [min(person.group, 1) for person in persons]
+    among_empty = [{0: 1, 1: 3}[group] for group in groups]
+    assert gray_test(observations(persons), 1, among_empty, 5) == gray_test(observations(persons), 1, groups, 2)
+
+
 def test_delayed_entries_are_refused() -> None:
     with pytest.raises(ValueError, match="delayed entry"):
         gray_test(observe([5, 6], [1, 1], [2, 0]), 1, [0, 1], 2)
