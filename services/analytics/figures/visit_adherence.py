@@ -116,8 +116,8 @@ class VisitAdherence(Figure):
         reported = done + sum(group.done_late for group in self.groups)
         of_expected = f"of {count_noun(expected, 'expected visit')}"
         return [
-            ("reported", _format_percent(_share(reported, expected)), of_expected),
-            ("in window", _format_percent(_share(done, expected)), of_expected),
+            ("reported", _format_percent(_share(reported, expected)), f"reported, {of_expected}"),
+            ("in window", _format_percent(_share(done, expected)), f"in the window, {of_expected}"),
         ]
 
     def table(self) -> FigureTable:

@@ -9,7 +9,7 @@ import pytest
 
 from services.analytics.datasets.headline import headline_numbers
 from services.analytics.datasets.page_numbers import PAGE
-from services.analytics.figures.figure import FigureContext
+from services.analytics.figures.figure import FigureContext, Headline
 from services.analytics.figures.filters import FigureFilters
 from services.analytics.figures.registry import FIGURES
 from services.analytics.snapshot.snapshot import StudySnapshot
@@ -48,14 +48,23 @@ NOT_COMPARED: dict[str, dict[str, str]] = {}
 """Numbers that no data set has, with the reason, by figure."""
 
 
-def shown_numbers(snapshot: StudySnapshot) -> dict[str, dict[str, str]]:
-    """Returns the headline of every figure: names and values as pages show them."""
+def headlines(snapshot: StudySnapshot) -> dict[str, Headline]:
+    """Returns the headline of every figure, as pages show it."""
     cohort = cut_cohort(snapshot)
     context = FigureContext("s", snapshot.position, snapshot.recorded_at, cohort.cut.cut_on, FigureFilters())
-    return {
-        name: {number: value for number, value, _ in figure.compute(snapshot, cohort.selection).headline(context)}
-        for name, figure in FIGURES.items()
-    }
+    return {name: figure.compute(snapshot, cohort.selection).headline(context) for name, figure in FIGURES.items()}
+
+
+def shown_numbers(snapshot: StudySnapshot) -> dict[str, dict[str, str]]:
+    """Returns the names and values of the headline of every figure."""
+    return {figure: {name: value for name, value, _ in headline} for figure, headline in headlines(snapshot).items()}
+
+
+@pytest.mark.parametrize("snapshot", COHORTS)
+def test_words_beside_the_numbers_of_a_figure_tell_them_apart(snapshot: Callable[[], StudySnapshot]) -> None:
+    for figure, headline in headlines(snapshot()).items():
+        words = [text for _, _, text in headline]
+        assert len(set(words)) == len(words), (figure, words)
 
 
 def test_every_number_that_pages_show_first_is_compared_or_has_a_reason() -> None:
