@@ -32,7 +32,10 @@ from services.analytics.urls import live_url
 from shared.ui.live_updates import FRAME_SECONDS
 
 STUDY, READERS, CHANGES_PER_ROUND = "bench", 1_000, 5
-LIMITS = {f"QUARTAL_MAX_{name}": str(2 * READERS) for name in ("STREAMS_PER_CALLER", "CONNECTIONS_PER_ADDRESS")}
+LIMITS = {
+    f"QUARTAL_MAX_{name}": str(2 * READERS)
+    for name in ("STREAMS_PER_CALLER", "REQUESTS_PER_CALLER", "CONNECTIONS_PER_ADDRESS")
+}
 FRAMES = "".join(f"event: {part}\ndata: 1000000\n\n" for part in LIVE_PARTS).encode()
 """The frames of one change, as a reader gets them."""
 READ, CHANGE, READY = b"read\n", b"change\n", b"ready\n"

@@ -56,8 +56,11 @@ class StudyCache(ABC):
     def __init__(self, *, cache_size: int = 200) -> None:
         self._cache_size, self._cache = cache_size, dict[str, StudyState]()
 
+    def cached(self, study_id: str) -> StudyState | None:
+        return self._cache.get(study_id)
+
     async def current(self, study_id: str) -> StudyState:
-        return self._cache.get(study_id) or await self.reload(study_id)
+        return self.cached(study_id) or await self.reload(study_id)
 
     async def at_version(self, study_id: str, version: int) -> StudyState:
         """Returns the state, loaded again unless this version is cached."""

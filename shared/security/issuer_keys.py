@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 
 import httpx
@@ -17,6 +18,8 @@ from joserfc.jwk import JWKRegistry, Key
 KEY_SET_MAX_AGE_SECONDS = 600.0
 REFETCH_MIN_SECONDS = 30.0  # between two requests to an issuer whose keys are known
 FIRST_RETRY_SECONDS = 1.0  # between two requests until the first key set was read
+
+_LOOK_SECONDS = 0.01  # between two looks at the file for streams, which are served many together
 
 _ALGORITHMS_BY_KEY_TYPE = {
     ("EC", "P-256"): frozenset({"ES256"}),
@@ -43,6 +46,9 @@ class PublicKey:
 class KeySource(Protocol):
     async def key(self, kid: str) -> PublicKey | None:
         """Returns the issuer's key of that id, or None. Raises KeysUnavailable."""
+
+    def known_key(self, kid: str) -> PublicKey | None:
+        """Returns the key of that id if nobody has to be asked for it."""
 
 
 def parse_keys(document: bytes) -> dict[str, PublicKey]:
@@ -77,6 +83,7 @@ class FileKeys:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file_state: tuple[int, int, int] | None = None
+        self._looked_at = -_LOOK_SECONDS
         self._keys: dict[str, PublicKey] | None = None
 
     async def key(self, kid: str) -> PublicKey | None:
@@ -84,6 +91,12 @@ class FileKeys:
         if self._keys is None:
             raise KeysUnavailable("The file of the issuer's public keys is absent or not readable.")
         return self._keys.get(kid)
+
+    def known_key(self, kid: str) -> PublicKey | None:
+        if (now := monotonic()) - self._looked_at > _LOOK_SECONDS:
+            self._looked_at = now
+            self._reload_if_changed()
+        return self._keys.get(kid) if self._keys else None
 
     def _reload_if_changed(self) -> None:
         try:
@@ -127,6 +140,9 @@ class HttpKeys:
         if self._keys is None:
             raise KeysUnavailable("The issuer's public keys could not be fetched yet.")
         return self._keys.get(kid)
+
+    def known_key(self, kid: str) -> PublicKey | None:
+        return None if self._keys is None or self._is_fetch_due(kid) else self._keys.get(kid)
 
     def _is_fetch_due(self, kid: str) -> bool:
         now = self._clock()

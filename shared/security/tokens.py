@@ -61,7 +61,9 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class _VerifiedToken:
+class VerifiedToken:
+    """The claims of a token that a service uses, and the key of its signature."""
+
     caller: Caller
     kid: str
     key: PublicKey
@@ -76,10 +78,18 @@ class Verifier:
 
     def __init__(self, keys: KeySource, issuer: str, audience: str, *, now: Callable[[], datetime]) -> None:
         self._keys, self._issuer, self._audience, self._now = keys, issuer, audience, now
-        self._verified: OrderedDict[bytes, _VerifiedToken] = OrderedDict()
+        self._verified: OrderedDict[bytes, VerifiedToken] = OrderedDict()
+
+    def holds(self, verified: VerifiedToken) -> bool:
+        """Returns whether it is known that the token has not expired, and that its key has not been withdrawn."""
+        return self._now().timestamp() < verified.valid_until and self._keys.known_key(verified.kid) == verified.key
 
     async def verify(self, token: str) -> Caller:
         """Returns the caller that the token speaks for. Raises BadToken, KeysUnavailable."""
+        return (await self.accept(token)).caller
+
+    async def accept(self, token: str) -> VerifiedToken:
+        """Verifies a token that is used for long. Raises BadToken, KeysUnavailable."""
         if len(token) > MAX_TOKEN_LENGTH:
             raise BadToken("oversized")
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
@@ -94,9 +104,9 @@ class Verifier:
         self._verified.move_to_end(digest)
         if len(self._verified) > VERIFIED_TOKEN_CACHE_SIZE:
             self._verified.popitem(last=False)
-        return verified.caller
+        return verified
 
-    async def _verify(self, token: str) -> _VerifiedToken:
+    async def _verify(self, token: str) -> VerifiedToken:
         algorithm, kid = _parse_header(token)
         key = await self._keys.key(kid)
         if key is None:
@@ -109,7 +119,7 @@ class Verifier:
         audience = claims.get("aud")
         if self._audience not in (audience if isinstance(audience, list) else [audience]):
             raise BadToken("audience")
-        return _VerifiedToken(Caller(_subject(claims)), kid, key, _expiry(claims, self._now().timestamp()))
+        return VerifiedToken(Caller(_subject(claims)), kid, key, _expiry(claims, self._now().timestamp()))
 
 
 def _parse_header(token: str) -> tuple[str, str]:

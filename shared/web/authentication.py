@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fastapi import Request
@@ -52,6 +53,7 @@ def authentication(
 ) -> Authenticate:
     """Creates the function that sets `request.state.caller` from the token, or raises Unauthenticated.
 
+    `request.state.token_holds` says later whether the token is still known to be valid, for streams.
     Requests of forms may carry the token in the session's cookie, because their routes check that a page of this server
     sent them. So may other GET requests, unless `forms_only`.
     """
@@ -66,11 +68,12 @@ def authentication(
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
         try:
-            request.state.caller = await verifier.verify(token.strip())
+            verified = await verifier.accept(token.strip())
         except BadToken as error:
             raise _count_refusal(service, error.reason) from None
         except KeysUnavailable:
             raise ServiceUnavailable from None
+        request.state.caller, request.state.token_holds = verified.caller, partial(verifier.holds, verified)
 
     return authenticate
 

@@ -6,6 +6,7 @@ import json
 from asyncio import Handle, TimerHandle, Transport
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import h11
@@ -25,6 +26,8 @@ _MIN_BYTES_PER_STALL = 64 * 1024
 """Bytes of a response that a client must read within `max_stall_seconds`."""
 
 
+WRITE_PIECE = "quartal.write_piece"
+"""ASGI extension: its function `write` writes a piece of a stream without a wait; see `BoundedConnection`."""
 TOO_MANY_CONNECTIONS = "Too many connections are open. Close one, then try again."
 
 
@@ -122,10 +125,23 @@ class BoundedConnection(H11Protocol):
 
     def handle_events(self) -> None:
         super().handle_events()
+        if self.cycle is not None:
+            self.cycle.scope["extensions"] = {WRITE_PIECE: {"write": self._write_piece}}
         if self.conn.is_turn_over and self._next_turn is None:
             self.flow.pause_reading()
             self._next_turn = self.loop.call_soon(self._feed)
         self._watch_arrival()
+
+    def _write_piece(self, piece: bytes) -> bool:
+        """Writes a piece of the body of a stream that has begun, in the framing that h11 has chosen for it.
+
+        Returns False without a write if the client reads too slowly, or is no client of HTTP/1.1.
+        """
+        is_possible = self.conn.our_state is h11.SEND_BODY and self.conn.their_http_version == b"1.1"
+        if not is_possible or self.flow.write_paused or self.transport.is_closing():
+            return False
+        self.transport.write(_chunk(piece))
+        return True
 
     def send_400_response(self, msg: str) -> None:
         """Answers input that is not HTTP; called by uvicorn."""
@@ -192,6 +208,12 @@ class BoundedConnection(H11Protocol):
             self.transport.abort()
         elif unsent_bytes:
             self._watch_reader()
+
+
+@lru_cache(maxsize=10)
+def _chunk(piece: bytes) -> bytes:
+    """Returns the chunk of the piece (RFC 9112, 7.1), which many streams of the same bytes share."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
 def connection_factory(limits: Limits) -> Callable[..., BoundedConnection]:

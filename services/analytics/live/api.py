@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from services.analytics.live.parts import LIVE_PARTS, SEALING_PARTS
 from services.analytics.snapshot.api import StudyResources
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.errors import RequestError
-from shared.ui.live_updates import LiveUpdates
+from shared.ui.live_updates import LiveUpdates, Write
+from shared.web.connection import WRITE_PIECE
 from shared.web.container import Resources, get_container
 from shared.web.fact_recording import StudyIdPath
 from shared.web.fact_routes import create_router, refusal_responses
@@ -49,12 +50,12 @@ class LiveResources(Resources):
 )
 async def live(request: Request, study: StudyIdPath) -> StreamingResponse:
     """Sends server-sent events: the name of each figure or list that may have changed, with its new position."""
-    reader, _ = _services(request)
+    reader, live_updates = _services(request)
     rights = await reader.member_rights(study, request.state.caller.subject)
-    updates = await _open_updates(request, study, is_reader=rights.is_reader)
+    stream = _MemberStream(request, study, reader, live_updates, is_reader=rights.is_reader)
     return CountedStream(
         request,
-        _while_authorized(request, study, updates, is_reader=rights.is_reader),
+        stream.frames(await stream.open_updates()),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -72,37 +73,56 @@ class CountedStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _open_updates(request: Request, study: str, *, is_reader: bool) -> AsyncIterator[bytes]:
-    """Returns the frames for a member who loads the page now; for readers those of data cuts alone."""
-    reader, live_updates = _services(request)
-    generation = live_updates.generation  # before the position: a reset in between ends the stream
-    if is_reader:
-        cuts = await reader.data_cuts(study)
-        return live_updates.stream(
-            study, {READER_EVENT: str(cuts[-1].position)} if cuts else {}, generation, parts=(READER_EVENT,)
-        )
-    current = await reader.projection_position(study)
-    return live_updates.stream(study, dict.fromkeys(LIVE_PARTS, str(current.position)), generation)
+class _MemberStream:
+    """The event stream of one member, as a reader of publications or not."""
 
+    def __init__(
+        self, request: Request, study: str, reader: StudyReader, live_updates: LiveUpdates, *, is_reader: bool
+    ) -> None:
+        self._request, self._study, self._reader, self._live_updates = request, study, reader, live_updates
+        self._member, self._is_reader = request.state.caller.subject, is_reader
+        self._token_holds: Callable[[], bool] = request.state.token_holds
+        self._write_piece: Write | None = request.scope.get("extensions", {}).get(WRITE_PIECE, {}).get("write")
 
-async def _while_authorized(
-    request: Request, study: str, frames: AsyncIterator[bytes], *, is_reader: bool
-) -> AsyncIterator[bytes]:
-    """Yields the frames until the caller's token expires or the caller's grants no longer allow this stream.
+    async def open_updates(self) -> AsyncIterator[bytes]:
+        """Returns the frames for a member who loads the page now; for readers those of data cuts alone."""
+        generation = self._live_updates.generation  # before the position: a reset in between ends the stream
+        if self._is_reader:
+            cuts = await self._reader.data_cuts(self._study)
+            versions, parts = {READER_EVENT: str(cuts[-1].position)} if cuts else {}, frozenset({READER_EVENT})
+        else:
+            current = await self._reader.projection_position(self._study)
+            versions, parts = dict.fromkeys(LIVE_PARTS, str(current.position)), None
+        return self._live_updates.stream(self._study, versions, generation, parts, self._write)
 
-    Pages then ask to sign in, or begin another stream.
-    """
-    reader, _ = _services(request)
-    async for frame in frames:
+    async def frames(self, updates: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yields the frames until the caller's token expires or the caller's grants no longer allow this stream.
+
+        Pages then ask to sign in, or begin another stream.
+        """
+        async for frame in updates:
+            if not self._is_allowed() and not await self._is_allowed_now():
+                return
+            yield frame
+
+    async def _is_allowed_now(self) -> bool:
+        """Fetches keys and study again if they are old, before it answers."""
         try:
-            await get_container(request).authenticate(request)
+            await get_container(self._request).authenticate(self._request)
         except RequestError:
-            return
-        state = await reader.studies.current(study)
-        rights = state.rights(request.state.caller.subject)
-        if not rights.grants or rights.is_reader is not is_reader:
-            return
-        yield frame
+            return False
+        await self._reader.studies.current(self._study)
+        return self._is_allowed()
+
+    def _is_allowed(self) -> bool:
+        """Returns whether it is known, without a wait, that the member may get a frame."""
+        if not self._token_holds() or (state := self._reader.studies.cached(self._study)) is None:
+            return False
+        rights = state.rights(self._member)
+        return bool(rights.grants) and rights.is_reader is self._is_reader
+
+    def _write(self, frames: bytes) -> bool:
+        return self._write_piece is not None and self._is_allowed() and self._write_piece(frames)
 
 
 def _services(request: Request) -> tuple[StudyReader, LiveUpdates]:

@@ -15,16 +15,14 @@ SEALING_PARTS = ("data-cuts", "documents")
 
 def publish_change(live_updates: LiveUpdates, study: str, position: int) -> None:
     """Announces that every part of a study may differ from `position` on."""
-    for part in LIVE_PARTS:
-        live_updates.publish(f"{study}/{part}", str(position))
+    live_updates.publish(study, dict.fromkeys(LIVE_PARTS, str(position)))
 
 
 def publish_cut(live_updates: LiveUpdates, study: str, position: int) -> None:
     """Announces that the last named data cut of a study is that at `position`."""
-    live_updates.publish(f"{study}/{READER_EVENT}", str(position))
+    live_updates.publish(study, {READER_EVENT: str(position)})
 
 
 def publish_sealing(live_updates: LiveUpdates, study: str, version: int) -> None:
     """Announces that more of a data cut of a study is sealed. `version`: another one each time."""
-    for part in SEALING_PARTS:
-        live_updates.publish(f"{study}/{part}", str(version))
+    live_updates.publish(study, dict.fromkeys(SEALING_PARTS, str(version)))

@@ -120,10 +120,11 @@ async def test_fetched_keys_are_cached_for_ten_minutes(issuer: KeyServer) -> Non
     keys = issuer.keys()
     assert await keys.key(str(EC.kid)) is not None
     issuer.monotonic_seconds += 599
-    assert await keys.key(str(EC.kid)) is not None
+    assert await keys.key(str(EC.kid)) == keys.known_key(str(EC.kid)) is not None
     assert issuer.request_count == 1
     issuer.body = jwks(ED)
     issuer.monotonic_seconds += 1
+    assert keys.known_key(str(EC.kid)) is None, "the issuer has to be asked again"
     assert await keys.key(str(EC.kid)) is None
     assert issuer.request_count == 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from pathlib import Path
@@ -216,6 +217,23 @@ async def test_cached_token_expires_on_time(verifier: Verifier, clock: ManualClo
     clock.advance(1)
     assert await refusal_reason(verifier, token) == "expired"
     assert await refusal_reason(verifier, token) == "expired"
+
+
+async def test_accepted_token_holds_until_it_expires(verifier: Verifier, clock: ManualClock) -> None:
+    accepted = await verifier.accept(sign_token(token_header(), token_claims()))
+    clock.advance(904.9)
+    assert verifier.holds(accepted)
+    clock.advance(0.1)
+    assert not verifier.holds(accepted)
+
+
+async def test_accepted_token_holds_until_its_key_is_removed(verifier: Verifier, key_file: Path) -> None:
+    accepted = await verifier.accept(sign_token(token_header(), token_claims()))
+    assert verifier.holds(accepted)
+    write(key_file, jwks(ED))
+    async with asyncio.timeout(5):
+        while verifier.holds(accepted):  # noqa: ASYNC110 - the file is looked at a hundred times a second
+            await asyncio.sleep(0.001)
 
 
 async def test_token_is_refused_when_its_key_is_removed(verifier: Verifier, key_file: Path) -> None:

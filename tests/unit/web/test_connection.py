@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
+import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from infra.local.ports import free_port
 from shared.settings import Limits
 from shared.web.app import create_bare_app
-from shared.web.connection import connection_factory
+from shared.web.connection import WRITE_PIECE, connection_factory
 from shared.web.route_classes import BoundedRoute
 from tests.polling import wait_until
 
@@ -53,6 +54,20 @@ def create_app() -> FastAPI:
     @application.get("/large")
     async def large() -> Response:
         return PlainTextResponse("x" * LARGE_BYTES)
+
+    @application.get("/stream")
+    async def stream(request: Request) -> Response:
+        write_piece = request.scope["extensions"][WRITE_PIECE]["write"]
+
+        async def pieces() -> AsyncIterator[bytes]:
+            assert not write_piece(b"before the response")
+            yield b"begun"
+            if write_piece(b"without a wait"):
+                while write_piece(b"x" * 100_000):
+                    pass
+                yield b"when the client has read"
+
+        return StreamingResponse(pieces())
 
     @application.post("/echo")
     async def echo(request: Request) -> Response:
@@ -275,3 +290,15 @@ async def test_connections_above_the_limit_per_address_get_429() -> None:
             writer.close()
         await wait_for_connections(running, 0)
         assert b"HTTP/1.1 200 " in await exchange(running.port, CLOSING_REQUEST)
+
+
+async def test_piece_of_a_stream_is_written_without_a_wait_while_the_client_reads(patient_port: int) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{patient_port}", trust_env=False) as http:
+        body = (await http.get("/stream")).content
+    assert body.startswith(b"begunwithout a waitxxx")
+    assert body.strip(b"x").endswith(b"xwhen the client has read")
+
+
+async def test_stream_of_a_client_without_chunks_is_only_written_by_its_response(patient_port: int) -> None:
+    answer = await exchange(patient_port, b"GET /stream HTTP/1.0\r\nHost: a\r\n\r\n")
+    assert answer.endswith(b"\r\n\r\nbegun")

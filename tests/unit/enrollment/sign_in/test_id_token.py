@@ -37,6 +37,9 @@ class KnownKeys:
         self._keys = parse_keys(jwks(RSA, EC, ED))
 
     async def key(self, kid: str) -> PublicKey | None:
+        return self.known_key(kid)
+
+    def known_key(self, kid: str) -> PublicKey | None:
         return self._keys.get(kid)
 
 
