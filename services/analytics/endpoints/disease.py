@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.analytics.endpoints.exits import Days, Exits
+from services.analytics.endpoints.exits import Exits
 from services.analytics.endpoints.origins import origin_days
 from services.analytics.snapshot.columns import NEVER_NUMBER, Table
 from services.analytics.snapshot.flow import DayColumn, first_days, last_days
@@ -55,11 +55,15 @@ def censored_days(snapshot: StudySnapshot, selection: Selection, life: Exits) ->
     )
 
 
-def deaths_after_gap(snapshot: StudySnapshot, selection: Selection, life: Exits) -> Mask:
-    """Returns which participants died without a disease assessment in the 183 days before. The origin is none."""
-    assessed = last_assessments(snapshot, selection, life).day
-    last: Days = np.where(assessed < NEVER_NUMBER, assessed, -NEVER_NUMBER).astype(np.int64)
-    is_after_gap: Mask = (life.cause != CENSORED) & (life.day - last > LONG_WITHOUT_ASSESSMENT)
+def deaths_after_gap(snapshot: StudySnapshot, life: Exits) -> Mask:
+    """Returns which participants died without a disease assessment in the 183 days before.
+
+    One before the origin is an assessment; the origin itself is none.
+    """
+    rows = _of_kind(snapshot, "disease_assessment")
+    days_before = life.day[snapshot.subject_indexes(rows)] - rows["day_on"]
+    is_recent = (days_before >= 0) & (days_before <= LONG_WITHOUT_ASSESSMENT)
+    is_after_gap: Mask = (life.cause != CENSORED) & ~snapshot.subjects_with(rows.where(is_recent))
     return is_after_gap
 
 

@@ -36,19 +36,14 @@ class LastImaging:
     on: DayColumn
     status: GroupNames
 
-    def days_before(self, day: Days) -> Days:
-        """Returns how many days before a day of each lesion its imaging was; more than any time without imaging."""
-        return np.where(self.on.day < NEVER_NUMBER, day - self.on.day, NEVER_NUMBER)
-
 
 def last_imaging(snapshot: StudySnapshot, lesions: TreatedLesions, until: Days) -> LastImaging:
     """Returns the last imaging of each lesion. `until`: the last day that counts, of each participant.
 
     A local progression that is stated on the basis of imaging is an imaging that shows it.
     """
-    statuses, codes = snapshot.tables["lesion_status"], np.array(snapshot.words.codes(_SEEN))
-    is_imaging = (statuses["basis"] == snapshot.words.code("imaging")) & np.isin(statuses["status"], codes)
-    rows, places = _after_naming(snapshot, lesions, is_imaging)
+    codes = np.array(snapshot.words.codes(_SEEN))
+    rows, places = _after_naming(snapshot, lesions, _is_imaging(snapshot))
     is_counted = rows["assessed_on"] <= until[lesions.subjects[places]]
     rows, places = rows.where(is_counted), places[is_counted]
     severity = np.argmax(rows["status"][:, None] == codes, axis=1)
@@ -60,6 +55,26 @@ def last_imaging(snapshot: StudySnapshot, lesions: TreatedLesions, until: Days) 
             np.where(is_seen, len(_SEEN) - 1 - mildness.precision, len(_SEEN))
         ],
     )
+
+
+def imaged_within(snapshot: StudySnapshot, lesions: TreatedLesions, until: Days, days: int) -> Mask:
+    """Returns which lesions had imaging in so many days before a day of each, that day included; before naming too."""
+    rows = snapshot.tables["lesion_status"].where(_is_imaging(snapshot))
+    places = lesions.places_of(snapshot, rows)
+    rows, places = rows.where(places >= 0), places[places >= 0]
+    days_before = until[places] - rows["assessed_on"]
+    was_imaged = np.zeros(len(lesions), dtype=bool)
+    was_imaged[places[(days_before >= 0) & (days_before <= days)]] = True
+    return was_imaged
+
+
+def _is_imaging(snapshot: StudySnapshot) -> Mask:
+    """Returns which statuses imaging shows."""
+    statuses = snapshot.tables["lesion_status"]
+    mask: Mask = (statuses["basis"] == snapshot.words.code("imaging")) & np.isin(
+        statuses["status"], snapshot.words.codes(_SEEN)
+    )
+    return mask
 
 
 def first_necrosis(snapshot: StudySnapshot, lesions: TreatedLesions) -> DayColumn:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.analytics.endpoints.exits import Days, Exits, VitalStatus
-from services.analytics.endpoints.lesion_statuses import LastImaging, first_necrosis, last_imaging
+from services.analytics.endpoints.lesion_statuses import LastImaging, first_necrosis, imaged_within, last_imaging
 from services.analytics.endpoints.sensitivity import SensitivityName, sensitivity_readings
 from services.analytics.endpoints.stereotactic import OTHER, STEREOTACTIC
 from services.analytics.endpoints.time_to_event import (
@@ -224,7 +224,7 @@ def _candidates_from(
         end_precision=ends.precision,
         groups=selection.group_names(snapshot)[subjects],
         status=imaging.status,
-        is_death_after_gap=(ends.cause == DEATH) & (imaging.days_before(ends.day) > LONG_WITHOUT_IMAGING),
+        is_death_after_gap=(ends.cause == DEATH) & ~imaged_within(snapshot, lesions, ends.day, LONG_WITHOUT_IMAGING),
     )
 
 

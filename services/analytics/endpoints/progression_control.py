@@ -65,7 +65,7 @@ def count_deaths_after_gap(
     snapshot: StudySnapshot, selection: Selection, failure: Failure, times: EndpointTimes
 ) -> int:
     """Returns how many of those counted died without a failure, and without a disease assessment in 183 days before."""
-    is_after_gap = deaths_after_gap(snapshot, selection, VitalStatus.of(snapshot).exits(selection.cut_number))
+    is_after_gap = deaths_after_gap(snapshot, VitalStatus.of(snapshot).exits(selection.cut_number))
     return int(np.sum(is_after_gap[times.subjects[times.observations.causes == death_cause(failure)]]))
 
 

@@ -64,9 +64,9 @@ def other_progression_readings(
 def count_deaths_without_assessment(snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> int:
     """Returns how many of those counted died without progression, and without a disease assessment in 183 days before.
 
-    The origin is no assessment.
+    One before the origin is an assessment; the origin itself is none.
     """
-    return _count_deaths(snapshot, selection, times, deaths_after_gap)
+    return _count_deaths(snapshot, selection, times, lambda snapshot, _, life: deaths_after_gap(snapshot, life))
 
 
 def count_deaths_after_missed_intervals(snapshot: StudySnapshot, selection: Selection, times: EndpointTimes) -> int:

@@ -21,7 +21,7 @@ from services.analytics.endpoints.sensitivity import SensitivityName, sensitivit
 from services.analytics.endpoints.time_to_event import EndpointTimes, NotCountedReason, observe_endpoint
 from services.analytics.endpoints.toxicity_findings import Assessments, Findings, ToxicityClock, with_clock
 from services.analytics.endpoints.toxicity_versions import divide_by_version, graded_versions
-from services.analytics.snapshot.columns import NEVER_NUMBER
+from services.analytics.snapshot.columns import NEVER_NUMBER, Table
 from services.analytics.snapshot.flow import DayColumn, first_days, last_days
 from services.analytics.snapshot.groups import GroupNames
 from services.analytics.snapshot.selection import Origin, Selection
@@ -104,13 +104,15 @@ class SevereToxicityEndpoint:
     def count_deaths_without_assessment(self, times: EndpointTimes) -> int:
         """Returns how many deaths without severe toxicity had no adequate assessment in the 183 days before.
 
-        Time 0 is no assessment.
+        One before time 0 is an assessment; time 0 itself is none.
         """
-        assessed = self.assessed.day
-        last = np.where(assessed < NEVER_NUMBER, assessed, -NEVER_NUMBER).astype(np.int64)[times.subjects]
-        is_death = times.observations.causes == DEATH_WITHOUT
-        is_long_ago = times.origins + times.observations.exits - last > LONG_WITHOUT_ASSESSMENT
-        return int(np.sum(is_death & is_long_ago))
+        is_death, died = times.observations.causes == DEATH_WITHOUT, np.full(len(self.started.day), NEVER_NUMBER)
+        died[times.subjects[is_death]] = (times.origins + times.observations.exits)[is_death]
+        adequate = _adequate(self.snapshot.tables["assessment"])
+        days_before = died[self.snapshot.subject_indexes(adequate)] - adequate["assessed_on"]
+        is_recent = (days_before >= 0) & (days_before <= LONG_WITHOUT_ASSESSMENT)
+        was_assessed = self.snapshot.subjects_with(adequate.where(is_recent))
+        return int(np.sum(~was_assessed[times.subjects[is_death]]))
 
     def _times(self, selection: Selection, attribution: Attribution, life: Exits) -> EndpointTimes:
         has_any_event = (self.events["all_causes"].day <= selection.cut_number) | (life.cause != CENSORED)
@@ -173,11 +175,16 @@ def _mask_of(snapshot: StudySnapshot, findings: Findings) -> Mask:
     return mask
 
 
+def _adequate(assessments: Table) -> Table:
+    """Returns the assessments with a complete checklist, or with at least one grade."""
+    return assessments.where(assessments["is_complete"] | (assessments["graded"] > 0))
+
+
 def _assessed(snapshot: StudySnapshot, clock: ToxicityClock, cut: int) -> tuple[DayColumn, Mask]:
     """Returns the last adequate assessment after time 0, and which participants have inadequate ones alone."""
     assessments = snapshot.tables["assessment"]
     started = clock.started.day[snapshot.subject_indexes(assessments)]
     after = assessments.where((assessments["assessed_on"] > started) & (assessments["assessed_on"] <= cut))
-    adequate = after.where(after["is_complete"] | (after["graded"] > 0))
+    adequate = _adequate(after)
     last = last_days(snapshot, adequate, "assessed_on", "assessed_precision")
     return last, snapshot.subjects_with(after) & ~snapshot.subjects_with(adequate)

@@ -281,6 +281,9 @@ def test_given_a_death_then_it_competes_however_long_ago_the_last_imaging_was_an
     times = local_control(snapshot, selection(400))
     assert times_of(snapshot, times) == [LesionTime("L1", 0, 194, DEATH), LesionTime("L2", 0, 194, DEATH)]
     assert times.is_death_after_gap.tolist() == [True, False]
+    before = with_lesions(course(0, "L1", "L2"), imaged(-10, "L1"), imaged(-11, "L2"), dead(173))
+    times = local_control(cohort_of([before]), selection(400))
+    assert times.is_death_after_gap.tolist() == [False, True], "an imaging before the treatment is one"
 
 
 def test_given_a_death_without_a_date_then_time_ends_on_the_last_imaging() -> None:

@@ -104,6 +104,9 @@ def test_given_a_death_then_it_counts_however_long_ago_the_last_assessment_was()
     cohort = cohort_of([long_ago, recent, treated(dead(5)), treated(follow_up.disease_progressed(5), dead(250))])
     times = progression_free_survival(cohort, selection(300))
     assert count_deaths_without_assessment(cohort, selection(300), times) == 2
+    before = cohort_of([treated(*assessed(-10), dead(day), enrolled=-20) for day in (173, 174)])
+    times = progression_free_survival(before, selection(300))
+    assert count_deaths_without_assessment(before, selection(300), times) == 1, "an assessment before the origin is one"
 
 
 def test_given_missed_visits_then_deaths_after_more_than_one_of_them_are_counted() -> None:

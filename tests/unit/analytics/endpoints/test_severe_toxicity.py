@@ -109,6 +109,9 @@ def test_given_a_death_then_it_competes_however_long_ago_the_last_assessment_was
     cohort = cohort_of([treated(*complete(10), dead(194)), treated(*complete(10), dead(193)), treated(dead(5))])
     endpoint = SevereToxicityEndpoint.of(cohort, selection(400))
     assert endpoint.count_deaths_without_assessment(endpoint.times("all_causes")) == 2
+    before = [treated(baseline(-10, 1), dead(day), enrolled=-20) for day in (173, 174)]
+    endpoint = SevereToxicityEndpoint.of(cohort_of(before), selection(400))
+    assert endpoint.count_deaths_without_assessment(endpoint.times("all_causes")) == 1, "one at baseline is one"
 
 
 def test_given_toxicity_on_the_day_of_death_then_toxicity_comes_first() -> None:
