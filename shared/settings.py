@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -107,6 +108,16 @@ class Settings(Limits):
     analytics_owner_url: SecretStr = SecretStr("")
     analytics_app_url: SecretStr = SecretStr("")
     analytics_system_url: SecretStr = SecretStr("")
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str]) -> Self:
+        """Returns the settings that these variables state; others are those of the process."""
+        members: dict[str, Any] = {
+            name.removeprefix("QUARTAL_").lower(): text
+            for name, text in variables.items()
+            if name.startswith("QUARTAL_")
+        }
+        return cls(**members, KAFKA_BOOTSTRAP=variables.get("KAFKA_BOOTSTRAP", ""))
 
     @field_validator("administrators", mode="before")
     @classmethod

@@ -19,13 +19,8 @@ def command_environment() -> dict[str, str]:
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Returns the typed settings of that environment; ends the command with a message if one is invalid."""
-    members = {
-        name.removeprefix("QUARTAL_").lower(): value
-        for name, value in environment.items()
-        if name.startswith("QUARTAL_")
-    }
     try:
-        return Settings(**members, KAFKA_BOOTSTRAP=environment.get("KAFKA_BOOTSTRAP", ""))  # type: ignore[arg-type] # texts, which Settings parses
+        return Settings.from_variables(environment)
     except ValueError as error:
         typer.echo(f"A setting is wrong: {error}", err=True)
         raise typer.Exit(2) from None

@@ -71,12 +71,7 @@ async def proxied_clients(
     port = await proxy.open()
     server_address = f":{proxy.port}/"
     proxied_settings = {name: value.replace(server_address, f":{port}/") for name, value in service_settings.items()}
-    setting_fields = {
-        name.removeprefix("QUARTAL_").lower(): value
-        for name, value in proxied_settings.items()
-        if name[:7] == "QUARTAL"
-    }
-    settings = Settings(**setting_fields, KAFKA_BOOTSTRAP="")  # type: ignore[arg-type] # parsed
+    settings = Settings.from_variables(proxied_settings | {"KAFKA_BOOTSTRAP": ""})
     apps = {"enrollment": enrollment(settings), "analytics": analytics(settings)}
     async with AsyncExitStack() as exit_stack:
         for app in apps.values():

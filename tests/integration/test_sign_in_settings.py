@@ -38,8 +38,7 @@ def start(*command: str, **settings: str) -> subprocess.CompletedProcess[str]:
 
 
 def settings_of(environment: Mapping[str, str]) -> Settings:
-    members = {name.removeprefix("QUARTAL_").lower(): value for name, value in environment.items()}
-    return Settings(**members)  # type: ignore[arg-type] # parsed
+    return Settings.from_variables(environment)
 
 
 def test_complete_settings_are_accepted() -> None:
