@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -46,6 +46,8 @@ STUDIES = "/enrollment/v1/studies"
 PROBLEM_TYPES = declared_problem_types(study, follow_up_plan, reminder_plan, participant, treatment, gate)
 """The problem types of this service's rules and gates."""
 routes = create_router(STUDIES)
+NewParticipantList: Any
+NewParticipantBatch: Any
 NewParticipantList, NewParticipantBatch = batch_models(PARTICIPANT, "NewParticipant")
 
 
@@ -56,8 +58,8 @@ def _body_form(body: object) -> str:
 
 NewParticipant = Annotated[
     Annotated[ParticipantScreened, Tag("screened")]
-    | Annotated[NewParticipantBatch, Tag("object")]  # type: ignore[valid-type] # made at run time
-    | Annotated[NewParticipantList, Tag("list")],  # type: ignore[valid-type] # made at run time
+    | Annotated[NewParticipantBatch, Tag("object")]
+    | Annotated[NewParticipantList, Tag("list")],
     Discriminator(_body_form),
 ]
 

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 
 from shared.settings import Settings
-from shared.web.connection import connection_factory
+from shared.web.connection import connection_class
 from shared.web.container import Streams
 
 SHUTDOWN_TIMEOUT_SECONDS = 5
@@ -43,7 +43,7 @@ def serve(app: Any, settings: Settings, host: str = "127.0.0.1", *, streams: Seq
         host,
         settings.port,
         loop="uvloop",
-        http=connection_factory(settings),  # type: ignore[arg-type] # a factory
+        http=connection_class(settings),
         ws="none",
         access_log=False,
         log_config=None,

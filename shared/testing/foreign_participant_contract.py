@@ -120,7 +120,7 @@ class ForeignParticipantContract:
     async def test_participants_are_listed_before_their_first_fact(
         self, store: Store, study: str, participant: str
     ) -> None:
-        criteria = {"site": None, "status": None, "search_key": None, "after": "", "limit": 10}
         for site, expected in (("rome", [(participant, StreamHead(0, "rome", enrollment_version=2))]), ("milan", [])):
             async with store.unit(Tenant(study, site)) as unit:
-                assert await unit.list_streams(**criteria) == expected  # type: ignore[arg-type] # one dict of several types
+                listed = await unit.list_streams(site=None, status=None, search_key=None, after="", limit=10)
+                assert listed == expected

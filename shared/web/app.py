@@ -83,8 +83,16 @@ def create_service_app(
         cookies=cookies,
     )
     add_routes(app, *routers, _common_routes(name))
-    app.openapi = lambda: _cached_openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
+
+
+class _DescribedApp(FastAPI):
+    """An application whose OpenAPI document is the one that Quartal composes."""
+
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            self.openapi_schema = openapi_document(self)
+        return self.openapi_schema
 
 
 def create_bare_app(
@@ -99,7 +107,7 @@ def create_bare_app(
     authenticate: Authenticate = refuse_everyone,
 ) -> FastAPI:
     """Creates an app without routes, with problems, headers and counts. A superfluous slash is a 404, no redirect."""
-    app = FastAPI(
+    app = _DescribedApp(
         title=title or name,
         version=VERSION,
         lifespan=lifespan,
@@ -120,12 +128,6 @@ def create_bare_app(
     install_problems(app)
     app.add_middleware(ResponseMiddleware, service=name)
     return app
-
-
-def _cached_openapi(app: FastAPI) -> dict[str, Any]:
-    if not app.openapi_schema:
-        app.openapi_schema = openapi_document(app)
-    return app.openapi_schema
 
 
 def _common_routes(name: str) -> APIRouter:

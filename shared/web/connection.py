@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from asyncio import Handle, TimerHandle, Transport
 from collections import Counter
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -216,14 +215,15 @@ def _chunk(piece: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
-def connection_factory(limits: Limits) -> Callable[..., BoundedConnection]:
-    """Returns the factory of the protocols of one server, which share one counter."""
+def connection_class(limits: Limits) -> type[BoundedConnection]:
+    """Returns the class of the connections of one server, which share one counter."""
     connections = ConnectionCounter(limits)
 
-    def create(**uvicorn: Any) -> BoundedConnection:
-        return BoundedConnection(limits, connections, **uvicorn)
+    class ServerConnection(BoundedConnection):
+        def __init__(self, **uvicorn: Any) -> None:
+            super().__init__(limits, connections, **uvicorn)
 
-    return create
+    return ServerConnection
 
 
 def _cancel_timer(timer: TimerHandle | None) -> None:

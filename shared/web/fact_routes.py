@@ -89,13 +89,14 @@ def _describe_fact(fact: type[Fact] | None) -> str:
 
 def _single_fact_endpoint(stream: Stream, model: type[Fact]) -> Callable[..., Any]:
     build_model(model)
+    body: Any = model
     if stream.subject == "study":
 
         async def record_study_fact(
             request: Request,
             headers: FactHeaders,
             study: StudyIdPath,
-            fact: model,  # type: ignore[valid-type] # the class of this route
+            fact: body,
             dry_run: DryRun = False,
         ) -> Response:
             return await record_facts(request, headers, study=study, stream=study, facts=[("", fact)], dry_run=dry_run)
@@ -107,7 +108,7 @@ def _single_fact_endpoint(stream: Stream, model: type[Fact]) -> Callable[..., An
         headers: FactHeaders,
         study: StudyIdPath,
         participant_id: ParticipantIdPath,
-        fact: model,  # type: ignore[valid-type] # the class of this route
+        fact: body,
         dry_run: DryRun = False,
     ) -> Response:
         return await record_facts(

@@ -23,17 +23,18 @@ from shared.web.container import Resources, get_container
 
 C = TypeVar("C", bound=Callable[..., Any])
 _OK = 200
+_LOGS_READS = "logs_reads"
 
 
 def logs_reads(endpoint: C) -> C:
     """Declares that the endpoint returns rows about single participants."""
-    endpoint.logs_reads = True  # type: ignore[attr-defined] # read by the route class
+    setattr(endpoint, _LOGS_READS, True)
     return endpoint
 
 
 def is_read_logged(endpoint: Callable[..., Any]) -> bool:
     """Returns whether the endpoint is declared by `logs_reads`."""
-    return getattr(endpoint, "logs_reads", False)
+    return getattr(endpoint, _LOGS_READS, False)
 
 
 def note_rows(

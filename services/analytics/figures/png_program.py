@@ -10,7 +10,7 @@ import sys
 from base64 import b64encode
 from pathlib import Path
 
-import font_source_sans_pro  # type: ignore[import-untyped]
+import font_source_sans_pro  # type: ignore[import-untyped] # it has no types
 import resvg_py
 
 _FAMILY = "Source Sans Pro"

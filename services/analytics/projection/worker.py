@@ -118,7 +118,6 @@ def create_faust_app(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, gro
         web_enabled=False,
     )
 
-    @app.agent(app.topic(*TOPICS))  # type: ignore[untyped-decorator] # Faust has no types
     async def consume(stream: Stream) -> None:
         try:
             async for batch in _read_batches(stream):
@@ -130,6 +129,7 @@ def create_faust_app(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, gro
         if not app.should_stop:
             _exit_process(RuntimeError("the Kafka stream ended"))
 
+    app.agent(app.topic(*TOPICS))(consume)
     return app
 
 

@@ -17,7 +17,7 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from infra.local.ports import free_port
 from shared.settings import Limits
 from shared.web.app import create_bare_app
-from shared.web.connection import WRITE_PIECE, connection_factory
+from shared.web.connection import WRITE_PIECE, connection_class
 from shared.web.route_classes import BoundedRoute
 from tests.polling import wait_until
 
@@ -101,7 +101,7 @@ async def run_server(limits: Limits) -> AsyncIterator[RunningServer]:
         create_app(),
         "127.0.0.1",
         port,
-        http=connection_factory(limits),  # type: ignore[arg-type] # a factory
+        http=connection_class(limits),
         ws="none",
         log_config=None,
         access_log=False,
