@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -38,7 +39,7 @@ def foreign_origin_headers(demo: Demo) -> dict[str, dict[str, str]]:
     }
 
 
-@pytest.mark.parametrize("case", foreign_origin_headers(Demo(__file__, 1)))  # type: ignore[arg-type] # the names alone
+@pytest.mark.parametrize("case", foreign_origin_headers(Demo(Path(__file__), 1)))
 def test_cross_site_form_cannot_sign_in(demo: Demo, browser: httpx.Client, case: str) -> None:
     form = {"token": demo.token("investigator"), "next": f"/{MARKER}"}
     response = browser.post(

@@ -140,7 +140,9 @@ def addresses(route: APIRoute, published: StudyForReaders) -> set[str]:
     }
     names = re.findall(r"{(\w+)", route.path)
     pattern = re.sub(r"{(\w+)[^}]*}", r"{\1}", route.path)
-    return {pattern.format(**dict(zip(names, values, strict=True))) for values in product(*map(choices.get, names))}  # type: ignore[arg-type] # a parameter without choices fails
+    return {
+        pattern.format(**dict(zip(names, values, strict=True))) for values in product(*map(choices.__getitem__, names))
+    }
 
 
 def read_as_reader(published: StudyForReaders, method: str, address: str, params: dict[str, str]) -> tuple[int, str]:
@@ -231,8 +233,8 @@ def test_readers_see_no_day_from_the_origin_but_ends_of_months(published: StudyF
 
 def test_days_of_participants_are_there_for_others(published: StudyForReaders) -> None:
     """The test above would find a day that a reader is shown."""
-    shown = published.study.get_analytics(f"participants/{published.participant_id}/timeline.json").text
-    assert set(DAY.findall(shown)) & published.participant_days
+    timeline = published.study.get_analytics(f"participants/{published.participant_id}/timeline.json").text
+    assert set(DAY.findall(timeline)) & published.participant_days
 
 
 def test_reader_gets_the_counts_of_the_whole_study_in_every_format(published: StudyForReaders) -> None:

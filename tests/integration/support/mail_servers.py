@@ -62,13 +62,14 @@ class PickyServer:
         return answer
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        assert server.transport is not None
         answer = self.answers.get("DATA", OK)
         if answer == "close":
-            server.transport.close()  # type: ignore[union-attr] # connected
+            server.transport.close()
             return OK
         if answer == OK:
             self.taken.append((envelope.rcpt_tos[0], envelope.original_content or b""))
-            self.encrypted.append(session.ssl is not None or server.transport.get_extra_info("sslcontext") is not None)  # type: ignore[union-attr] # connected
+            self.encrypted.append(session.ssl is not None or server.transport.get_extra_info("sslcontext") is not None)
             self.after_taking()
         return answer
 
