@@ -98,11 +98,11 @@ class LiveStudy:
         """
         async with read_live(self.stack, self.study_id) as readers, self._facts():
             await asyncio.sleep(SETTLING_SECONDS)  # readers have connected and fetched every figure once
-            used, started_at, fetched = cpu_seconds_of_children(), perf_counter(), _fewest_fetches(readers)
+            cpu_seconds, started_at, fetched = cpu_seconds_of_children(), perf_counter(), _fewest_fetches(readers)
             await asyncio.sleep(seconds)
             if _fewest_fetches(readers) - fetched < seconds // MOST_SECONDS_BETWEEN_FETCHES:
                 raise ReadersFellBehind(f"{_fewest_fetches(readers) - fetched} fetches in {seconds} s")
-            return 60 * (cpu_seconds_of_children() - used) / (perf_counter() - started_at)
+            return 60 * (cpu_seconds_of_children() - cpu_seconds) / (perf_counter() - started_at)
 
     @asynccontextmanager
     async def _facts(self) -> AsyncIterator[None]:

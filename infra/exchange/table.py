@@ -190,7 +190,9 @@ def _undeclared_message(name: str, index: int, kinds: set[tuple[str, str | None]
 
 def _parse_row(table: _Table, row: _TableRow) -> ImportLine | InvalidLine:
     head = table.header_cells(row)
-    columns = {f"/{name}": printable_name(written) for written in table.names if (name := header_column(written))}
+    columns = {
+        f"/{name}": printable_name(column_name) for column_name in table.names if (name := header_column(column_name))
+    }
     kind = table.fact_type(row)
     faults = [*_row_faults(table, row), *_type_conflicts(table, head)]
     content = _read_content(table, row, kind)

@@ -48,10 +48,10 @@ def find_incompatibilities(
 
 
 def _find_unreadable_forward(folder: Path, service: str, fact: type[Fact]) -> Iterator[str]:
-    written = writer_schema(service, fact)
+    writer = writer_schema(service, fact)
     for version in range(1, fact.schema_version + 1):
         reader = _load_published(folder, service, fact, version, "reader")
-        if not is_readable_by(written, reader, of_correction=issubclass(fact, Correction)):
+        if not is_readable_by(writer, reader, of_correction=issubclass(fact, Correction)):
             yield f"content of today cannot be read by readers of {schema_name(service, fact.type_name, version)}"
 
 
@@ -60,18 +60,18 @@ def _find_unreadable_backward(folder: Path, service: str, fact: type[Fact]) -> I
     if not is_readable_by(_load_published(folder, service, fact, fact.schema_version, "writer"), reader):
         yield f"what was written as {schema_name(service, fact.type_name, fact.schema_version)} is not read today"
     for version in range(1, fact.schema_version):
-        written = _load_published(folder, service, fact, version, "writer")
+        writer = _load_published(folder, service, fact, version, "writer")
         golden = json.loads((folder / golden_path(service, fact.type_name, version)).read_text("utf-8"))
-        contents = [golden, *alternatives(written, written.get("$defs", {}))]
-        if why := next(_explain_unreadable(fact, version, contents, written, reader), ""):
+        contents = [golden, *alternatives(writer, writer.get("$defs", {}))]
+        if why := next(_explain_unreadable(fact, version, contents, writer, reader), ""):
             yield f"what was written as {schema_name(service, fact.type_name, version)} is not read today: {why}"
 
 
 def _explain_unreadable(
-    fact: type[Fact], version: int, contents: Iterable[Any], written: Schema, reader: Schema
+    fact: type[Fact], version: int, contents: Iterable[Any], writer: Schema, reader: Schema
 ) -> Iterator[str]:
     """Yields the reasons why upcast content of an earlier version does not fit the reader schema of today."""
-    unchanged_members = set(written["properties"])
+    unchanged_members = set(writer["properties"])
     for content in contents:
         try:
             current_content = upcast(fact, version, content)
@@ -86,7 +86,7 @@ def _explain_unreadable(
             name for name in unchanged_members if current_content.get(name, content) == content.get(name, content)
         }
     for name in sorted(unchanged_members):  # no upcast changes these members, so their schemas must be compatible
-        if not is_readable_by(_with_single_member(written, name), _with_single_member(reader, name)):
+        if not is_readable_by(_with_single_member(writer, name), _with_single_member(reader, name)):
             yield f"$.{name} is narrower"
 
 
@@ -99,13 +99,13 @@ def _load_published(folder: Path, service: str, fact: type[Fact], version: int, 
     return dict(json.loads(path.read_text("utf-8")))
 
 
-def is_readable_by(written: Schema, reader: Schema, *, of_correction: bool = False) -> bool:
-    """Returns whether all content of the schema `written` fits the schema `reader`.
+def is_readable_by(writer: Schema, reader: Schema, *, of_correction: bool = False) -> bool:
+    """Returns whether all content of the schema `writer` fits the schema `reader`.
 
     `of_correction`: corrections of types that the reader does not have are ignored; it does not read such facts either.
     """
     kinds = frozenset(_fact_types(reader)) if of_correction else None
-    as_text = json.dumps(_to_comparable(written, written.get("$defs", {}), kinds))
+    as_text = json.dumps(_to_comparable(writer, writer.get("$defs", {}), kinds))
     return jsoncompat.check_compat(
         as_text, json.dumps(_to_comparable(reader, reader.get("$defs", {}), None)), "deserializer"
     )

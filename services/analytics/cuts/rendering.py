@@ -58,12 +58,12 @@ def render_files(
         files += _render_unless_refused(study, scope, figure_type)
         report_progress(number * _TEXTS_OF_A_FIGURE, total)
     pictures = [file for file in files if file.file_format == "svg"]
-    drawn = draw_pictures(
+    png_contents = draw_pictures(
         [picture.file.content for picture in pictures],
         scale,
         lambda done, of: report_progress(total - len(figures) + len(figures) * done // of, total),
     )
-    return files + [_png_file(picture, content) for picture, content in zip(pictures, drawn, strict=True)]
+    return files + [_png_file(picture, content) for picture, content in zip(pictures, png_contents, strict=True)]
 
 
 def _png_file(picture: FigureFile, content: bytes) -> FigureFile:

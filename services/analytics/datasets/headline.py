@@ -70,9 +70,9 @@ def headline_csv(archive: CutCohort, figures: CutCohort | None = None) -> bytes:
 def headline_numbers(cohort: CutCohort) -> Iterator[tuple[str, str, Number]]:
     """Yields the figure, the name and the value of every number; None where it is not reached or not defined."""
     for figure_type in FIGURES.values():
-        shown = page_numbers(cohort, figure_type.compute(cohort.snapshot, cohort.selection))
+        first_numbers = page_numbers(cohort, figure_type.compute(cohort.snapshot, cohort.selection))
         others = _NUMBERS[figure_type](cohort) if figure_type in _NUMBERS else ()
-        for name, value in chain(shown, others):
+        for name, value in chain(first_numbers, others):
             yield figure_type.NAME, "/".join(map(str, name)), value
 
 

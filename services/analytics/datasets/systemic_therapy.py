@@ -46,7 +46,7 @@ def _lines(cohort: CutCohort) -> Iterator[TherapyLine]:
     names = ("started_on", "started_precision", "stopped_on", "stopped_precision", "planned_cycles", "cycles_given")
     texts = (cohort.words(table[name]) for name in ("line", "setting", "agents", "reason"))
     rows = zip(cohort.records(table, "participant_id", *names), *texts, strict=True)
-    for (number, start, start_precision, stop, stop_precision, planned, given), line, setting, agents, reason in rows:
+    for (number, start, start_precision, stop, stop_precision, planned, cycles), line, setting, agents, reason in rows:
         if cohort.day(start):
             has_stopped = cohort.day(stop) is not None
             yield TherapyLine(
@@ -61,7 +61,7 @@ def _lines(cohort: CutCohort) -> Iterator[TherapyLine]:
                 aendt=cohort.day(stop),
                 aendtf=cohort.flag(stop, stop_precision),
                 endreas=reason if has_stopped else "",
-                cmcycles=_stated(given) if has_stopped else None,
+                cmcycles=_stated(cycles) if has_stopped else None,
             )
 
 

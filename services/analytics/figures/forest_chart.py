@@ -48,19 +48,19 @@ def draw_forest(
     name: str, title: str, caption: str, sections: Mapping[str, Sequence[ForestRow]], note: str = ""
 ) -> str:
     """Returns the picture as SVG text. `sections`: rows by title. `note`: words in place of missing estimates."""
-    drawn = {heading: rows for heading, rows in sections.items() if rows}
-    axis = _axis_of([row for rows in drawn.values() for row in rows])
+    filled_sections = {heading: rows for heading, rows in sections.items() if rows}
+    axis = _axis_of([row for rows in filled_sections.values() for row in rows])
     body, top = [*_headings(note)], _HEADING_BASE + 10.0 + (_ROW_HEIGHT if note else 0)
-    bottom = top + sum(_TITLE_HEIGHT + _ROW_HEIGHT * len(rows) for rows in drawn.values())
-    if drawn:
+    bottom = top + sum(_TITLE_HEIGHT + _ROW_HEIGHT * len(rows) for rows in filled_sections.values())
+    if filled_sections:
         body += _draw_axis(axis, top, bottom)
-    for heading, rows in drawn.items():
+    for heading, rows in filled_sections.items():
         body.append(text(0, top + 18, heading, font_weight=600))
         top += _TITLE_HEIGHT
         for row in rows:
             body += _row(axis, row, top + _ROW_HEIGHT / 2)
             top += _ROW_HEIGHT
-    return document(name, title, caption, (_WIDTH, bottom + (_AXIS_HEIGHT if drawn else 0)), body)
+    return document(name, title, caption, (_WIDTH, bottom + (_AXIS_HEIGHT if filled_sections else 0)), body)
 
 
 def _axis_of(ratios: Sequence[HazardRatio]) -> _Axis:

@@ -141,13 +141,13 @@ class LaneFacts:
         lanes, cut, rows = self._lanes, self._lanes.cut, list[DatedRows]()
         courses = lanes.snapshot.tables["course"]
         course_lanes = self._numbers(courses, courses["started_on"] <= cut)
-        shown = [
+        dated_tables = [
             (self._lines, self._line_lanes, ("started", "stopped")),
             (courses, course_lanes, ("started", "ended")),
             (self._days, self._progression_lanes, ("day",)),
             (self._findings, self._finding_lanes, ("event",)),
         ]
-        for table, numbers, names in shown:
+        for table, numbers, names in dated_tables:
             for name in names:
                 day = table[f"{name}_on"]
                 mask = (numbers >= 0) & (day <= cut)

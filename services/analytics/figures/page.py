@@ -88,17 +88,17 @@ async def cohort_page(request: Request, study: StudyIdPath, figure_query: Cohort
 
 async def _render_cohort(request: Request, study: str, parameters: CohortParameters) -> str:
     await get_container(request).authenticate(request)
-    shown = await _shown_figures(request, study, parameters)
-    first = shown[0].part
+    figures = await _shown_figures(request, study, parameters)
+    first = figures[0].part
     header = await build_study_header(
         request, study, PAGE, position=first.version, recorded_at=first.recorded_at, cut_date=first.cut_date
     )
     reader = get_container(request).get_resources(StudyResources).reader
-    publication = shown[0].publication
+    publication = figures[0].publication
     return render_cohort(
         header,
-        with_previews([figure.part for figure in shown]),
-        _headline_part(request, study, shown),
+        with_previews([figure.part for figure in figures]),
+        _headline_part(request, study, figures),
         await _publication_part(request, study, reader, publication),
         await _cuts_part(request, study, reader, parameters, publication),
         await state_choices(reader, study, request.query_params, publication),
@@ -137,10 +137,10 @@ async def data_cuts_fragment(request: Request, study: StudyIdPath, figure_query:
     return html_response("".join(pages.render(name, cuts=part) for name in names))
 
 
-def _headline_part(request: Request, study: str, shown: Sequence[ShownFigure]) -> HeadlinePart:
-    first = shown[0].part
+def _headline_part(request: Request, study: str, figures: Sequence[ShownFigure]) -> HeadlinePart:
+    first = figures[0].part
     return HeadlinePart(
-        numbers=cohort_headline({figure.part.name: list(figure.part.headline) for figure in shown}),
+        numbers=cohort_headline({figure.part.name: list(figure.part.headline) for figure in figures}),
         source=urls.headline_url(study, request.query_params),
         version=first.version,
         recorded_at=first.recorded_at,
@@ -154,8 +154,8 @@ def _headline_part(request: Request, study: str, shown: Sequence[ShownFigure]) -
 async def headline_fragment(request: Request, study: StudyIdPath, figure_query: CohortQuery) -> Response:
     """Returns the first numbers of the cohort page, which has them before all figures."""
     await get_container(request).authenticate(request)
-    shown = await _shown_figures(request, study, figure_query, HEADLINE_FIGURES)
-    return html_response(pages.render("headline.html", headline=_headline_part(request, study, shown)))
+    figures = await _shown_figures(request, study, figure_query, HEADLINE_FIGURES)
+    return html_response(pages.render("headline.html", headline=_headline_part(request, study, figures)))
 
 
 async def _publication_part(
@@ -191,26 +191,26 @@ async def _shown_figures(
     """
     figures, member = _figure_service(request), request.state.caller.subject
     figure_request, numbers = parameters.to_request(), parameters.page_numbers()
-    shown, refusals = dict[str, ShownFigure](), list[RequestError]()
+    parts_by_name, refusals = dict[str, ShownFigure](), list[RequestError]()
     for name in names:
         if sealed := await figures.sealed_page(name, study, member, figure_request, numbers):
-            shown[name] = _show_sealed(request, study, sealed)
-    computed = [name for name in FIGURES if name in names and name not in shown]
+            parts_by_name[name] = _show_sealed(request, study, sealed)
+    computed = [name for name in FIGURES if name in names and name not in parts_by_name]
     async for answer in figures.figures(computed, study, member, figure_request, numbers):
         if isinstance(answer, RequestError):
             refusals.append(answer)
         else:
-            shown[answer.name] = await _show_answer(request, answer)
-    if not shown and refusals:
+            parts_by_name[answer.name] = await _show_answer(request, answer)
+    if not parts_by_name and refusals:
         raise refusals[0]
-    return [shown[name] for name in FIGURES if name in shown]
+    return [parts_by_name[name] for name in FIGURES if name in parts_by_name]
 
 
 async def _show_answer(request: Request, answer: FigureAnswer) -> ShownFigure:
     """Returns a computed figure, and notes the read."""
     note_figure(request, answer)
-    cut, drawn = answer.context.requested_cut, await _figure_service(request).drawn(answer)
-    return ShownFigure(build_drawn_part(drawn, request.query_params), cut.name if cut else None)
+    cut, figure = answer.context.requested_cut, await _figure_service(request).drawn(answer)
+    return ShownFigure(build_drawn_part(figure, request.query_params), cut.name if cut else None)
 
 
 def _show_sealed(request: Request, study: str, sealed: SealedPage) -> ShownFigure:

@@ -99,10 +99,10 @@ def build_figure_part(answer: FigureAnswer, query: Mapping[str, str] = urls.NO_Q
     return build_drawn_part(draw_figure(answer), query)
 
 
-def build_drawn_part(drawn: DrawnFigure, query: Mapping[str, str]) -> FigurePart:
+def build_drawn_part(figure: DrawnFigure, query: Mapping[str, str]) -> FigurePart:
     """Returns what `build_figure_part` returns, of a figure that is drawn."""
-    context = drawn.answer.context
-    return figure_part(context.study_id, drawn.content, drawn.picture, query, is_live=context.publication is None)
+    context = figure.answer.context
+    return figure_part(context.study_id, figure.content, figure.picture, query, is_live=context.publication is None)
 
 
 def figure_part(
@@ -150,8 +150,8 @@ def _own_query(name: str, query: Mapping[str, str]) -> dict[str, str]:
 
 
 def _row_pages(study: str, content: PageContent, query: Mapping[str, str]) -> RowPagesPart | None:
-    shown, number = content.row_page, _shown_page(content)
-    if shown is None or shown.total <= PAGE_SIZE:
+    row_page, number = content.row_page, _shown_page(content)
+    if row_page is None or row_page.total <= PAGE_SIZE:
         return None
     chosen = CohortParameters(pages=query.get("pages", "")).page_numbers()
 
@@ -160,9 +160,9 @@ def _row_pages(study: str, content: PageContent, query: Mapping[str, str]) -> Ro
         return f"{urls.cohort_url(study, page_query)}#{content.name}-table"
 
     return RowPagesPart(
-        shown=shown,
+        shown=row_page,
         previous=page_url(number - 1) if number > 1 else None,
-        next=page_url(number + 1) if shown.last < shown.total else None,
+        next=page_url(number + 1) if row_page.last < row_page.total else None,
         is_chosen=content.name in chosen,
     )
 

@@ -47,16 +47,16 @@ async def state_choices(
 
     `publication`: the name of the data cut that a reader sees; readers choose among data cuts. None for all others.
     """
-    shown = f"cut:{publication}" if publication else query.get("at", "")
+    present_state = f"cut:{publication}" if publication else query.get("at", "")
     cuts = [
-        StateChoice(at := f"cut:{cut.name}", cut.position, f"{cut.name} ({cut.cut_on})", at == shown)
+        StateChoice(at := f"cut:{cut.name}", cut.position, f"{cut.name} ({cut.cut_on})", at == present_state)
         for cut in reversed(await reader.data_cuts(study_id))
     ]
     groups = [StateGroup("Data cuts", cuts)]
     if publication is None:
-        latest = StateChoice("", _LATEST_POSITION, "Latest", not shown)
+        latest = StateChoice("", _LATEST_POSITION, "Latest", not present_state)
         months = [
-            StateChoice(str(position), position, f"{month:%Y-%m} (position {position})", shown == str(position))
+            StateChoice(str(position), position, f"{month:%Y-%m} (position {position})", present_state == str(position))
             for month, position in await reader.months(study_id)
         ]
         groups = [StateGroup("Now", [latest]), *groups, StateGroup("First position of a month", months)]

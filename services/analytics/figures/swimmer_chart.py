@@ -92,8 +92,8 @@ def draw_lanes(picture: LanePicture, lanes: Sequence[SwimmerLane]) -> str:
             site = lane.site_id
             body.append(secondary_text(0, base + 15, site, font_weight=600))
             base += _HEADING_HEIGHT
-        drawn, base = _draw_lane(lane, axis, base)
-        body.append(drawn)
+        lane_element, base = _draw_lane(lane, axis, base)
+        body.append(lane_element)
     if not lanes:
         body.append(secondary_text((LEFT + RIGHT) / 2, base + 26, "No participant is counted yet", "middle"))
         base += 44

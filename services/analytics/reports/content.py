@@ -102,12 +102,12 @@ def _site_name(study: SealedStudy, site_id: str) -> str:
 
 def _facts(study: SealedStudy, scope: SealScope) -> list[tuple[str, str]]:
     sites = {site.site_id for site in study.snapshot.study.facts_of(SiteActivated)}
-    shown = f"all sites ({len(sites)})" if scope.site_id is None else f"site {_site_name(study, scope.site_id)}"
+    sites_text = f"all sites ({len(sites)})" if scope.site_id is None else f"site {_site_name(study, scope.site_id)}"
     return [
         ("Study", study.snapshot.study_id),
         ("Data cut", study.cut.name),
         ("Data cut-off", study.cut.cut_on.isoformat()),
-        ("Participants", f"of {shown}, as readers see them" if scope == READERS_SCOPE else f"of {shown}"),
+        ("Participants", f"of {sites_text}, as readers see them" if scope == READERS_SCOPE else f"of {sites_text}"),
         ("Taken", _moment(study.cut.recorded_at)),
     ]
 

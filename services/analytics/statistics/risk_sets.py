@@ -60,8 +60,8 @@ def observe(exits: ArrayLike, causes: ArrayLike, entries: ArrayLike | None = Non
     kinds = _whole_numbers(causes, len(days), "causes", 1000)
     if entries is None:
         return Observations(days, kinds, None)
-    given = np.asarray(entries)
-    starts = _whole_numbers(np.where(given > 0, given, 0), len(days), "entries", LAST_DAY)
+    entry_days = np.asarray(entries)
+    starts = _whole_numbers(np.where(entry_days > 0, entry_days, 0), len(days), "entries", LAST_DAY)
     if np.any((starts > 0) & (starts >= days)):
         raise ValueError("an entry after day 0 must be before the exit")
     starts = np.where(starts > 0, starts, _BEFORE_DAY_0)
@@ -69,11 +69,11 @@ def observe(exits: ArrayLike, causes: ArrayLike, entries: ArrayLike | None = Non
 
 
 def _whole_numbers(values: ArrayLike, length: int | None, name: str, greatest: int) -> NDArray[np.int64]:
-    given = np.asarray(values)
-    whole = given.astype(np.int64, copy=False)
-    if given.ndim != 1 or (length is not None and len(given) != length):
+    numbers = np.asarray(values)
+    whole = numbers.astype(np.int64, copy=False)
+    if numbers.ndim != 1 or (length is not None and len(numbers) != length):
         raise ValueError(f"{name} must be one array with an element for each observation")
-    if not np.issubdtype(given.dtype, np.integer) and np.any(whole != given):
+    if not np.issubdtype(numbers.dtype, np.integer) and np.any(whole != numbers):
         raise ValueError(f"{name} must be whole numbers")
     if len(whole) and (whole.min() < 0 or whole.max() > greatest):
         raise ValueError(f"{name} must be between 0 and {greatest}")

@@ -110,9 +110,9 @@ class FormAnswers:
     async def _record(
         self, request: Request, target: FormTarget, form: PostedForm, reading: FormReading
     ) -> FormReply | Response:
-        used = await find_used_key(request, target, form, reading)
-        if used and not used.is_repeat:
-            return used_key_reply(target, form, reading, used, status=409)
+        used_key = await find_used_key(request, target, form, reading)
+        if used_key and not used_key.is_repeat:
+            return used_key_reply(target, form, reading, used_key, status=409)
         try:
             if lacks_check(target, form, reading):
                 await try_form(request, target, form, reading)
@@ -129,8 +129,8 @@ class FormAnswers:
 
     async def _check(self, request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> FormReply:
         """Returns the form with everything that stands against its answers, in whatever state the record is."""
-        if used := await find_used_key(request, target, form, reading):
-            return used_key_reply(target, form, reading, used, status=200)
+        if used_key := await find_used_key(request, target, form, reading):
+            return used_key_reply(target, form, reading, used_key, status=200)
         if refusals := await check_form(request, target, form, reading):
             links = await _links_out(request, target, form, reading, refusals)
             return refusal_reply(target, form, reading, refusals, links=links, status=200)

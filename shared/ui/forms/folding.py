@@ -20,11 +20,11 @@ def fold_optional(
         for child in children
         if _is_optional(child) and not is_filled(child.name) and (child.kind == "rows" or not lists_only)
     ]
-    shown = [child for child in children if child not in optional]
-    if not optional or not any(child.is_required and child.kind != "hidden" for child in shown):
+    visible_children = [child for child in children if child not in optional]
+    if not optional or not any(child.is_required and child.kind != "hidden" for child in visible_children):
         return list(children)
     label = "More: " + " · ".join(child.label for child in optional)
-    return [*shown, FieldView(kind="more", name=f"{row_name}.more", label=label, children=optional)]
+    return [*visible_children, FieldView(kind="more", name=f"{row_name}.more", label=label, children=optional)]
 
 
 def _is_optional(child: FieldView) -> bool:

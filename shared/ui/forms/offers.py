@@ -249,8 +249,8 @@ def _codes(codes: Iterable[str]) -> MakeOffer:
 
 def _next_id(prefix: str, ids: MakeOffer) -> MakeOffer:
     def next_id(context: FormContext) -> Iterator[Offered]:
-        used = {offered.value for offered in ids(context)}
-        number = next(number for number in range(1, len(used) + 2) if f"{prefix}{number}" not in used)
+        used_ids = {offered.value for offered in ids(context)}
+        number = next(number for number in range(1, len(used_ids) + 2) if f"{prefix}{number}" not in used_ids)
         yield Offered(f"{prefix}{number}", "")
 
     return next_id

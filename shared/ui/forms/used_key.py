@@ -79,16 +79,18 @@ async def find_used_key(request: Request, target: FormTarget, form: PostedForm, 
 
 
 def used_key_reply(
-    target: FormTarget, form: PostedForm, reading: FormReading, used: UsedKey | None, *, status: int
+    target: FormTarget, form: PostedForm, reading: FormReading, used_key: UsedKey | None, *, status: int
 ) -> FormReply:
     """Returns the form with links to what its key recorded, and to the correction of that."""
     links, text = list[Link](), RECORDED_ALREADY
-    if used and used.event:
-        links = recorded_links(target.service, used.event.study_id, used.event)
+    if used_key and used_key.event:
+        links = recorded_links(target.service, used_key.event.study_id, used_key.event)
         fields = target.form.fields if target.replacement else None
         offers = worded_offers(target.context)
-        text = f"This form was {describe_recorded(used.event, used.stated, target.context.zone, fields, offers)}."
-    ending = IS_REPEAT if used and used.is_repeat else IS_CORRECTION
+        text = (
+            f"This form was {describe_recorded(used_key.event, used_key.stated, target.context.zone, fields, offers)}."
+        )
+    ending = IS_REPEAT if used_key and used_key.is_repeat else IS_CORRECTION
     return FormReply(form=form, reading=reading, notice=FormNotice(text=f"{text} {ending}", links=links), status=status)
 
 

@@ -115,10 +115,10 @@ class SubscriptionService:
                     await self._request_confirmation(connection, mailing, study_id, member, choice.email, before)
         async with own_transaction(self._pool, study_id, member) as connection:
             await repository.save_choice(connection, study_id, member, choice, self._now())
-            written = await repository.load_subscription(connection, study_id, member)
-        if written is None:
+            subscription = await repository.load_subscription(connection, study_id, member)
+        if subscription is None:
             raise NotFound
-        return written
+        return subscription
 
     async def end(self, study_id: str, member: str) -> None:
         """Ends the member's subscription, if there is one. Raises NotFound, Forbidden."""
