@@ -125,8 +125,8 @@ def test_form_that_was_recorded_and_changed_leads_to_a_conflict(
     checked = administrator.press(page, "check")
     assert administrator.press(checked, "record").status == 200
     checked.fill({"on": "2024-12-01"})
-    used = administrator.press(checked, "record")
-    assert (used.status, "This form was recorded at" in used.text) == (409, True), used.text
+    answer = administrator.press(checked, "record")
+    assert (answer.status, "This form was recorded at" in answer.text) == (409, True), answer.text
 
 
 @pytest.mark.parametrize(("day", "count"), [("2024-06-10", 8), ("2024-07-10", 7)])

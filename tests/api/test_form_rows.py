@@ -182,10 +182,10 @@ def test_recorded_fact_leads_to_pages_that_wait_for_it(
     page = rome.record(form_of(study, participant_id, "lesion.registered"), **fields)
     timeline = page.parser.links["See it on the timeline"]
     assert "?after=enrollment%3A" in timeline
-    shown = rome.open(timeline)
-    assert shown.status == 200
-    assert str(page.response.url).rpartition("/")[2] in shown.response.text
-    assert "is not shown here yet" not in shown.text
+    timeline_page = rome.open(timeline)
+    assert timeline_page.status == 200
+    assert str(page.response.url).rpartition("/")[2] in timeline_page.response.text
+    assert "is not shown here yet" not in timeline_page.text
     hub = rome.open(f"{pages_of(study)}/participants/{participant_id}")
     version = study.get(f"participants/{participant_id}").json()["version"]
     for service in ("toxicity", "followup"):

@@ -66,8 +66,8 @@ def test_readers_get_the_report_alone(demo: Demo, folder: Path) -> None:
         grant = {"member": subject(REFERENCE, "reader", None), "role": "reader"}
         http.post(f"/enrollment/v1/studies/{REFERENCE}/facts/study.member_granted", json=grant).raise_for_status()
     wait_until(lambda: has_read(demo), "the grant is known")
-    written = run_report(demo, folder, "--token", demo.token("reader"))
-    assert written.code == 0, written.stderr
+    result = run_report(demo, folder, "--token", demo.token("reader"))
+    assert result.code == 0, result.stderr
     assert [path.name for path in folder.iterdir()] == [f"{REFERENCE}_{CUT}_report.pdf"]
 
 

@@ -240,8 +240,8 @@ def test_realm_of_keycloak_knows_the_addresses_of_the_sign_in() -> None:
     assert quartal["redirectUris"] == ["${QUARTAL_URL}" + CALLBACK]
     assert quartal["attributes"]["post.logout.redirect.uris"] == "${QUARTAL_URL}" + SIGNED_OUT
     assert programs["protocolMappers"][0]["config"]["included.custom.audience"] == Settings().audience
-    given = {*keycloak["environment"], *re.findall(r"export (\w+)=", keycloak["command"][0])}
-    assert set(re.findall(r"\$\{(\w+)\}", text)) <= given
+    variables = {*keycloak["environment"], *re.findall(r"export (\w+)=", keycloak["command"][0])}
+    assert set(re.findall(r"\$\{(\w+)\}", text)) <= variables
 
 
 @pytest.mark.parametrize("path", ["/metrics", *(f"/{name}/metrics" for name in OUR_SERVICES)])

@@ -83,7 +83,7 @@ async def test_whole_study_and_single_sites_get_their_participants(study: Analyt
     members = ("investigator", "auditor", "coordinator", "site@rome", "coordinator@rome", "site@milan")
     sites = {member: [row["CURSITE"] for row in rows(await archive(study, member), "adsl")] for member in members}
     everybody, rome = ["milan", "rome", "rome", "rome"], ["rome"] * 3
-    assert {member: sorted(shown) for member, shown in sites.items()} == {
+    assert {member: sorted(current_sites) for member, current_sites in sites.items()} == {
         **dict.fromkeys(("investigator", "auditor", "coordinator"), everybody),
         **dict.fromkeys(("site@rome", "coordinator@rome"), rome),
         "site@milan": ["milan"],
@@ -127,13 +127,13 @@ async def test_later_cuts_leave_out_who_left_and_show_who_moved_to_the_new_site(
     before, after = await archive(study, at="cut:before"), await archive(study, at="cut:after")
     assert all(number.encode() in before["adsl.csv"] for number in numbers)
     assert not [name for name, content in after.items() for number in numbers if number.encode() in content]
-    shown = {
+    presence = {
         (cut, member): moving.participant_id in [row["USUBJID"] for row in rows(files, "adsl")]
         for cut in ("before", "after")
         for member in ("site@rome", "site@milan")
         for files in [await archive(study, member, f"cut:{cut}")]
     }
-    assert [key for key, is_shown in shown.items() if is_shown] == [("before", "site@rome"), ("after", "site@milan")]
+    assert [key for key, is_shown in presence.items() if is_shown] == [("before", "site@rome"), ("after", "site@milan")]
 
 
 async def test_no_file_has_sealed_text_or_local_references(study: AnalyticsStudy) -> None:

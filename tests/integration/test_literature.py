@@ -190,6 +190,6 @@ async def test_page_links_the_publications_and_the_curve_that_they_mark(study: A
     assert "<script>alert" not in page
     assert 'href="https://doi.org/10.1000/a%22onclick%3Dx%3Cb%3E"' in page
     (curve,) = re.findall(r'href="([^"]*/figures/overall-survival[?][^"]*literature=true[^"]*)"', page)
-    shown = await study.http.get(curve.replace("&amp;", "&"), headers=study.authorization("investigator"))
-    assert "A  Lee NY 2022 (LEE2022): median 3.3 months" in shown.text
-    assert "Marked from publications, not from this study" in shown.text
+    response = await study.http.get(curve.replace("&amp;", "&"), headers=study.authorization("investigator"))
+    assert "A  Lee NY 2022 (LEE2022): median 3.3 months" in response.text
+    assert "Marked from publications, not from this study" in response.text

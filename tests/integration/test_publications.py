@@ -294,6 +294,6 @@ async def test_page_leads_to_data_cuts_and_months_and_that_of_a_reader_to_data_c
     assert offered_states(for_reader) == cuts
     assert re.search(r'<option value="cut:second" data-order="\d+" selected>', for_reader.text)
     headline = f"/analytics/studies/{study.study_id}/headline"
-    shown = await study.http.get(headline, headers=study.authorization("reader"))
-    assert '<b data-number="flow-enrolled">1</b> enrolled' in shown.text
-    assert "data-live" not in shown.text
+    fragment = await study.http.get(headline, headers=study.authorization("reader"))
+    assert '<b data-number="flow-enrolled">1</b> enrolled' in fragment.text
+    assert "data-live" not in fragment.text

@@ -167,8 +167,8 @@ async def test_seal_stores_what_members_saw_at_the_cut(study: AnalyticsStudy) ->
     assert after == unmarked
     treatments = {member: after[member, "treatments", "json"] for member in MEMBERS}
     assert [treatments[member][0] for member in MEMBERS] == [200, 200, 200, 200, 403]
-    shown = [json.loads(treatments[member][1])["page"]["total"] for member in MEMBERS[:4]]
-    assert shown == [8, 8, 4, 4]
+    totals = [json.loads(treatments[member][1])["page"]["total"] for member in MEMBERS[:4]]
+    assert totals == [8, 8, 4, 4]
 
 
 async def test_sealed_answer_states_its_digest(sealed_study: AnalyticsStudy) -> None:

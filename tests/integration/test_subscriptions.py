@@ -43,9 +43,9 @@ async def test_a_member_without_a_subscription_has_none(study: AnalyticsStudy) -
 
 
 async def test_a_subscription_is_answered_as_it_was_written(study: AnalyticsStudy) -> None:
-    written = await subscribe(study, away_until="2025-03-01")
-    assert written.status_code == 200, written.text
-    assert written.json() == {
+    response = await subscribe(study, away_until="2025-03-01")
+    assert response.status_code == 200, response.text
+    assert response.json() == {
         "email": address_of(study),
         "digest": True,
         "calendar": False,
@@ -56,7 +56,7 @@ async def test_a_subscription_is_answered_as_it_was_written(study: AnalyticsStud
         "calendar_url": None,
         "ends_on": add_months(datetime.now(UTC).date(), 12).isoformat(),
     }
-    assert (await call(study, "GET", "subscription")).json() == written.json()
+    assert (await call(study, "GET", "subscription")).json() == response.json()
 
 
 async def test_a_digest_goes_nowhere_until_the_address_is_confirmed(study: AnalyticsStudy) -> None:

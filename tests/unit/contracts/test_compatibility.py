@@ -235,7 +235,7 @@ NAME = {"type": "string", "pattern": "^[a-z]+$"}
 
 
 @pytest.mark.parametrize(
-    ("written", "read", "fits"),
+    ("writer", "reader", "fits"),
     [
         (NAME, NAME, True),
         (NAME, {"type": "string"}, True),
@@ -250,9 +250,9 @@ NAME = {"type": "string", "pattern": "^[a-z]+$"}
     ],
 )
 def test_text_schemas_are_readable_if_the_reader_accepts_any_or_the_same_shape(
-    written: Any, read: Any, fits: bool
+    writer: Any, reader: Any, fits: bool
 ) -> None:
     def holding(member: Any) -> Any:
         return {"type": "object", "properties": {"a": member}, "required": ["a"], "additionalProperties": True}
 
-    assert is_readable_by(holding(written), holding(read)) is fits
+    assert is_readable_by(holding(writer), holding(reader)) is fits

@@ -31,10 +31,10 @@ def test_svg_elements_reject_style_and_event_handlers(attribute: str) -> None:
 
 @given(st.floats(-1e6, 1e6))
 def test_svg_numbers_are_rounded_to_two_decimals(value: float) -> None:
-    written = svg.svg_number(value)
-    assert re.fullmatch(r"-?\d+(\.\d{1,2})?", written)
-    assert written != "-0"
-    assert float(written) == pytest.approx(value, abs=0.00501)
+    text = svg.svg_number(value)
+    assert re.fullmatch(r"-?\d+(\.\d{1,2})?", text)
+    assert text != "-0"
+    assert float(text) == pytest.approx(value, abs=0.00501)
 
 
 def follow(path: str) -> list[tuple[float, float]]:

@@ -118,13 +118,13 @@ def test_sites_get_their_participants_and_readers_nobody() -> None:
     snapshot = various_cohort()
     sites = dict.fromkeys(cut_cohort(snapshot).numbers, "rome") | {"P-LOSTXXXXX": "milan"}
     study = study_at_cut(snapshot, sites)
-    shown = {
+    sites_by_scope = {
         scope.name: {row["USUBJID"]: row["CURSITE"] for row in table(files(make_datasets(study, scope)), "adsl")}
         for scope in (STUDY_SCOPE, site_scope("rome"), site_scope("milan"), site_scope("paris"))
     }
-    assert shown["site:milan"] == {"P-LOSTXXXXX": "milan"}
-    assert shown["site:paris"] == {}
-    assert shown["study"] == {**shown["site:rome"], **shown["site:milan"]}
+    assert sites_by_scope["site:milan"] == {"P-LOSTXXXXX": "milan"}
+    assert sites_by_scope["site:paris"] == {}
+    assert sites_by_scope["study"] == {**sites_by_scope["site:rome"], **sites_by_scope["site:milan"]}
     with pytest.raises(ReadersSeeCuts):
         make_datasets(study, READERS_SCOPE)
 
@@ -157,8 +157,8 @@ def test_archive_of_a_site_has_the_numbers_of_its_sealed_figures(moved: dict[str
     assert [key for key, value in sealed.items() if not is_same(numbers[key], undefined.get(value, value))] == []
 
 
-def is_same(number: str, shown: str) -> bool:
-    return number == shown == "" or float(number) == float(shown.removesuffix(" %"))
+def is_same(number: str, text: str) -> bool:
+    return number == text == "" or float(number) == float(text.removesuffix(" %"))
 
 
 def test_archive_of_a_site_names_nobody_whom_another_site_follows() -> None:

@@ -119,6 +119,6 @@ def test_script_of_a_site_says_what_it_cannot_check(tmp_path: Path) -> None:
         f"{unknown} numbers of the figures of rome cannot be checked. They count 1 of its participants who are "
         "followed at another site, and whose records are not in these sets:"
     )
-    shown = [line.partition(":")[0].strip() for line in figures]
-    assert shown == [name for name, figure in FIGURES.items() if not figure.DISCLOSURE.person_level]
+    names = [line.partition(":")[0].strip() for line in figures]
+    assert names == [name for name, figure in FIGURES.items() if not figure.DISCLOSURE.person_level]
     assert "  flow: screened 5, enrolled 4, treated 4, stereotactic 0, and " in result.stdout

@@ -68,19 +68,19 @@ def test_words_beside_the_numbers_of_a_figure_tell_them_apart(snapshot: Callable
 
 
 def test_every_number_that_pages_show_first_is_compared_or_has_a_reason() -> None:
-    shown = defaultdict[str, set[str]](set)
+    names_by_figure = defaultdict[str, set[str]](set)
     for snapshot in COHORTS:
         for figure, numbers in shown_numbers(snapshot()).items():
-            shown[figure] |= numbers.keys()
+            names_by_figure[figure] |= numbers.keys()
     listed = {name: COMPARED.get(name, set()) | NOT_COMPARED.get(name, {}).keys() for name in FIGURES}
-    assert dict(shown) == listed
+    assert dict(names_by_figure) == listed
 
 
 @pytest.mark.parametrize("snapshot", COHORTS)
 def test_numbers_are_those_that_pages_show(snapshot: Callable[[], StudySnapshot]) -> None:
     numbers = {(figure, name): value for figure, name, value in headline_numbers(cut_cohort(snapshot()))}
-    for figure, shown in shown_numbers(snapshot()).items():
-        for name, words in shown.items():
+    for figure, headline in shown_numbers(snapshot()).items():
+        for name, words in headline.items():
             if name not in NOT_COMPARED.get(figure, {}):
                 value = numbers[figure, f"{PAGE}/{name}"]
                 defined = words.removesuffix(" %")

@@ -38,8 +38,8 @@ def test_every_small_count_has_another_value_with_the_same_publication(groups: i
         for values, count in zip(counts_by_publication[publication(table, minimum)], table, strict=True):
             values.add(count)
     determined = [
-        (shown, values)
-        for shown, counts in counts_by_publication.items()
+        (published_counts, values)
+        for published_counts, counts in counts_by_publication.items()
         for values in counts
         if len(values) == 1 and 0 < min(values) < minimum
     ]

@@ -147,21 +147,26 @@ def test_picture_without_marks_is_the_same_with_literature_beside_the_study() ->
     assert words in unmarked.figure.caption(unmarked.context)
     assert words not in plain.figure.caption(plain.context)
     shapes = [
-        [(child.tag, child.attrib, child.text) for child in parse_svg(shown.figure.draw(shown.context))][2:]
-        for shown in (plain, unmarked)
+        [
+            (child.tag, child.attrib, child.text)
+            for child in parse_svg(figure_answer.figure.draw(figure_answer.context))
+        ][2:]
+        for figure_answer in (plain, unmarked)
     ]
     assert shapes[0] == shapes[1]
 
 
 def test_mark_has_a_shape_a_letter_a_legend_and_words() -> None:
     marked = answer(record_of(literature_recorded(median_os="2 (95 % CI 1-4)", **ON_DIAGNOSIS)))
-    drawn, plain = (parse_svg(shown.figure.draw(shown.context)) for shown in (marked, answer()))
-    texts = [text.text for text in drawn.iter(f"{SVG}text")]
+    picture, plain = (
+        parse_svg(figure_answer.figure.draw(figure_answer.context)) for figure_answer in (marked, answer())
+    )
+    texts = [text.text for text in picture.iter(f"{SVG}text")]
     assert texts.count("A") == 1
     assert "A  Lee NY 2022 (LEE2022): median 2 (95 % CI 1 to 4) months" in texts
     assert "From publications, not from this study:" in texts
-    assert len(list(drawn.iter(f"{SVG}path"))) == len(list(plain.iter(f"{SVG}path"))) + 2
-    description = drawn.find(f"{SVG}desc")
+    assert len(list(picture.iter(f"{SVG}path"))) == len(list(plain.iter(f"{SVG}path"))) + 2
+    description = picture.find(f"{SVG}desc")
     assert description is not None
     assert description.text
     assert "Marked from publications, not from this study: Lee NY 2022 (LEE2022): median 2 (95 % CI" in description.text
@@ -169,9 +174,11 @@ def test_mark_has_a_shape_a_letter_a_legend_and_words() -> None:
 
 def test_mark_beyond_the_axis_is_in_the_legend_alone() -> None:
     marked = answer(record_of(literature_recorded(median_os=99, **ON_DIAGNOSIS)))
-    drawn, plain = (parse_svg(shown.figure.draw(shown.context)) for shown in (marked, answer()))
-    assert len(list(drawn.iter(f"{SVG}path"))) == len(list(plain.iter(f"{SVG}path")))
-    assert any(str(text.text).endswith("median 99 months (beyond the axis)") for text in drawn.iter(f"{SVG}text"))
+    picture, plain = (
+        parse_svg(figure_answer.figure.draw(figure_answer.context)) for figure_answer in (marked, answer())
+    )
+    assert len(list(picture.iter(f"{SVG}path"))) == len(list(plain.iter(f"{SVG}path")))
+    assert any(str(text.text).endswith("median 99 months (beyond the axis)") for text in picture.iter(f"{SVG}text"))
 
 
 def test_interval_that_goes_beyond_the_axis_has_no_end_there() -> None:
@@ -216,7 +223,7 @@ def test_figure_of_nobody_is_marked_too() -> None:
     nobody = OverallSurvival.compute(
         four_cases(), selection(FOUR_CASES_CUT, sites=frozenset({"nowhere"}), origin="diagnosed")
     )
-    shown = FigureAnswer(figure=nobody, context=answer().context).with_literature(
+    figure_answer = FigureAnswer(figure=nobody, context=answer().context).with_literature(
         record_of(literature_recorded(median_os=0.5, **ON_DIAGNOSIS))
     )
-    assert "A" in [text.text for text in parse_svg(nobody.draw(shown.context)).iter(f"{SVG}text")]
+    assert "A" in [text.text for text in parse_svg(nobody.draw(figure_answer.context)).iter(f"{SVG}text")]

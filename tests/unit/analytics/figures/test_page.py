@@ -80,7 +80,9 @@ def headline(parts: list[FigurePart]) -> HeadlinePart:
 
 
 def test_cohort_page_begins_with_what_matters_and_has_previews_of_later_figures() -> None:
-    parts = with_previews([build_figure_part(answer_of(shown)) for shown in (flow(), accrual(), example_treatments())])
+    parts = with_previews(
+        [build_figure_part(answer_of(figure)) for figure in (flow(), accrual(), example_treatments())]
+    )
     html = render_cohort(STUDY, parts, headline(parts))
     assert '<b data-number="flow-enrolled">31</b> enrolled' in html
     assert html.count("<svg") == html.count("<table>") == 1
@@ -94,8 +96,8 @@ def test_cohort_page_begins_with_what_matters_and_has_previews_of_later_figures(
 
 
 def test_text_alternative_of_a_preview_says_what_the_picture_shows() -> None:
-    for shown in (flow(), accrual(), example_treatments()):
-        part = build_figure_part(answer_of(shown))
+    for figure in (flow(), accrual(), example_treatments()):
+        part = build_figure_part(answer_of(figure))
         html = render_figure(replace(part, is_whole=False))
         (alternative,) = re.findall(r'<img [^>]*alt="([^"]*)"', html)
         assert alternative.startswith(f"{part.title}: ")
@@ -117,7 +119,7 @@ def test_cohort_page_embeds_figure_fragments_and_no_inline_code() -> None:
         build_figure_part(answer_of(example_treatments())),
     ]
     html = render_cohort(STUDY, parts, headline(parts))
-    assert all(render_figure(shown).strip() in html for shown in parts)
+    assert all(render_figure(part).strip() in html for part in parts)
     assert "&lt;Thyroid&gt; &amp; co" in html
     assert "27 synthetic" in html
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]* src=)", html)
@@ -136,8 +138,8 @@ def test_long_table_is_truncated_on_the_page_with_a_note() -> None:
 
 def page_of_targets(first: int, rows: int, query: Mapping[str, str]) -> str:
     """Renders a page of a figure of 450 targets, as a request with that query shows it."""
-    shown = treatments(*(target(f"P{n}", "conventional", 30, 2) for n in range(rows)), first=first, total=450)
-    return render_figure(build_figure_part(answer_of(shown), query))
+    figure = treatments(*(target(f"P{n}", "conventional", 30, 2) for n in range(rows)), first=first, total=450)
+    return render_figure(build_figure_part(answer_of(figure), query))
 
 
 def test_first_page_of_rows_links_to_the_next_and_keeps_the_query() -> None:

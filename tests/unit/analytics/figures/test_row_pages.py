@@ -91,10 +91,10 @@ def test_participant_excluded_from_a_list_in_another_order_moves_nobody_to_anoth
         return request.selector(LIST_PARTS).select(names, np.array([key for key, _ in rows], dtype=np.int64))
 
     first = select_of(ordered, PageRequest(limit=limit))
-    shown = ordered[first.places]
+    listed_rows = ordered[first.places]
     if first.next:
-        shown += remaining[select_of(remaining, PageRequest(after=first.next, limit=100)).places]
-    assert [row for row in shown if row in remaining] == remaining
+        listed_rows += remaining[select_of(remaining, PageRequest(after=first.next, limit=100)).places]
+    assert [row for row in listed_rows if row in remaining] == remaining
 
 
 @pytest.mark.parametrize("other", OTHER_LISTS)

@@ -100,8 +100,8 @@ class CurveHistory:
                 for event in participant_events(life.facts(), name, known_on=KNOWN_ON)
             ]
         )
-        shown = {name: life.shown(day, self.figure) for name, life in self.lives.items()}
-        self.members.append({name: member for name, member in shown.items() if member})
+        members = {name: life.shown(day, self.figure) for name, life in self.lives.items()}
+        self.members.append({name: member for name, member in members.items() if member})
         self.divided.append(divide(self.figure, snapshot_of_events(self.events[-1]), cut_on, "sex"))
 
     def look(self) -> dict[str, tuple[int, int]] | None:

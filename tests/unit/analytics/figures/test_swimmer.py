@@ -292,8 +292,8 @@ class TestPicture:
     )
 
     def test_marks_differ_by_shape_letter_and_number(self) -> None:
-        drawn = shapes(self.figure)[shapes(self.figure).index("P00") :]
-        assert [text for text in drawn if len(text) == 1 and not text.isspace()] == ["S", "M", "D", "4"]
+        texts = shapes(self.figure)[shapes(self.figure).index("P00") :]
+        assert [text for text in texts if len(text) == 1 and not text.isspace()] == ["S", "M", "D", "4"]
 
     def test_days_before_the_axis_stand_at_its_left_edge(self) -> None:
         long_ago = swimmer_of(4000, treated(facts.systemic_therapy_started("2004-02-01"), *alive(90)))

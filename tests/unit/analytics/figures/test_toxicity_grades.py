@@ -93,8 +93,8 @@ def test_picture_of_many_terms_has_the_most_severe_and_says_how_many_more_there_
     assert f"The picture has the {MOST_TERMS} terms with the highest grades; 2 more are in the table." in (
         figure.caption(CONTEXT)
     )
-    drawn = parse_svg(figure.draw(CONTEXT))
-    assert [element.text for element in drawn.iter(f"{SVG}text")].count("0 → 0") == MOST_TERMS
+    picture = parse_svg(figure.draw(CONTEXT))
+    assert [element.text for element in picture.iter(f"{SVG}text")].count("0 → 0") == MOST_TERMS
 
 
 def test_readers_see_all_counts_of_the_whole_study() -> None:

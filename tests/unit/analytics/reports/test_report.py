@@ -81,11 +81,11 @@ def test_title_of_a_study_is_never_markup(title: str) -> None:
     pdf = make_report(replace(study, figures=one_figure), STUDY_SCOPE)
     stored = re.search(rb'<dc:title><rdf:Alt><rdf:li xml:lang="x-default">(.*?)</rdf:li>', pdf, re.DOTALL)
     assert stored is not None
-    shown = stored[1].decode()
-    assert shown.endswith(": report of data cut interim")
+    title_in_pdf = stored[1].decode()
+    assert title_in_pdf.endswith(": report of data cut interim")
     assert b"root:x:0" not in pdf
     if title.isascii() and title.isprintable():
-        assert shown.startswith(escape(title, {'"': "&quot;", "'": "&apos;"}).strip()[:40])
+        assert title_in_pdf.startswith(escape(title, {'"': "&quot;", "'": "&apos;"}).strip()[:40])
     assert len(pdf) < 2_000_000
 
 

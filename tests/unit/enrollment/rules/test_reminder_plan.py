@@ -17,10 +17,10 @@ study_spec = Spec(objections, partial(gate_objections, date(2030, 1, 1)))
 BAD_STEPS = {"steps": ["open", "escalation", "target"]}
 
 
-def refusals(fact: Fact, *given: Fact) -> list[tuple[str, str]]:
+def refusals(fact: Fact, *earlier_facts: Fact) -> list[tuple[str, str]]:
     """The codes and pointers of the objections."""
     with pytest.raises(RuleViolation) as violation:
-        study_spec.given(*given).when(fact).then_admitted()
+        study_spec.given(*earlier_facts).when(fact).then_admitted()
     return [(objection.code, objection.pointer) for _, objection in violation.value.raised_objections]
 
 

@@ -35,24 +35,24 @@ COMPLETE: dict[str, Any] = {"complete": True, "progress": None, "rows": []}
 
 async def fetch(answers: Iterable[dict[str, Any]]) -> tuple[list[CutDocument], list[tuple[str, int, int]]]:
     """Returns the documents of a server with these answers, and the progress that was shown."""
-    remaining, shown = iter(answers), list[tuple[str, int, int]]()
+    remaining, progress = iter(answers), list[tuple[str, int, int]]()
 
     @contextmanager
     def show(title: str, _: str) -> Iterator[ReportProgress]:
-        yield lambda done, of: shown.append((title, done, of))
+        yield lambda done, of: progress.append((title, done, of))
 
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=next(remaining)))
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
         client = StudyClient(http, "atc-rt", lambda _role, _site: "token")
         documents = await fetch_documents(client, ("investigator", None), {"at": "cut:first"}, lambda _: None, show)
-    return documents, shown
+    return documents, progress
 
 
 async def test_sealing_that_gets_on_is_waited_for() -> None:
     answers = [sealing(stage, done) for stage in ("figures", "documents") for done in range(4 * IDLE_POLLS)]
-    documents, shown = await fetch([WAITING, *answers, COMPLETE])
+    documents, progress = await fetch([WAITING, *answers, COMPLETE])
     assert documents == []
-    assert shown == [*(("Being sealed", answer["progress"]["done"], 40) for answer in answers), ("Files", 0, 0)]
+    assert progress == [*(("Being sealed", answer["progress"]["done"], 40) for answer in answers), ("Files", 0, 0)]
 
 
 async def test_sealing_that_fails_again_and_again_is_not_waited_for() -> None:

@@ -39,8 +39,8 @@ async def answer(issuer: Issuer, token: str, minutes: float, **set_cookie: str) 
     assert (cookie[:5], cookie[-5:]) == ("a=b; ", "; c=d")
     own = [(b"set-cookie", f"{NAME}={value}".encode()) for value in set_cookie.values()]
     await renewed_send({"type": "http.response.start", "status": 200, "headers": own})
-    given = [value.decode() for name, value in messages[0]["headers"] if name == b"set-cookie"]
-    return cookie.removeprefix(f"a=b; {NAME}=").removesuffix("; c=d"), given
+    cookies = [value.decode() for name, value in messages[0]["headers"] if name == b"set-cookie"]
+    return cookie.removeprefix(f"a=b; {NAME}=").removesuffix("; c=d"), cookies
 
 
 async def test_token_older_than_five_minutes_is_replaced_in_the_request_and_in_the_browser(issuer: Issuer) -> None:

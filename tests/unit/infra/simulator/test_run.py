@@ -206,9 +206,9 @@ async def test_simulation_killed_before_writing_progress_records_nothing_twice(
 ) -> None:
     progress_file = tmp_path / "progress.json"
     await run_simulation(quartal, 6, stop=stop_after(quartal, 17), progress_file=progress_file)
-    written = progress_file.read_text()
+    progress = progress_file.read_text()
     await run_simulation(quartal, 6, stop=stop_after(quartal, 30), progress_file=progress_file)
-    progress_file.write_text(written)
+    progress_file.write_text(progress)
     await run_simulation(quartal, 6, progress_file=progress_file)
     assert len(quartal.recorded_facts) == fact_count(6)
 

@@ -15,7 +15,7 @@ from shared.ui.forms.fields import fact_fields
 
 
 @pytest.mark.parametrize(
-    ("fact", "message", "shown"),
+    ("fact", "message", "labeled_message"),
     [
         (
             DiseaseProgressed,
@@ -40,6 +40,6 @@ from shared.ui.forms.fields import fact_fields
         (ToxicityAssessed, "Give the unknown_member.", "Give the unknown_member."),
     ],
 )
-def test_message_names_fields_by_their_labels(fact: type[Fact], message: str, shown: str) -> None:
+def test_message_names_fields_by_their_labels(fact: type[Fact], message: str, labeled_message: str) -> None:
     """A person does not find a field by the name that it has in a request."""
-    assert with_labels(message, fact_fields(fact)) == shown
+    assert with_labels(message, fact_fields(fact)) == labeled_message

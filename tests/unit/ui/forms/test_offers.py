@@ -153,8 +153,8 @@ def test_report_shows_the_present_value_of_every_member_that_it_may_change() -> 
     own = (toxicity.serious_event_reported(attribution=attributed(disease="unlikely")),)
     for name in ("toxicity.serious_event_updated", "toxicity.serious_event_resolved"):
         kind = TOXICITY.declared_facts[name]
-        shown = {"serious_event_id", "aware_at", "narrative", *current_values(record_of(*own), kind, "")}
-        assert set(kind.model_fields) - shown <= {"resolved_on"}
+        values = {"serious_event_id", "aware_at", "narrative", *current_values(record_of(*own), kind, "")}
+        assert set(kind.model_fields) - values <= {"resolved_on"}
 
 
 @given(order=st.permutations(range(4)))

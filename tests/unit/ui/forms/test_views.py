@@ -203,8 +203,8 @@ def offered_row(**values: str) -> FieldView:
 
 
 def test_row_that_was_offered_asks_for_what_is_optional_behind_one_more() -> None:
-    *shown, more = [child for child in offered_row().children if child.kind != "hidden"]
-    assert [child.name for child in shown] == ["findings.0.grade", "findings.0.not_graded"]
+    *visible_children, more = [child for child in offered_row().children if child.kind != "hidden"]
+    assert [child.name for child in visible_children] == ["findings.0.grade", "findings.0.not_graded"]
     assert more.kind == "more"
     assert {child.name for child in more.children} == {"findings.0.attribution", "findings.0.onset_on"}
 
