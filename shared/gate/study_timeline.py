@@ -108,7 +108,7 @@ def find_site(study: Record, site_id: str) -> SiteActivated | None:
 def require_site(study: Record, site_id: str | None) -> None:
     """Raises RequestRejected for a filter by an unknown site: an empty list would mean that the site has no facts."""
     if site_id is not None and find_site(study, site_id) is None:
-        raise parameter_error("site", "The study has no site of this id.")
+        raise parameter_error("site", "The study has no site of this id. Check the id, or leave `site` out.")
 
 
 def site_was_active(study: Record, site_id: str, when: PartialDate) -> bool:

@@ -87,11 +87,11 @@ def _redirect_to_sign_in(request: Request) -> Response:
 
 
 def _offered_sign_in(request: Request, status: int) -> str:
-    """Returns the address of the form; nothing where another sign-in would change nothing.
+    """Returns the address of the form, for a visitor who may not see what somebody who is signed in may; else nothing.
 
-    That is so for a caller who is known, and for an address without a page.
+    A request that is wrong in itself is wrong for everybody, and is refused before anybody is asked who they are.
     """
-    return "" if hasattr(request.state, "caller") or status == 404 else "/session"
+    return "/session" if status in (401, 403) and not hasattr(request.state, "caller") else ""
 
 
 def _sign_in_url(request: Request) -> str:

@@ -129,7 +129,8 @@ def _schema_fault(
     message = validation_message(error)
     source, *path = error["loc"]
     if source != "body":
-        return Fault(f"schema-{_code(kind)}", f"{source} {path[0] if path else ''}: {message}".strip(), "")
+        name = path[0] if path else source
+        return Fault(f"schema-{_code(kind)}", f"{name if source == 'query' else f'{source} {name}'}: {message}", "")
     if (
         kind == "extra_forbidden"
         and declared_members

@@ -130,6 +130,23 @@ async def test_refusal_of_a_page_says_why(study: AnalyticsStudy) -> None:
         assert sentence in (await study.get(path, limit=5)).text
 
 
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ({"by": "sex"}, "by: This figure is never divided. Leave `by` out."),
+        ({"sort": "site"}, "sort: This figure has no `sort`. Leave it out. These figures have it: swimmer."),
+        ({"site": "nowhere"}, "site: The study has no site of this id. Check the id, or leave `site` out."),
+        ({"at": "cut:none"}, "This study has no data cut of that name. Check its capital and small letters too."),
+        ({"cut": "x"}, "cut: Give the whole day, as YYYY-MM-DD."),
+    ],
+)
+async def test_refusal_of_a_parameter_says_what_to_do(
+    study: AnalyticsStudy, params: dict[str, Any], sentence: str
+) -> None:
+    answer = await study.get("figures/flow.json", **params)
+    assert [error["message"] for error in answer.json()["errors"]] == [sentence]
+
+
 async def test_table_file_has_the_rows_of_all_pages(study: AnalyticsStudy) -> None:
     answer = await study.get("figures/treatments.csv")
     rows = list(csv.DictReader(io.StringIO(answer.text)))

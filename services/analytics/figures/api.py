@@ -109,9 +109,11 @@ def _require_parameters(name: str, figure_request: FigureRequest) -> None:
     for parameter in OWN_PARAMETERS:
         if getattr(figure_request, parameter) is not None and parameter not in chosen.PARAMETERS:
             having = ", ".join(other for other, figure in FIGURES.items() if parameter in figure.PARAMETERS)
-            raise parameter_error(parameter, f"This figure does not have it. These do: {having}.")
+            raise parameter_error(
+                parameter, f"This figure has no `{parameter}`. Leave it out. These figures have it: {having}."
+            )
     if figure_request.origin is not None and figure_request.origin not in chosen.ORIGINS:
-        raise parameter_error("origin", f"This figure counts from: {', '.join(chosen.ORIGINS)}.")
+        raise parameter_error("origin", f"This figure counts from: {', '.join(chosen.ORIGINS)}. Give one of them.")
 
 
 def note_figure(request: Request, answer: FigureAnswer) -> None:

@@ -220,14 +220,15 @@ def _require_figure(name: str) -> type[Figure]:
 
 def _require_stratification(figure: type[Figure], by: str | None) -> None:
     if by and by not in figure.STRATIFICATIONS:
-        possible = ", ".join(figure.STRATIFICATIONS) or "nothing"
-        raise parameter_error("by", f"This figure can be divided by: {possible}.")
+        possible = ", ".join(figure.STRATIFICATIONS)
+        choice = f"This figure can be divided by: {possible}." if possible else "This figure is never divided."
+        raise parameter_error("by", f"{choice} {'Give one of them' if possible else 'Leave `by` out'}.")
 
 
 def _require_page_numbers(page_numbers: Mapping[str, int]) -> None:
     with_pages = [name for name, figure in FIGURES.items() if figure.has_pages()]
     if not page_numbers.keys() <= set(with_pages):
-        raise parameter_error("pages", f"These figures have pages: {', '.join(with_pages)}.")
+        raise parameter_error("pages", f"These figures have pages: {', '.join(with_pages)}. Name no other.")
 
 
 def _require_pages(figure: type[Figure], page: PageRequest) -> None:

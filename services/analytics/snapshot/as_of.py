@@ -12,7 +12,7 @@ from shared.kernel.errors import NotFound, PositionGone, parameter_error
 
 _POSITION, _NAMED_CUT = re.compile(r"[0-9]{1,15}"), re.compile(r"cut:([A-Za-z0-9][A-Za-z0-9_.:-]{0,63})")
 
-NO_SUCH_CUT = "This study has no data cut of that name."
+NO_SUCH_CUT = "This study has no data cut of that name. Check its capital and small letters too."
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,13 @@ async def test_address_without_a_page_offers_no_sign_in(http: httpx.AsyncClient)
     assert (page.status_code, "Sign in" in page.text, 'href="/"' in page.text) == (404, False, True)
 
 
+async def test_request_that_is_wrong_for_everybody_offers_no_sign_in(http: httpx.AsyncClient) -> None:
+    wrong, too_much = [await http.get(f"/enrollment/page?{query}", headers=HTML) for query in ("x=1", "x=1&" * 101)]
+    method = await http.post("/enrollment/page", headers=HTML)
+    assert [answer.status_code for answer in (wrong, too_much, method)] == [422, 422, 405]
+    assert not any("Sign in" in answer.text for answer in (wrong, too_much, method))
+
+
 async def test_api_without_a_token_answers_401_with_a_page_that_links_to_the_form(http: httpx.AsyncClient) -> None:
     page = await http.get("/enrollment/v1/rows", headers=HTML)
     assert (page.status_code, "www-authenticate" in page.headers) == (401, True)

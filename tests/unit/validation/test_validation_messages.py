@@ -101,7 +101,22 @@ def messages(adapter: TypeAdapter[Any], value: Any) -> list[str]:
     return []
 
 
+@pytest.mark.parametrize(
+    ("loc", "message"),
+    [
+        (("query", "cut"), "cut: Give a whole number."),
+        (("header", "If-Match"), "header If-Match: Give a whole number."),
+        (("path", "event_id"), "path event_id: Give a whole number."),
+    ],
+)
+def test_fault_outside_the_body_begins_with_the_name_of_its_place(loc: tuple[str, str], message: str) -> None:
+    (fault,) = schema_faults([{"type": "int_parsing", "loc": loc, "msg": ""}], None, ())
+    assert (fault.message, fault.pointer) == (message, "")
+
+
 def test_every_pattern_has_an_explanation() -> None:
+    for model in all_models():
+        model.model_rebuild()  # the validator of a fact is built on first use
     declared = {pattern for model in all_models() for pattern in patterns(model.__pydantic_core_schema__)}
     assert len(declared) > 15, "patterns are found at all"
     assert [pattern for pattern in declared if not find_sentence(pattern)] == []

@@ -137,7 +137,7 @@ async def read_subscription(request: Request, study: StudyIdPath) -> Response:
     """Returns the caller's subscription to messages of the study."""
     subscription = await _service(request).load(study, request.state.caller.subject)
     if subscription is None:
-        raise NotFound("You have no subscription in this study.")
+        raise NotFound("You have no subscription in this study. Subscribe first.")
     return await _answer(request, study, subscription)
 
 
