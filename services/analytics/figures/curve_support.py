@@ -18,7 +18,7 @@ from services.analytics.endpoints.observed_time import (
     planned_until,
 )
 from services.analytics.figures.curve_frame import CurveMarks
-from services.analytics.figures.figure import Figure
+from services.analytics.figures.figure import Figure, FigureContext
 from services.analytics.figures.survival_numbers import TimeSpan
 from services.analytics.figures.survival_publication import last_day_of_month
 from services.analytics.figures.survival_words import describe_months
@@ -28,6 +28,8 @@ from services.analytics.wording.phrasing import join_words
 
 SUPPORT_NUMBERS = frozenset({"planned_until", "not_current.start", "not_current.end"})
 """The whole numbers of the base, which count no participants."""
+LIFE_TABLE_WORDS = "Published as a life table by months (actuarial estimate), without the days of events."
+"""The sentence of a publication: its definition names the estimator of the curves that members of sites see."""
 
 
 class DrawnRow(Protocol):
@@ -99,6 +101,11 @@ class CurveFigure(Figure):
             "not_current": publish_spans(living, figure._drawn_groups(), minimum),
         }
         return figure.model_copy(update=support)
+
+    def provenance(self, context: FigureContext) -> str:
+        """Returns the last sentences of a caption; those of a publication begin with what its curves are."""
+        words = super().provenance(context)
+        return f"{LIFE_TABLE_WORDS} {words}" if context.publication else words
 
     def _describe_support(self) -> Iterator[str]:
         """Yields where the curves are thin, and where they are shaded."""

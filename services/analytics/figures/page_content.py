@@ -7,7 +7,8 @@ from datetime import date, datetime
 
 from pydantic import BaseModel
 
-from services.analytics.figures.figure import Figure, FigureAnswer
+from services.analytics.figures.curve_support import LIFE_TABLE_WORDS, CurveFigure
+from services.analytics.figures.figure import FigureAnswer
 from services.analytics.figures.person_level import PersonLevelFigure
 from services.analytics.figures.row_pages import RowPage
 from services.analytics.wording.phrasing import join_words
@@ -54,15 +55,16 @@ def page_content(answer: FigureAnswer) -> PageContent:
         header=[figure.COLUMN_HEADINGS.get(column, column) for column in header],
         rows=rows,
         row_page=figure.page if isinstance(figure, PersonLevelFigure) else None,
-        definition=_describe_definition(figure),
+        definition=_describe_definition(answer),
     )
 
 
-def _describe_definition(figure: Figure) -> str:
+def _describe_definition(answer: FigureAnswer) -> str:
     """Returns the definition of a figure in words, with its version if it has one."""
-    definition = getattr(figure, "definition", None)
+    figure, definition = answer.figure, getattr(answer.figure, "definition", None)
+    form = f" {LIFE_TABLE_WORDS}" if answer.context.publication and isinstance(figure, CurveFigure) else ""
     version = f" Definition {definition.id}, version {definition.version}." if definition else ""
-    return f"{figure.EXPLANATION}{version}"
+    return f"{figure.EXPLANATION}{form}{version}"
 
 
 def render_page_content(answer: FigureAnswer) -> bytes:

@@ -11,8 +11,10 @@ from jsonschema import Draft202012Validator
 from pydantic import JsonValue, TypeAdapter
 
 from services.analytics.figures.answers import ANY_FIGURE_ANSWER
+from services.analytics.figures.curve_support import CurveFigure
 from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, Publication
 from services.analytics.figures.filters import FigureFilters
+from services.analytics.figures.page_content import page_content
 from services.analytics.figures.publishing import publish
 from services.analytics.figures.registry import FIGURES
 from services.analytics.snapshot.selection import Selection
@@ -105,3 +107,14 @@ def test_caption_names_the_publication_and_what_is_of_the_whole_study() -> None:
     older = replace(context, publication=Publication(cut="second", edition="first"))
     assert "publication first (this division was not published anew with second)" in figure.caption(older)
     assert "publication" not in figure.caption(CONTEXT)
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED_FIGURES if issubclass(FIGURES[name], CurveFigure)])
+def test_caption_and_definition_of_a_published_curve_call_it_a_life_table(name: str) -> None:
+    figure = FIGURES[name].compute(example_cohort(), Selection(TODAY))
+    context = replace(CONTEXT, publication=Publication(cut="second", edition="second"))
+    published = page_content(FigureAnswer(figure=publish(figure, 5, TODAY), context=context))
+    assert "life table" in published.caption
+    assert "life table" in published.definition
+    of_site = page_content(FigureAnswer(figure=figure, context=CONTEXT))
+    assert "life table" not in of_site.caption + of_site.definition
