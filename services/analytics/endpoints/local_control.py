@@ -7,8 +7,9 @@ definition.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,8 @@ from services.analytics.statistics.risk_sets import CENSORED, Observations, obse
 
 FAILURE, DEATH, RETREATMENT = 1, 2, 3
 """Causes of the end of a lesion's time. A failure is the event of the figure, which may also be a necrosis."""
+_Treated = Callable[..., TreatedLesions]
+"""Returns the treated lesions, or with `stereotactic` those with a stereotactic course; each once."""
 LONG_WITHOUT_IMAGING = 183
 """Days before a death. A death without imaging of the lesion in them came long after the last one."""
 
@@ -97,7 +100,8 @@ class _Candidates(NamedTuple):
 
 def local_control(snapshot: StudySnapshot, selection: Selection) -> LesionTimes:
     """Returns the times of the selected lesions at the cut-off. `selection.event` is what counts as a failure."""
-    return _times(snapshot, selection, VitalStatus.of(snapshot).exits(selection.cut_number))
+    treated = cache(partial(treated_lesions, snapshot, selection))
+    return _times(snapshot, selection, VitalStatus.of(snapshot).exits(selection.cut_number), treated)
 
 
 def other_control_readings(
@@ -105,19 +109,21 @@ def other_control_readings(
 ) -> Iterator[tuple[SensitivityName, LesionTimes]]:
     """Yields the undivided times by each reading of the vital status that concerns somebody whom `times` count."""
     undivided = replace(selection, by=None)
+    treated = cache(partial(treated_lesions, snapshot, undivided))
     for reading in sensitivity_readings(snapshot, selection):
         if np.any(reading.applies[times.subjects]):
-            yield reading.name, _times(snapshot, undivided, reading.exits)
+            yield reading.name, _times(snapshot, undivided, reading.exits, treated)
 
 
-def _times(snapshot: StudySnapshot, selection: Selection, life: Exits) -> LesionTimes:
-    enrolled = _enrolled(snapshot, selection)
-    every = _candidates(snapshot, selection, life, enrolled)
+def _times(snapshot: StudySnapshot, selection: Selection, life: Exits, treated: _Treated) -> LesionTimes:
+    enrolled = _enrolled(snapshot, selection, treated)
+    every = _candidates(snapshot, selection, life, enrolled, treated)
     exits = Exits(every.end, every.cause, every.end_precision)
     reasons = masks_without_time(exits, every.named, every.entry, selection.cut_number)
     is_counted = ~np.any([*reasons.values()], axis=0)
     counted, origins = every.where(is_counted), every.named[is_counted].astype(np.int64)
-    untreated = np.setdiff1d(np.flatnonzero(enrolled), every.subjects)
+    is_untreated = enrolled.copy()
+    is_untreated[every.subjects] = False
     return LesionTimes(
         subjects=counted.subjects,
         lesions=counted.lesions,
@@ -126,7 +132,7 @@ def _times(snapshot: StudySnapshot, selection: Selection, life: Exits) -> Lesion
         groups=counted.groups,
         status=counted.status,
         is_death_after_gap=counted.is_death_after_gap,
-        not_counted={**_count_by_reason(every.subjects, is_counted, reasons), "no_origin": len(untreated)},
+        not_counted={**_count_by_reason(every.subjects, is_counted, reasons), "no_origin": int(is_untreated.sum())},
         lesions_not_counted=_count_by_reason(_lesion_keys(every.subjects, every.lesions), is_counted, reasons),
         imputed_dates=count_imputed_dates(
             [
@@ -145,7 +151,8 @@ def _count_by_reason(
     """Returns how many distinct keys have no element that is counted, each under its first reason."""
     counts, earlier = dict[NotCountedReason, int](), [keys[is_counted]]
     for reason, mask in reasons.items():
-        new = np.setdiff1d(keys[mask], np.concatenate(earlier)) if np.any(mask) else keys[:0]
+        new = np.unique(keys[mask])
+        new = new[~np.isin(new, np.concatenate(earlier))] if len(new) else new
         counts[reason] = len(new)
         earlier.append(new)
     return counts
@@ -156,23 +163,26 @@ def _lesion_keys(subjects: Indexes, lesions: Column) -> Column:
     return keys
 
 
-def _enrolled(snapshot: StudySnapshot, selection: Selection) -> Mask:
+def _enrolled(snapshot: StudySnapshot, selection: Selection, treated: _Treated) -> Mask:
     """Returns the enrolled participants of the selection; those of the subset have a stereotactic target or lesion."""
     chosen = selection.subjects(snapshot)
     if selection.subset == STEREOTACTIC:
-        stereotactic = treated_lesions(snapshot, selection, stereotactic=True).subjects
+        stereotactic = treated(stereotactic=True).subjects
         everybody = replace(selection, subset="all").subjects(snapshot)
         chosen[stereotactic] = everybody[stereotactic]
     return chosen & (snapshot.subjects["enrolled_on"] <= selection.cut_number)
 
 
-def _candidates(snapshot: StudySnapshot, selection: Selection, life: Exits, enrolled: Mask) -> _Candidates:
+def _candidates(
+    snapshot: StudySnapshot, selection: Selection, life: Exits, enrolled: Mask, treated: _Treated
+) -> _Candidates:
     """Returns the treated lesions of these participants, in the groups of the division."""
     is_subset = selection.subset == STEREOTACTIC
-    whole = _candidates_from(snapshot, selection, life, enrolled, stereotactic=is_subset)
+    candidates_from = partial(_candidates_from, snapshot, selection, life, enrolled)
+    whole = candidates_from(treated(stereotactic=is_subset), stereotactic=is_subset)
     if selection.by != "subset":
         return whole
-    stereotactic = whole if is_subset else _candidates_from(snapshot, selection, life, enrolled, stereotactic=True)
+    stereotactic = whole if is_subset else candidates_from(treated(stereotactic=True), stereotactic=True)
     parts = [_named(stereotactic, STEREOTACTIC)]
     if not is_subset:
         parts.insert(0, _named(_until_reached(whole), OTHER))
@@ -196,10 +206,15 @@ def _until_reached(candidates: _Candidates) -> _Candidates:
 
 
 def _candidates_from(
-    snapshot: StudySnapshot, selection: Selection, life: Exits, enrolled: Mask, *, stereotactic: bool
+    snapshot: StudySnapshot,
+    selection: Selection,
+    life: Exits,
+    enrolled: Mask,
+    lesions: TreatedLesions,
+    *,
+    stereotactic: bool,
 ) -> _Candidates:
     """Returns each lesion of these participants with the first course, or first stereotactic one, that treats it."""
-    lesions = treated_lesions(snapshot, selection, stereotactic=stereotactic)
     lesions = lesions.where(enrolled[lesions.subjects])
     subjects, named = lesions.subjects, lesions.named
     event = first_necrosis(snapshot, lesions) if selection.event == "necrosis" else lesions.failed

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.analytics.endpoints.local_control import LesionTimes
 from services.analytics.endpoints.sensitivity import SensitivityName
 from services.analytics.endpoints.time_to_event import EndpointTimes
 from services.analytics.figures.survival_numbers import DAYS_OF_MONTH, Interval, SensitivityLine, TimedInterval
@@ -122,7 +123,7 @@ def incidence_group(
 
     `clusters`: the participant of each observation, 0, 1, …, if they are not participants themselves.
     """
-    curves = cumulative_incidence(observations, EVENT_CAUSE + len(plan.competing), clusters)
+    curves = cumulative_incidence(observations, EVENT_CAUSE + len(plan.competing), clusters, limits=EVENT_CAUSE)
     counts = np.bincount(observations.causes, minlength=EVENT_CAUSE + len(plan.competing) + 1).tolist()
     return IncidenceGroup(
         name=name,
@@ -174,9 +175,14 @@ def emptied_on(group: IncidenceGroup) -> tuple[int, int] | None:
     return (group.curve[row].time, entered) if entered else None
 
 
-def incidence_sensitivity(name: SensitivityName, times: EndpointTimes, plan: IncidencePlan) -> SensitivityLine:
-    """Returns the undivided numbers of another reading."""
-    curves = cumulative_incidence(times.observations, EVENT_CAUSE + len(plan.competing))
+def incidence_sensitivity(
+    name: SensitivityName,
+    times: EndpointTimes | LesionTimes,
+    plan: IncidencePlan,
+    clusters: ArrayLike | None = None,
+) -> SensitivityLine:
+    """Returns the undivided numbers of another reading. `clusters`: as those of a group."""
+    curves = cumulative_incidence(times.observations, EVENT_CAUSE + len(plan.competing), clusters, limits=EVENT_CAUSE)
     return SensitivityLine(
         name=name,
         participants=times.participants,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from services.analytics.disclosure.life_table import TimeAtRisk
-from services.analytics.endpoints.local_control import LesionTimes
+from services.analytics.endpoints.local_control import DEATH, RETREATMENT, LesionTimes
 from services.analytics.endpoints.sensitivity import SensitivityName
 from services.analytics.endpoints.time_to_event import NotCountedReason
 from services.analytics.figures.incidence_numbers import (
@@ -20,6 +20,7 @@ from services.analytics.figures.incidence_numbers import (
     IncidenceLandmark,
     IncidencePlan,
     incidence_group,
+    incidence_sensitivity,
 )
 from services.analytics.figures.incidence_publication import with_life_table
 from services.analytics.figures.survival_numbers import Interval
@@ -124,13 +125,11 @@ def lesion_group(name: str, times: LesionTimes, months: Sequence[int], ticks: Se
 
 def lesion_sensitivity(name: SensitivityName, times: LesionTimes, months: Sequence[int]) -> LesionSensitivityLine:
     """Returns the undivided numbers of another reading."""
-    group = lesion_group("all", times, months, ())
+    _, clusters = np.unique(times.subjects, return_inverse=True)
+    line = incidence_sensitivity(name, times, IncidencePlan(COMPETING, months, ()), clusters)
+    causes = np.bincount(times.observations.causes, minlength=RETREATMENT + 1).tolist()
     return LesionSensitivityLine(
-        name=name,
-        participants=times.participants,
-        lesions=group.n,
-        events=group.events,
-        events_by_cause=group.events_by_cause,
-        median=group.median,
-        landmarks=group.landmarks,
+        **dict(line),
+        lesions=len(times.observations),
+        events_by_cause=dict(zip(COMPETING, causes[DEATH:], strict=True)),
     )

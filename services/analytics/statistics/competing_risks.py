@@ -38,11 +38,12 @@ class IncidenceCurves:
 
 
 def cumulative_incidence(
-    observations: Observations, cause_count: int, clusters: ArrayLike | None = None
+    observations: Observations, cause_count: int, clusters: ArrayLike | None = None, *, limits: int | None = None
 ) -> IncidenceCurves:
     """Estimates the probability of an event of each cause 1 … cause_count by each day.
 
-    `clusters` has the participant (0, 1, …) of each observation if they are not participants themselves.
+    `clusters` has the participant (0, 1, …) of each observation if they are not participants themselves. `limits`: the
+    variance by influences is that of the causes 1 … limits, and NaN of others; None: of all.
     """
     sets = risk_sets(observations, cause_count)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -55,7 +56,8 @@ def cumulative_incidence(
         variance = _gray_variance(sets, event_free, incidence)
     else:
         numbers = np.arange(len(observations)) if clusters is None else np.asarray(clusters, np.int64)
-        variance = influence_variance(observations, sets, event_free, numbers)
+        variance, limited = np.full(incidence.shape, np.nan), limits or cause_count
+        variance[:, :limited] = influence_variance(observations, sets, event_free, numbers, limited)
     if not len(observations):
         event_free, incidence = event_free * np.nan, incidence * np.nan
     return _with_limits(sets, event_free, incidence, np.sqrt(variance))

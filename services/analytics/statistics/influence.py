@@ -28,9 +28,14 @@ _RELATIVE_ERROR = 2.0**-47
 """The error of a sum, relative to the sum of the sizes of all that was added and taken away."""
 
 
-def influence_variance(observations: Observations, sets: RiskSets, event_free: Doubles, clusters: Counts) -> Doubles:
-    """Returns the variance of the incidences by day and cause: squared influences, summed within clusters before."""
-    steps = _EventDays.of(sets, event_free)
+def influence_variance(
+    observations: Observations, sets: RiskSets, event_free: Doubles, clusters: Counts, causes: int
+) -> Doubles:
+    """Returns the variance of the incidences by day and cause: squared influences, summed within clusters before.
+
+    Of the causes 1 … `causes` alone: the work grows with them.
+    """
+    steps = _EventDays.of(sets, event_free, causes)
     changes = _ClusterChanges.of(observations, steps, clusters)
     squares = _sum_squares(changes, steps)
     # Before the first step nobody has moved an estimate. Where everybody at risk has had an event, all stays as it is.
@@ -55,7 +60,7 @@ class _EventDays(NamedTuple):
     gained: Doubles
 
     @classmethod
-    def of(cls, sets: RiskSets, event_free: Doubles) -> Self:
+    def of(cls, sets: RiskSets, event_free: Doubles, causes: int) -> Self:
         rows = np.flatnonzero(sets.events)
         emptied = np.flatnonzero(sets.events[rows] == sets.at_risk[rows])
         rows = rows[: emptied[0] + 1] if len(emptied) else rows
@@ -64,7 +69,7 @@ class _EventDays(NamedTuple):
         is_left = at_risk > events
         gain = np.divide(1.0, at_risk - events, where=is_left, out=np.zeros(len(rows)))
         gained = np.append(0.0, np.cumsum(gain * events / at_risk))
-        growth = before[:, None] * sets.ends[rows, 1:] / at_risk[:, None]
+        growth = before[:, None] * sets.ends[rows, 1 : causes + 1] / at_risk[:, None]
         drift = growth * (gained[:-1] - 1 / at_risk)[:, None]
         nothing = np.zeros((1, growth.shape[1]))
         return cls(
@@ -106,7 +111,7 @@ class _ClusterChanges(NamedTuple):
         gain, share = (np.append(values, 0.0) for values in (steps.gain, steps.before / steps.at_risk))
         b = steps.gained[end] + b_at_risk - np.where(is_event, gain[last], 0.0)
         a = steps.drift[end] + a_at_risk + (b_at_risk - b)[:, None] * steps.incidence[end]
-        of_events = np.flatnonzero(is_event)
+        of_events = np.flatnonzero(is_event & (observations.causes <= a.shape[1]))
         a[of_events, observations.causes[of_events] - 1] += share[last[of_events]]
         ones = np.ones(len(start))
         return cls._in_order(
@@ -119,10 +124,11 @@ class _ClusterChanges(NamedTuple):
 
     @classmethod
     def _in_order(cls, step: NDArray[np.intp], cluster: Counts, a: Doubles, b: Doubles, m: Doubles) -> Self:
-        order = np.lexsort((step, cluster))
-        of_clusters = cluster[order]
-        first = np.searchsorted(of_clusters, of_clusters, side="left")
-        return cls(step[order], of_clusters, np.arange(len(order)) - first, a[order], b[order], m[order])
+        order = np.argsort(cluster * (1 + int(step.max(initial=0))) + step, kind="stable")
+        of_clusters, numbers = cluster[order], np.arange(len(order))
+        is_first = np.append(True, of_clusters[1:] != of_clusters[:-1])[: len(order)]
+        rank = numbers - np.maximum.accumulate(np.where(is_first, numbers, 0))
+        return cls(step[order], of_clusters, rank, a[order], b[order], m[order])
 
 
 def _sum_squares(changes: _ClusterChanges, steps: _EventDays) -> Doubles:
@@ -163,7 +169,8 @@ def _total_products(
         earlier = numbers[:, of_clusters]
         numbers[:, of_clusters] = later = earlier + parts[:, chosen]
         for pair in pairs:
-            new, old = (np.multiply(*state[list(pair)]) for state in (later, earlier))
+            new = later[pair[0]] * later[pair[1]]
+            old = earlier[pair[0]] * earlier[pair[1]] if rank else 0.0
             sums[pair] += np.bincount(steps, weights=new - old, minlength=count + 1)
             sizes[pair] += float(np.abs(new).sum() + np.abs(old).sum())
     return {pair: (np.cumsum(sums[pair][:-1]), sizes[pair]) for pair in pairs}

@@ -52,7 +52,10 @@ def test_one_participant_with_all_lesions_has_no_variance() -> None:
     times = observe([5, 9, 9, 30], [1, 2, 0, 1])
     sets = risk_sets(times, CAUSES)
     event_free = np.multiply.accumulate((sets.at_risk - sets.events) / sets.at_risk)
-    assert influence_variance(times, sets, event_free, np.zeros(4, dtype=np.int64)).tolist() == [[0.0] * CAUSES] * 4
+    assert (
+        influence_variance(times, sets, event_free, np.zeros(4, dtype=np.int64), CAUSES).tolist()
+        == [[0.0] * CAUSES] * 4
+    )
 
 
 def test_many_lesions_have_the_variance_of_the_recursion() -> None:
@@ -61,3 +64,6 @@ def test_many_lesions_have_the_variance_of_the_recursion() -> None:
     times, clusters = observe(exits, causes), generator.integers(0, 1800, 3000)
     error = cumulative_incidence(times, CAUSES, clusters).standard_error
     assert error == pytest.approx(np.sqrt(variance_by_recursion(times, clusters.tolist())), rel=1e-12)
+    first_alone = cumulative_incidence(times, CAUSES, clusters, limits=1)
+    assert first_alone.standard_error[:, 0].tolist() == error[:, 0].tolist()
+    assert np.isnan(first_alone.standard_error[:, 1:]).all()
