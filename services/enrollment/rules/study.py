@@ -64,11 +64,12 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
         yield STUDY_NOT_OPEN.objection()
     match stated.fact:
         case StudyOpened() | AccrualClosed() | StudyClosed():
-            if record.stated_of(type(stated.fact), except_for=stated):
-                yield ALREADY_STATED.objection()
+            yield from ALREADY_STATED.conflicts_with(record.stated_of(type(stated.fact), except_for=stated))
         case SiteActivated(site_id=site_id):
-            if any(other.fact.site_id == site_id for other in record.stated_of(SiteActivated, except_for=stated)):
-                yield SITE_EXISTS.objection(pointer="/site_id")
+            same = [
+                other for other in record.stated_of(SiteActivated, except_for=stated) if other.fact.site_id == site_id
+            ]
+            yield from SITE_EXISTS.conflicts_with(same, pointer="/site_id")
         case SiteClosed(site_id=site_id, on=closed_on):
             yield from _check_site_closure(record, stated, site_id, closed_on)
         case MemberGranted(role="site", site_id=None):
@@ -77,8 +78,8 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
             if not any(_is_same_grant(revoked, grant) for grant in record.facts_of(MemberGranted)):
                 yield NOT_GRANTED.objection()
         case CutTaken(name=name):
-            if any(other.fact.name == name for other in record.stated_of(CutTaken, except_for=stated)):
-                yield CUT_EXISTS.objection(pointer="/name")
+            cuts = [other for other in record.stated_of(CutTaken, except_for=stated) if other.fact.name == name]
+            yield from CUT_EXISTS.conflicts_with(cuts, pointer="/name")
 
 
 def gate_objections(today: date, record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
@@ -121,8 +122,8 @@ def _check_zone_and_country(activation: SiteActivated) -> Iterator[Objection]:
 def _check_site_closure(record: Record, stated: StatedFact[Fact], site_id: str, closed_on: date) -> Iterator[Objection]:
     if not any(other.site_id == site_id and other.on <= closed_on for other in record.facts_of(SiteActivated)):
         yield SITE_NOT_ACTIVE.objection(pointer="/site_id")
-    if any(other.fact.site_id == site_id for other in record.stated_of(SiteClosed, except_for=stated)):
-        yield SITE_ALREADY_CLOSED.objection(pointer="/site_id")
+    closures = [other for other in record.stated_of(SiteClosed, except_for=stated) if other.fact.site_id == site_id]
+    yield from SITE_ALREADY_CLOSED.conflicts_with(closures, pointer="/site_id")
 
 
 def _is_same_grant(revoked: MemberRevoked, granted: MemberGranted) -> bool:

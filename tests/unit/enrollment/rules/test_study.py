@@ -4,15 +4,19 @@ from datetime import date, timedelta
 from functools import partial
 from itertools import pairwise, permutations
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
 
 from services.enrollment.rules.study import gate_objections, objections
+from shared.contracts.study import SiteActivated, StudyOpened
+from shared.eventstore.command import to_request_error
 from shared.gate import study_timeline as studies
 from shared.kernel.fact import Fact
+from shared.kernel.objection import RuleViolation
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Record, all_objections, current_record
+from shared.kernel.record import Record, all_objections, current_record, decide
 from shared.testing.builders.facts import (
     accrual_closed,
     cut_taken,
@@ -26,7 +30,7 @@ from shared.testing.builders.facts import (
     study_closed,
     study_opened,
 )
-from shared.testing.spec import Spec, numbered_facts
+from shared.testing.spec import Spec, numbered_facts, open_gate
 
 TODAY = day(9)
 study_spec = Spec(objections, partial(gate_objections, date.fromisoformat(TODAY)))
@@ -43,6 +47,27 @@ def parse_day(when: int | str) -> PartialDate:
 
 def criterion_ids(study_record: Record, when: int | str) -> list[str]:
     return [plan.criteria[0].id for plan, _ in studies.protocols_in_force(study_record, parse_day(when))]
+
+
+@pytest.mark.parametrize(
+    ("stated", "pointer"),
+    [
+        (study_opened(), ""),
+        (accrual_closed(), ""),
+        (study_closed(), ""),
+        (site_activated(), "/site_id"),
+        (site_closed(), "/site_id"),
+        (cut_taken(), "/name"),
+    ],
+)
+def test_second_of_what_exists_once_is_refused_with_one_fault_that_names_the_first(stated: Fact, pointer: str) -> None:
+    past = [study_opened(), site_activated(), *([] if type(stated) in {StudyOpened, SiteActivated} else [stated])]
+    first = next(number for number, fact in enumerate(past, 1) if isinstance(fact, type(stated)))
+    proposed = numbered_facts([stated], len(past) + 1)
+    with pytest.raises(RuleViolation) as violation:
+        decide(numbered_facts(past), proposed, objections, open_gate)
+    refusal = to_request_error(violation.value, proposed, [""])
+    assert [(fault.pointer, fault.because_of) for fault in refusal.faults] == [(pointer, str(UUID(int=first)))]
 
 
 @pytest.mark.parametrize(
