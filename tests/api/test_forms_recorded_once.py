@@ -165,6 +165,17 @@ def test_fact_that_stands_already_asks_for_one_more_click(
     assert recorded_types(study, participant_id).count("procedure.performed") == 2
 
 
+def test_nobody_is_asked_about_an_equal_fact_that_can_stand_only_once(
+    study: StudyUnderTest, rome: FormBrowser, participant_id: str
+) -> None:
+    fields = {"lesion_id": "A", "kind": "metastasis", "body_site": "lung", "found_on": "2024-03-01"}
+    address = form_of(study, participant_id, "lesion.registered")
+    assert rome.record(address, **fields).status == 200
+    again = rome.record(address, **fields)
+    assert (again.status, "already. Give another one." in again.text) == (422, True)
+    assert "An equal fact stands already" not in again.text
+
+
 def test_person_who_may_have_been_screened_already_is_asked_about(study: StudyUnderTest, rome: FormBrowser) -> None:
     """W3: a new participant has no record whose version could tell; two colleagues may enter the same person."""
     address = f"{pages_of(study)}/participants/new"

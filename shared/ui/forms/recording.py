@@ -96,14 +96,13 @@ async def record_form(request: Request, target: FormTarget, form: PostedForm, re
     facts, parsed = read_facts(request, target, reading)
     command = form_command(request, target, form, facts, parsed)
     is_asked = is_confirmed(form, answers_digest(form, reading.body))
-    if (
-        not is_asked
-        and await _has_possible_duplicate(request, target, command)
-        and not await is_repeat(request, command)  # recorded by another click after `target` was loaded
-    ):
-        raise FormRejected(target.possible_duplicate.message, faults=[target.possible_duplicate])
-    waits_by_itself = command.after is not None
-    return await retry_while_unknown(lambda: get_service(request).record(command), waits=not waits_by_itself)
+    waits = command.after is None  # else the command waits by itself
+    if not is_asked and await _has_possible_duplicate(request, target, command):
+        trial = replace(command, dry_run=True)  # nobody is asked about a fact that is refused, whatever they answer
+        outcome = await retry_while_unknown(lambda: get_service(request).record(trial), waits=waits)
+        if not outcome.replayed:  # else it was recorded by another click after `target` was loaded
+            raise FormRejected(target.possible_duplicate.message, faults=[target.possible_duplicate])
+    return await retry_while_unknown(lambda: get_service(request).record(command), waits=waits)
 
 
 async def has_possible_duplicate(request: Request, target: FormTarget, form: PostedForm, reading: FormReading) -> bool:
