@@ -250,6 +250,7 @@ async def test_restored_dump_is_writable_only_after_a_resync(fresh_installation:
         ), resync_result.output
         await installation.grant_when_available(http, "bert")
         async with installation.worker():
+            await installation.wait_until_published()  # by the worker, which has the lease from then on
             concurrent_result = await run_resync(installation, "y\n")
         assert (concurrent_result.exit_code, "a worker publishes now" in concurrent_result.output) == (1, True), (
             concurrent_result.output
