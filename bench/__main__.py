@@ -26,7 +26,7 @@ from bench import (
     survival,
     worklist,
 )
-from bench.ratio import Bench, Size
+from bench.ratio import Bench, NotMeasured, Size
 
 BENCHES: tuple[Bench, ...] = (
     append.BENCH,
@@ -50,9 +50,15 @@ BENCHES: tuple[Bench, ...] = (
 
 def main() -> None:
     arguments = _parse_arguments()
+    failures = list[str]()
     for bench in BENCHES:
         if bench.name in (arguments.names or {bench.name}):
-            _measure(bench, Size(arguments.small))
+            try:
+                _measure(bench, Size(arguments.small))
+            except NotMeasured as error:
+                failures.append(f"{bench.name} is not measured: {error}")
+    if failures:
+        raise SystemExit("\n".join(failures))
 
 
 def _measure(bench: Bench, size: Size) -> None:

@@ -23,7 +23,7 @@ from bench.environment import (
     wait_until_answering,
 )
 from bench.http_client import ConnectionPool, post_request
-from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
+from bench.ratio import Bench, Measurements, NotMeasured, Pair, Ratio, Size, run_alternately
 from infra.cli.settings_source import read_settings
 from infra.cli.up import COMMANDS
 from infra.local.child_process import process_tree
@@ -53,7 +53,7 @@ RATIO = Ratio(
 )
 
 
-class ReadersFellBehind(Exception):
+class ReadersFellBehind(NotMeasured):
     """A reader got the figures too seldom for a page to be called live."""
 
 

@@ -10,6 +10,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+class NotMeasured(Exception):
+    """A bench cannot say a ratio; the message has the reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """The size of a run. A `small` one shows that a bench still runs; its numbers mean nothing."""
