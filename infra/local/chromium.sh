@@ -13,8 +13,8 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "Installing Debian's chromium for the browser tests"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq || true # of several lists one may be missing
-    for package in chromium-headless-shell chromium; do
-        ! apt-get install -y -qq "$package" >/dev/null || exit 0
+    for package in chromium-headless-shell chromium; do # the fonts are those that Debian recommends for chromium
+        ! apt-get install -y -qq "$package" fonts-liberation >/dev/null || exit 0
     done
 fi
 echo "Chromium was not found, so the browser tests are skipped. Install it (as root: apt-get install chromium), or set CHROMIUM to its path."
